@@ -1,0 +1,93 @@
+/* One connected client, on any transport: what the hub keeps of it, and what a transport calls. A transport embeds struct
+ * session in its own connection, zeroed, and hands it to session_open(). Everything here runs on the hub's network thread.
+ *
+ * States: OPENED (no token yet) -> AUTHENTICATING (look-up under way) -> WAITING (capture is not live yet) -> REPLAY (reads
+ * the tail or the journal from its position, at its socket's pace) <-> LIVE (deliveries are queued to it as they arrive)
+ * -> CLOSING -> closed. A session that is behind its socket goes from LIVE to REPLAY and back by itself.
+ */
+#ifndef ESINK_SESSION_H
+#define ESINK_SESSION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "esink/event.h"
+#include "esink/span.h"
+#include "esink/transport.h"
+
+struct hub;
+struct subscription; /* topics and types, rules/topics.h */
+struct user;         /* the hub's index entry: id, sessions */
+struct read_job;
+
+#define SESSION_ID_LEN 20
+
+enum session_state {
+	SESSION_CLOSED,
+	SESSION_OPENED,
+	SESSION_AUTHENTICATING,
+	SESSION_WAITING,
+	SESSION_REPLAY,
+	SESSION_LIVE,
+	SESSION_CLOSING
+};
+
+enum session_kind { SESSION_USER, SESSION_OPERATOR, SESSION_TEST };
+
+/* Private to src/hub, spelt out so that a transport can embed it. */
+struct session {
+	const struct transport_ops *ops;
+	struct hub *hub;
+	struct session *next, *prev;           /* all sessions of the hub */
+	struct session *user_next, *user_prev; /* the sessions of one user */
+	struct session *dirty_next;            /* has deliveries in this turn */
+	struct user *user;
+	struct subscription *subscription; /* NULL: everything */
+	struct read_job *reading;          /* a journal page under way */
+	void *auth;                        /* hub's: pending or re-checked token; NULL: none */
+	uint64_t position;                 /* every event up to this id has been considered */
+	uint64_t key;                      /* the source's reading key at position, or 0 */
+	uint64_t after;                    /* requested resume point; has_after tells */
+	int64_t deadline;                  /* ms, monotonic: of what the state waits for */
+	int64_t expires;                   /* ms, wall clock: JWT exp; 0: never */
+	int64_t quiet_since;               /* ms, monotonic: last time something was sent */
+	int64_t progress_at;               /* ms, monotonic */
+	unsigned long progress;
+	uint32_t first_delivery, last_delivery; /* in the hub's list for this turn, 1-based; 0: none */
+	uint32_t messages;                      /* received in the current second */
+	int64_t messages_since;
+	uint16_t requested; /* flags of the request, the hub's */
+	uint8_t state, kind, behind, has_after, pinged, dirty, close_reason;
+	char after_journal[JOURNAL_LEN + 1];
+	char address[46];
+	char id[SESSION_ID_LEN + 1];
+};
+
+/* What a client asked for when it connected. Spans are borrowed for the call. */
+struct session_request {
+	struct span token;  /* absent: an `auth` message follows (websocket) */
+	struct span after;  /* `journal:id` or a bare id, as received; absent: live only */
+	const struct span *topics, *types;
+	size_t topic_count, type_count;
+	const char *address; /* the peer's, for limits and logs */
+};
+
+/* Begins a session. False with *reason when a limit or a bad request refuses it: the session is then not open, and the
+ * transport answers in its own way. Otherwise the hub speaks through ops from now on, beginning in a later turn or in this
+ * call. */
+bool session_open(struct session *session, struct hub *hub, const struct transport_ops *ops,
+	const struct session_request *request, enum close_reason *reason, const char **message);
+
+/* A message from the client, one JSON object {"event":NAME,"data":{..}} as text. Bad ones are answered or close it. */
+void session_receive(struct session *session, struct span text);
+
+/* The transport's queue is empty again after SEND_BEHIND, or want_writable() was asked for. */
+void session_writable(struct session *session);
+
+/* The peer answered a heartbeat or sent anything. */
+void session_heard(struct session *session);
+
+/* The connection has gone: the hub forgets the session; its memory is the transport's again on return. Idempotent. */
+void session_disconnected(struct session *session, enum close_reason reason);
+
+#endif

@@ -1,0 +1,156 @@
+/* The seam between a watched database and the rest. A driver is one const struct source_ops; source/pump.c runs the
+ * capture half on its own thread, source/lanes.c runs look-ups, writes and reads on a thread and connection each, so that
+ * a slow history scan never delays a login. Drivers are straight-line blocking code and know nothing of sessions.
+ */
+#ifndef ESINK_SOURCE_H
+#define ESINK_SOURCE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "esink/event.h"
+#include "esink/span.h"
+#include "esink/status.h"
+
+struct ruleset; /* rules/ruleset.h */
+
+/* Everything a driver is told, borrowed for the life of the source. */
+struct source_config {
+	const char *url; /* PostgreSQL: any libpq connection string */
+	const char *database, *host, *user, *password, *outbox; /* MySQL */
+	int port;                                               /* MySQL */
+	const char *path;                                       /* SQLite */
+	const struct ruleset *rules;
+	const char *auth_table, *auth_column, *auth_user_column;
+	bool auth_table_optional; /* a JWT key is configured */
+	int poll_interval_ms;
+	int64_t retention_ms;
+	int drain_max;         /* events per fetch, at most */
+	int statement_timeout_ms; /* for look-ups, writes and reads */
+	int stop_fd;           /* readable: give up whatever blocks and return STATUS_STOPPED */
+};
+
+/* Where capture stands. journal changes when the database is another one than before. */
+struct source_position {
+	char journal[JOURNAL_LEN + 1];
+	uint64_t id; /* the newest id handed out; 0: none yet */
+};
+
+struct event_batch {
+	struct event **events; /* ascending contiguous ids; the batch owns one reference each */
+	size_t count, room;
+};
+
+/* An authenticated user, as the token table or a JWT names it. */
+struct source_user {
+	char *id;     /* as text, UTF-8, malloc'ed */
+	bool numeric; /* a 16 or 32 bit integer column: shown as a JSON number */
+};
+
+/* An event that is not a row change: POST /publish or a client's `event`. The strings are owned by the job. */
+struct publication {
+	char *topic, *type, *data; /* data: a JSON object as text, filters already applied */
+	char *source, *source_type;
+	char *user;     /* the one receiver; NULL: nobody, unless broadcast */
+	bool broadcast;
+	int64_t timestamp; /* ms; 0: now */
+	int32_t version;
+	char ref[33];      /* random, comes back as event->ref */
+};
+
+struct source_ops {
+	const char *name; /* `postgres` */
+
+	/* Allocates, connects to nothing. */
+	void *(*create)(const struct source_config *config);
+	void (*destroy)(void *source); /* NULL is fine */
+
+	/* -- capture: one thread, the pump's; open .. fetch* .. close, again and again ------------------------------- */
+
+	/* Connects, verifies, installs what is missing, and tells the head. STATUS_UNAVAILABLE: the database is away, try
+	 * again later; STATUS_INVALID, NOT_FOUND, DENIED: the configuration does not fit this database: at start the
+	 * process ends with exit status 3. After a reconnect fetch() goes on behind the last event it returned. */
+	enum status (*open)(void *source, struct source_position *head, struct err *err) MUST_CHECK;
+	/* Waits up to timeout_ms for committed events, and returns those that are durable, in order, without a gap;
+	 * an empty batch is normal. Never returns an event twice. STATUS_GONE: the journal is another one, or no longer
+	 * reaches back: the caller closes, opens and starts from the new head. Any other failure: close, back off, open. */
+	enum status (*fetch)(void *source, int timeout_ms, struct event_batch *batch, struct err *err) MUST_CHECK;
+	/* Leaves the database so that no writer pays for our absence. */
+	void (*close)(void *source);
+	/* What is wrong although capture runs ("" when nothing is): /ready answers 503 with it. Any thread. */
+	void (*complaint)(void *source, struct err *err);
+
+	/* -- on demand ------------------------------------------------------------------------------------------------- */
+
+	/* --check: prints the plan, changes nothing. --uninstall: removes everything of ours, prints what. */
+	enum status (*check)(void *source, struct err *err) MUST_CHECK;
+	enum status (*uninstall)(void *source, struct err *err) MUST_CHECK;
+
+	/* -- lanes: a connection each, used by one thread at a time ----------------------------------------------------- */
+	void *(*lane_create)(void *source); /* allocates, connects on first use and again after a failure */
+	void (*lane_destroy)(void *lane);
+	/* Exactly one row whose token equals byte for byte and whose user is not null; else STATUS_UNAUTHORIZED. */
+	enum status (*lookup)(void *lane, struct span token, struct source_user *user, struct err *err) MUST_CHECK;
+	/* All in one transaction or none. */
+	enum status (*publish)(void *lane, struct publication *const *items, size_t count, struct err *err) MUST_CHECK;
+	/* Up to max events with id > after, ascending, without a gap; key: the event's own key of the last one read, or 0.
+	 * STATUS_GONE: the journal does not reach back to after + 1, or is not `journal`. */
+	enum status (*read)(void *lane, struct span journal, uint64_t after, uint64_t key, size_t max,
+		struct event_batch *batch, struct err *err) MUST_CHECK;
+};
+
+extern const struct source_ops postgres_source;
+
+/* -- jobs for the lanes --------------------------------------------------------------------------------------------
+ * The asker allocates a job and hands it over with a services function; done() is called exactly once, on a lane's
+ * thread (or, for a publication, on whichever thread confirmed it), and owns the job from then on. done() must not block:
+ * it posts to an inbox. */
+struct lookup_job {
+	void (*done)(struct lookup_job *job);
+	void *owner;
+	char *token; /* malloc'ed; wiped by lookup_job_free() */
+	/* result */
+	enum status status; /* OK, UNAUTHORIZED, UNAVAILABLE, TIMEOUT */
+	struct source_user user;
+};
+
+struct publish_job {
+	void (*done)(struct publish_job *job);
+	void *owner;
+	struct publication item;
+	/* result: OK once the event is in the journal and every hub has taken it */
+	enum status status; /* OK, UNAVAILABLE, TIMEOUT, INVALID */
+	uint64_t id;
+	char **sent_to; /* session ids of this relay that it was shown to */
+	size_t sent_to_count;
+	struct err err;
+};
+
+struct read_job {
+	void (*done)(struct read_job *job);
+	void *owner;
+	char journal[JOURNAL_LEN + 1];
+	uint64_t after, key;
+	size_t max;
+	/* result */
+	enum status status; /* OK, GONE, UNAVAILABLE, TIMEOUT */
+	struct event_batch batch;
+};
+
+/* What network threads may ask for; app.c fills it in. Each returns false, job untouched and still the caller's, when its
+ * queue is full. Any thread. */
+struct services {
+	void *context;
+	bool (*lookup)(void *context, struct lookup_job *job);
+	bool (*publish)(void *context, struct publish_job *job);
+	bool (*read)(void *context, struct read_job *job);
+};
+
+void lookup_job_free(struct lookup_job *job);
+void publish_job_free(struct publish_job *job);
+void read_job_free(struct read_job *job);
+void event_batch_add(struct event_batch *batch, struct event *event); /* takes the reference */
+void event_batch_clear(struct event_batch *batch);                    /* unrefs what is left, keeps room */
+void event_batch_finish(struct event_batch *batch);
+
+#endif

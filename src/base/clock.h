@@ -1,0 +1,11 @@
+/* Two clocks: monotonic for every deadline, wall for what people and tokens say. */
+#ifndef ESINK_CLOCK_H
+#define ESINK_CLOCK_H
+
+#include <stdint.h>
+
+int64_t clock_ms(void);      /* monotonic */
+int64_t clock_us(void);      /* monotonic */
+int64_t clock_wall_ms(void); /* since 1970, UTC */
+
+#endif

@@ -1,0 +1,89 @@
+/* What the configuration says of tables, parsed and checked but not yet matched to a database: TABLE_NAMES,
+ * TABLE_AUTH_COLUMN_ROUTING, FILTERS, COLUMNS, OLD_ROWS. A driver then resolves each name with its own catalogue and binds
+ * the rules to the tables it found. Pure functions, no database types. */
+#ifndef ESINK_RULESET_H
+#define ESINK_RULESET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "esink/span.h"
+#include "esink/status.h"
+
+/* A table as the user wrote it: `orders`, `shop.orders`, `"My.Table"`. schema NULL: the default schema. */
+struct table_name {
+	char *schema, *table;
+	char *text; /* as written, for messages */
+};
+
+/* Entries as written; several may name one table. */
+struct column_name {
+	struct table_name table;
+	char *column;
+};
+
+struct route_entry {
+	struct table_name table;
+	bool broadcast; /* "*" */
+	char **columns; /* NULL-terminated; NULL with broadcast */
+};
+
+struct ruleset {
+	struct table_name *tables;    /* TABLE_NAMES, no repeats as written */
+	size_t table_count;
+	struct route_entry *routes;   /* TABLE_AUTH_COLUMN_ROUTING */
+	size_t route_count;
+	struct column_name *filters;  /* FILTERS, and always AUTH_TABLE.AUTH_COLUMN (the last one, implied true) */
+	size_t filter_count;
+	struct column_name *columns;  /* COLUMNS */
+	size_t column_count;
+	struct table_name *old_rows;  /* OLD_ROWS */
+	size_t old_row_count;
+	bool old_rows_all;            /* OLD_ROWS=* */
+};
+
+struct ruleset_text {
+	const char *table_names, *routing, *filters, *columns, *old_rows; /* the variables' values; NULL is empty */
+	const char *auth_table, *auth_column;
+};
+
+/* Errors read as CONTRACT section 1: `FILTERS: "password" is not table.column`. */
+struct ruleset *ruleset_create(const struct ruleset_text *text, struct err *err);
+void ruleset_destroy(struct ruleset *ruleset);
+
+/* A table as the database has it, with its columns in table order. Strings borrowed. */
+struct relation {
+	const char *schema, *table;
+	bool in_default_schema;
+	const char *const *columns;
+	size_t column_count;
+};
+
+/* What the rules say of one relation, columns by index into relation->columns. */
+struct table_rule {
+	bool broadcast;
+	size_t *route;     /* distinct, in configured order */
+	size_t route_count;
+	bool *sent;        /* per column: leaves the table (not filtered, and named by COLUMNS where that names the table) */
+	bool old_rows;
+	char *missing;     /* a FILTERS, COLUMNS or routing column that the table does not have, as `FILTERS: users.pasword`;
+			      NULL: none. Such a table is only ever sent as key alone. missing_filter: one of FILTERS */
+	bool missing_filter;
+};
+
+/* name matches relation? exact case first, then folded to lower case; a bare name only in the default schema. */
+bool table_name_matches(const struct table_name *name, const struct relation *relation);
+/* Merges every entry whose table is this relation. Column names: exact case first, then folded. */
+void ruleset_bind(const struct ruleset *ruleset, const struct relation *relation, struct table_rule *rule);
+void table_rule_finish(struct table_rule *rule);
+
+/* Removes the filtered columns of topic from a published data object given as text, by any FILTERS entry whose table as
+ * written, or bare, equals topic ignoring case. Returns malloc'ed compact JSON text. Digits of numbers are kept exactly as
+ * written. STATUS_INVALID: not a JSON object. */
+enum status ruleset_filter_data(const struct ruleset *ruleset, const char *topic, struct span data, char **filtered,
+	struct err *err) MUST_CHECK;
+
+/* The entry of names (count of them) closest to text, for «did you mean»; NULL when none is near. */
+const char *closest_name(const char *text, const char *const *names, size_t count);
+
+#endif

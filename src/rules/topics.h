@@ -1,0 +1,27 @@
+/* What a session asked to receive: topic patterns (PCRE2, anchored at the start, matched against event->topic) and exact
+ * types. A pattern is matched once per topic and remembered, not once per event. Belongs to one thread. */
+#ifndef ESINK_TOPICS_H
+#define ESINK_TOPICS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "esink/span.h"
+#include "esink/status.h"
+
+struct subscription;
+
+/* Empty topics: every topic; empty types: every type. STATUS_INVALID with a sentence naming the pattern: does not compile,
+ * longer than max_bytes, or too costly; STATUS_TOO_MANY: more than max_patterns. Match and depth limits are set. */
+enum status subscription_create(const struct span *topics, size_t topic_count, const struct span *types,
+	size_t type_count, size_t max_patterns, size_t max_bytes, struct subscription **ret, struct err *err) MUST_CHECK;
+void subscription_destroy(struct subscription *subscription);
+
+/* type: as this session sees it. A pattern that hits its match limit does not match. */
+bool subscription_wants(struct subscription *subscription, struct span topic, struct span type);
+
+/* For the `subscribed` message: as given. */
+size_t subscription_topics(const struct subscription *subscription, const struct span **topics);
+size_t subscription_types(const struct subscription *subscription, const struct span **types);
+
+#endif

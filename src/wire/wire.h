@@ -1,0 +1,54 @@
+/* Events and named messages to bytes, client frames to requests. No sockets, no sessions; every decoder here is fuzzed. */
+#ifndef ESINK_WIRE_H
+#define ESINK_WIRE_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "esink/event.h"
+#include "esink/status.h"
+
+/* The event's JSON envelope (CONTRACT section 2) as a receiver of that class sees it, appended to buf. */
+bool envelope_write(struct buf *buf, const struct event *event, enum event_class class);
+
+/* The `changes` message with that envelope, ready to send, made once per (encoding, class) and kept in the event. Any
+ * thread. Lives as long as the event. */
+const struct frame *wire_frame(struct event *event, enum encoding encoding, enum event_class class);
+
+/* A named message with a JSON value as text, appended ready to send. id: for streams' `id:` line, absent for none. */
+bool wire_message(struct buf *buf, enum encoding encoding, const char *name, struct span json, struct span id);
+
+/* An unmasked server text frame header (2, 4 or 10 bytes) for len payload bytes. */
+size_t wire_websocket_header(unsigned char header[10], size_t len);
+
+enum client_message_kind { CLIENT_AUTH, CLIENT_SUBSCRIBE, CLIENT_UNSUBSCRIBE, CLIENT_EVENT, CLIENT_UNKNOWN };
+
+struct client_message {
+	enum client_message_kind kind;
+	json_t *root; /* owns the rest */
+	json_t *data; /* an object, borrowed from root; {} when none was sent */
+};
+
+/* {"event":NAME,"data":{...}}. STATUS_INVALID with a sentence for the client; depth and duplicate keys are bounded. */
+enum status wire_parse(struct span text, struct client_message *message, struct err *err) MUST_CHECK;
+void client_message_finish(struct client_message *message);
+
+/* A resume point: `journal:id` or a bare id. journal is "" for a bare one. False: malformed. */
+bool wire_parse_position(struct span text, char journal[JOURNAL_LEN + 1], uint64_t *id);
+
+/* The fields of a published event, from POST /publish or a client's `event`; checks what CONTRACT sections 3 and 4 say of
+ * table, type, data, userId, timestamp, source, version. key names the field that is wrong. Strings are borrowed from body. */
+struct published {
+	const char *table, *type, *source; /* source NULL: none given */
+	json_t *data;
+	char user[256]; /* a string or number as text; "" with has_user false or broadcast */
+	bool has_user, broadcast;
+	int64_t timestamp; /* 0: none given */
+	int32_t version;
+};
+enum status wire_parse_published(const json_t *body, bool needs_user, struct published *published, const char **key,
+	struct err *err) MUST_CHECK;
+
+#endif
