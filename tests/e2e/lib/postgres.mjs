@@ -1,0 +1,192 @@
+// A PostgreSQL of the test's own: initdb into a scratch folder, a free port of 127.0.0.1, its unix socket in the same
+// folder, gone at the end. As root it runs as the user postgres, which PostgreSQL insists on.
+import { execFile, execFileSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, appendFileSync, chmodSync, chownSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import pg from 'pg';
+import { freePort } from './ports.mjs';
+
+const run = promisify(execFile);
+const root = process.getuid() === 0;
+
+function bindir() {
+  const base = '/usr/lib/postgresql';
+  const versions = existsSync(base) ? readdirSync(base).sort((a, b) => b - a) : [];
+  const found = versions.map((v) => `${base}/${v}/bin`).find((dir) => existsSync(`${dir}/initdb`));
+  if (!found) throw new Error('no initdb under /usr/lib/postgresql: install postgresql-15');
+  return found;
+}
+
+function asPostgres(command, args) {
+  return root ? ['runuser', ['-u', 'postgres', '--', command, ...args]] : [command, args];
+}
+
+const defaults = {
+  fsync: 'off', // tests of durability say otherwise
+  full_page_writes: 'off',
+  shared_buffers: '32MB',
+  max_connections: '100',
+  timezone: 'UTC',
+};
+
+export class Postgres {
+  // settings: of postgresql.conf, such as { max_prepared_transactions: 10 }.
+  constructor({ settings = {} } = {}) {
+    this.settings = { ...defaults, ...settings };
+    this.databases = 0;
+  }
+
+  async start() {
+    this.bin = bindir();
+    this.scratch = mkdtempSync(join(tmpdir(), 'esink-pg-'));
+    this.data = join(this.scratch, 'data');
+    chmodSync(this.scratch, 0o755);
+    if (root) chownSync(this.scratch, Number(execFileSync('id', ['-u', 'postgres'])), 0);
+    this.onExit = () => this.#killNow();
+    process.on('exit', this.onExit);
+    await this.#command('initdb', ['-D', this.data, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--locale=C.UTF-8', '-N']);
+    this.port = await freePort();
+    this.configure({ port: this.port, listen_addresses: "'127.0.0.1'", unix_socket_directories: `'${this.scratch}'`, ...this.settings });
+    await this.resume();
+    return this;
+  }
+
+  // Takes effect at the next start.
+  configure(settings) {
+    const lines = Object.entries(settings).map(([name, value]) => `${name} = ${value}\n`);
+    appendFileSync(join(this.data, 'postgresql.conf'), lines.join(''));
+  }
+
+  // mode: fast disconnects everyone, immediate is a crash.
+  async halt(mode = 'fast') {
+    await this.#command('pg_ctl', ['stop', '-w', '-D', this.data, '-m', mode]);
+  }
+
+  async resume() {
+    await this.#command('pg_ctl', ['start', '-w', '-t', '60', '-D', this.data, '-l', join(this.scratch, 'log')]);
+  }
+
+  async restart(mode = 'fast') {
+    await this.halt(mode);
+    await this.resume();
+  }
+
+  async remove() {
+    if (this.data) await this.halt('immediate').catch(() => {});
+    this.#killNow();
+    process.off('exit', this.onExit);
+  }
+
+  get log() {
+    return readFileSync(join(this.scratch, 'log'), 'utf8');
+  }
+
+  url(database, user = 'postgres') {
+    return `postgresql://${user}@127.0.0.1:${this.port}/${database}`;
+  }
+
+  // A fresh database, dropped when the test ends, with the table `fence` that clients.mjs proves absence with, and a
+  // token table. sql: what the test wants in it.
+  async database(t, sql = '') {
+    const name = `test_${++this.databases}`;
+    await this.once('postgres', `CREATE DATABASE ${name}`);
+    t.defer(() => this.once('postgres', `DROP DATABASE IF EXISTS ${name} WITH (FORCE)`).catch(() => {}));
+    const database = new Database(this, name);
+    await database.query(`
+      CREATE TABLE auth (id int, token text);
+      CREATE TABLE fence (n int PRIMARY KEY);
+      ${sql}`);
+    t.defer(() => database.close());
+    return database;
+  }
+
+  async once(database, sql) {
+    const client = await connect(this.url(database));
+    try {
+      return await client.query(sql);
+    } finally {
+      await client.end();
+    }
+  }
+
+  async #command(name, args) {
+    const [file, rest] = asPostgres(join(this.bin, name), args);
+    // Not this.scratch as cwd only: the server must not hold the caller's folder, which postgres may not even read.
+    const child = run(file, rest, { cwd: '/', env: { PATH: process.env.PATH, LC_ALL: 'C.UTF-8' } });
+    child.child.stdout.resume();
+    return child;
+  }
+
+  #killNow() {
+    try {
+      const pid = Number(readFileSync(join(this.data, 'postmaster.pid'), 'utf8').split('\n')[0]);
+      if (pid > 1) process.kill(pid, 'SIGQUIT');
+    } catch {
+      // not running
+    }
+    if (this.scratch) rmSync(this.scratch, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 });
+  }
+}
+
+async function connect(url) {
+  const client = new pg.Client({ connectionString: url });
+  client.on('error', () => {}); // the server was stopped under it: the next query tells
+  await client.connect();
+  return client;
+}
+
+export class Database {
+  #client;
+  #others = [];
+  #fence = 0;
+
+  constructor(server, name) {
+    this.server = server;
+    this.name = name;
+    this.url = server.url(name);
+    this.tokens = new Map();
+  }
+
+  // On the test's own connection, made anew when the server was restarted.
+  async query(sql, values) {
+    this.#client ??= await connect(this.url);
+    try {
+      return await this.#client.query(sql, values);
+    } catch (error) {
+      if (!error.severity || error.code?.startsWith('57P')) {
+        this.#client.end().catch(() => {});
+        this.#client = undefined;
+      }
+      throw error;
+    }
+  }
+
+  // Another session, closed with the database.
+  async connect(user) {
+    const client = await connect(this.server.url(this.name, user));
+    this.#others.push(client);
+    return client;
+  }
+
+  // A user of that id with a random token; the token is one that no log may ever hold.
+  async user(id) {
+    const token = `tok${randomBytes(12).toString('hex')}`;
+    await this.query('INSERT INTO auth (id, token) VALUES ($1, $2)', [id, token]);
+    this.tokens.set(id, token);
+    return token;
+  }
+
+  // Commits a row that everyone hears of, and tells its number.
+  async fence() {
+    const n = ++this.#fence;
+    await this.query('INSERT INTO fence VALUES ($1)', [n]);
+    return n;
+  }
+
+  async close() {
+    for (const client of [this.#client, ...this.#others]) await client?.end().catch(() => {});
+  }
+}

@@ -1,0 +1,87 @@
+# shellcheck shell=bash
+# Debian packages that building, testing and the demo need; sourced by tests/run and deploy/demo.
+#
+# A thing counts as there when it works, not when a package of that name is installed: Node.js from elsewhere is as good
+# as Debian's. Only what is missing is installed, and apt is not even asked when nothing is.
+
+# The check for each package.
+have() {
+	case $1 in
+	libpq-dev) pkg-config --exists libpq ;;
+	libwebsockets-dev) pkg-config --exists libwebsockets ;;
+	libwebsockets-evlib-uv) compgen -G '/usr/lib/*/libwebsockets-evlib_uv.so' >/dev/null ;;
+	libuv1-dev) pkg-config --exists libuv ;;
+	libjansson-dev) pkg-config --exists jansson ;;
+	libjwt-dev) pkg-config --exists libjwt ;;
+	libssl-dev) pkg-config --exists openssl ;;
+	libpcre2-dev) pkg-config --exists libpcre2-8 ;;
+	libcmocka-dev) pkg-config --exists cmocka ;;
+	libclang-rt-14-dev) compgen -G '/usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.fuzzer*' >/dev/null ;;
+	postgresql-15) compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null ;;
+	ninja-build) command -v ninja >/dev/null ;;
+	nodejs) node -e 'process.exit(parseInt(process.versions.node) >= 18 ? 0 : 1)' 2>/dev/null ;;
+	universal-ctags) ctags --version 2>/dev/null | grep -q Universal ;;
+	ca-certificates) [ -e /etc/ssl/certs/ca-certificates.crt ] ;;
+	*) command -v "$1" >/dev/null ;;
+	esac
+}
+
+missing_of() {
+	local package
+	for package in "$@"; do
+		have "$package" || printf '%s ' "$package"
+	done
+}
+
+# Runs a command as root.
+as_root() {
+	if [ "$(id -u)" = 0 ]; then
+		"$@"
+	elif command -v sudo >/dev/null; then
+		sudo "$@"
+	else
+		echo "esink: \"$*\" needs root, and there is no sudo here: run this once as root" >&2
+		return 1
+	fi
+}
+
+# Installing PostgreSQL on Debian creates a cluster and starts it on port 5432. Nobody asked for that one: it is
+# switched off for the length of this installation, and Debian's own setting is put back.
+install_quietly() {
+	local conf=/etc/postgresql-common/createcluster.conf apt="apt-get install -y --no-install-recommends" status=0
+	as_root env DEBIAN_FRONTEND=noninteractive apt-get update
+	case " $* " in
+	*" postgresql-15 "*)
+		as_root env DEBIAN_FRONTEND=noninteractive $apt postgresql-common
+		as_root cp "$conf" "$conf.before-esink"
+		echo 'create_main_cluster = false' | as_root tee -a "$conf" >/dev/null
+		as_root env DEBIAN_FRONTEND=noninteractive $apt "$@" || status=$?
+		as_root mv "$conf.before-esink" "$conf"
+		return $status
+		;;
+	*) as_root env DEBIAN_FRONTEND=noninteractive $apt "$@" ;;
+	esac
+}
+
+# need PACKAGE...: afterwards all are there, or the script has ended with a list of what is not.
+need() {
+	local missing
+	missing=$(missing_of "$@")
+	[ -z "$missing" ] && return
+	if [ ! -e /etc/debian_version ] || ! command -v apt-get >/dev/null; then
+		echo "esink: this is not Debian, so nothing was installed. Missing (by their names in Debian 12): $missing" >&2
+		exit 1
+	fi
+	echo "== install: $missing"
+	# shellcheck disable=SC2086 # a list of words
+	install_quietly $missing || { echo "esink: apt-get could not install: $missing" >&2; exit 1; }
+	missing=$(missing_of "$@")
+	[ -z "$missing" ] && return
+	echo "esink: still missing after the installation: $missing (esink is built for Debian 12 or newer)" >&2
+	exit 1
+}
+
+build_packages="gcc pkg-config meson ninja-build libpq-dev libwebsockets-dev libwebsockets-evlib-uv libuv1-dev
+	libjansson-dev libjwt-dev libssl-dev libpcre2-dev postgresql-15"
+test_packages="$build_packages clang libcmocka-dev libclang-rt-14-dev nodejs npm chromium universal-ctags curl openssl python3
+	ca-certificates"
