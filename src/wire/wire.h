@@ -23,6 +23,14 @@ bool wire_message(struct buf *buf, enum encoding encoding, const char *name, str
 /* An unmasked server text frame header (2, 4 or 10 bytes) for len payload bytes. */
 size_t wire_websocket_header(unsigned char header[10], size_t len);
 
+/* Client JSON, an object or array: repeated keys, NULs and invalid UTF-8 are refused, integers beyond 64 bits become reals.
+ * NULL: err has a sentence without any of the text in it (it may hold a token). */
+json_t *wire_load(struct span text, struct err *err);
+
+/* The bytes of a member as the client wrote them, digits and all: path names one key a level, ends with NULL. text must have
+ * passed wire_load(). False: not there, or its key is written with escapes. */
+bool wire_raw_member(struct span text, const char *const *path, struct span *raw);
+
 enum client_message_kind { CLIENT_AUTH, CLIENT_SUBSCRIBE, CLIENT_UNSUBSCRIBE, CLIENT_EVENT, CLIENT_UNKNOWN };
 
 struct client_message {
