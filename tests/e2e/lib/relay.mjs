@@ -180,6 +180,11 @@ export class Relay {
     return this.#adopt(new SseClient(this, token, options), token);
   }
 
+  // The operator's websocket; needs env.SECURITY_TOKEN.
+  operator(options = {}) {
+    return this.ws(this.options.env.SECURITY_TOKEN, { via: 'header', ...options });
+  }
+
   #adopt(client, token) {
     if (typeof token === 'string' && token.length > 8) this.secrets.add(token);
     this.clients.push(client);

@@ -1,0 +1,109 @@
+// Prevents: a load balancer that cannot tell life from readiness, a page of another origin that is let in or locked out
+// by mistake, and answers that browsers may sniff, frame or leak a referrer from.
+import assert from 'node:assert/strict';
+import { test, usePostgres } from './lib/harness.mjs';
+import { request } from './lib/clients.mjs';
+import { startRelay } from './lib/relay.mjs';
+import { secureHeaders } from './lib/shapes.mjs';
+
+const postgres = usePostgres();
+
+test('/ping answers pong to any method, always', async (t) => {
+  const relay = await startRelay(t, await postgres.database(t));
+  for (const method of ['GET', 'POST', 'PUT', 'DELETE', 'PATCH']) {
+    const answer = await request(`${relay.origin}/ping`, { method });
+    assert.equal(answer.status, 200, method);
+    assert.equal(answer.text, 'pong', method);
+    assert.match(answer.headers['content-type'], /^text\/plain/);
+    secureHeaders(answer);
+  }
+  assert.equal((await request(`${relay.origin}/ping`, { method: 'HEAD' })).status, 200);
+});
+
+test('/ready answers 200 when capture is live', async (t) => {
+  const relay = await startRelay(t, await postgres.database(t));
+  const answer = await relay.get('/ready');
+  assert.equal(answer.status, 200);
+  assert.equal(answer.json.code, 200);
+  assert.match(answer.headers['content-type'], /^application\/json/);
+  secureHeaders(answer);
+});
+
+test('an unknown path is 404, whatever the method', async (t) => {
+  const relay = await startRelay(t, await postgres.database(t));
+  for (const [method, path] of [['GET', '/nothing'], ['POST', '/publish2'], ['GET', '/ws/x'], ['OPTIONS', '/nothing'],
+    ['GET', '/%2570ing'], ['GET', '/ping/..'], ['GET', '//ping']]) {
+    const answer = await request(relay.origin + path, { method });
+    assert.equal(answer.status, 404, `${method} ${path}`);
+    assert.deepEqual(answer.json, { code: 404, message: 'Route not found' }, `${method} ${path}`);
+    secureHeaders(answer);
+  }
+});
+
+test('the path is decoded once', async (t) => {
+  const relay = await startRelay(t, await postgres.database(t));
+  const answer = await relay.get('/%70ing');
+  assert.equal(answer.status, 200);
+  assert.equal(answer.text, 'pong');
+});
+
+test('a known path with the wrong method is 405 with Allow', async (t) => {
+  const relay = await startRelay(t, await postgres.database(t));
+  for (const [method, path, allow] of [['GET', '/publish', /POST/], ['DELETE', '/publish', /POST/], ['POST', '/ready', /GET/],
+    ['POST', '/stream', /GET/]]) {
+    const answer = await request(relay.origin + path, { method });
+    assert.equal(answer.status, 405, `${method} ${path}`);
+    assert.match(answer.headers.allow ?? '', allow, `${method} ${path}`);
+    assert.equal(answer.json.code, 405);
+    assert.equal(typeof answer.json.message, 'string');
+    secureHeaders(answer);
+  }
+});
+
+test('HSTS is not promised on plain HTTP', async (t) => {
+  const relay = await startRelay(t, await postgres.database(t));
+  assert.equal((await relay.get('/ping')).headers['strict-transport-security'], undefined);
+});
+
+test('CORS: every origin by default, preflight 204', async (t) => {
+  const relay = await startRelay(t, await postgres.database(t));
+  const headers = { origin: 'https://shop.example' };
+  for (const path of ['/ping', '/ready', '/nothing']) {
+    const answer = await relay.get(path, { headers });
+    assert.ok(['*', headers.origin].includes(answer.headers['access-control-allow-origin']), path);
+    assert.match(answer.headers.vary ?? '', /\borigin\b/i, path);
+  }
+  for (const path of ['/publish', '/stream', '/ready']) {
+    const preflight = await request(relay.origin + path, {
+      method: 'OPTIONS',
+      headers: { ...headers, 'access-control-request-method': 'POST', 'access-control-request-headers': 'authorization, content-type' },
+    });
+    assert.equal(preflight.status, 204, path);
+    assert.equal(preflight.text, '');
+    assert.ok(['*', headers.origin].includes(preflight.headers['access-control-allow-origin']), path);
+    assert.match(preflight.headers['access-control-allow-headers'] ?? '', /authorization/i, path);
+    assert.match(preflight.headers['access-control-allow-methods'] ?? '', path === '/publish' ? /POST/ : /GET/, path);
+    assert.match(preflight.headers.vary ?? '', /\borigin\b/i, path);
+  }
+});
+
+test('CORS: a list lets in only its origins, over HTTP, websocket and stream', async (t) => {
+  const db = await postgres.database(t);
+  const token = await db.user(7);
+  const relay = await startRelay(t, db, { env: { CORS_ORIGIN: 'https://a.example,https://b.example' } });
+  const from = (origin) => ({ headers: { origin } });
+  assert.equal((await relay.get('/ready', from('https://b.example'))).headers['access-control-allow-origin'], 'https://b.example');
+  for (const origin of ['https://evil.example', 'https://a.example.evil.example', 'http://a.example', 'null']) {
+    const answer = await relay.get('/ready', from(origin));
+    assert.equal(answer.headers['access-control-allow-origin'], undefined, origin);
+    assert.match(answer.headers.vary ?? '', /\borigin\b/i);
+    const ws = relay.openWs(token, { origin });
+    await ws.closing();
+    assert.equal(ws.welcome, undefined, `a websocket from ${origin} was let in`);
+    const stream = await relay.get(`/stream?token=${token}`, from(origin));
+    assert.equal(stream.status, 403, origin);
+  }
+  await relay.ws(token, { origin: 'https://a.example' });
+  await relay.ws(token, { origin: relay.origin });
+  await relay.ws(token);
+});
