@@ -20,6 +20,7 @@ struct table_name {
 struct column_name {
 	struct table_name table;
 	char *column;
+	bool implied; /* AUTH_TABLE.AUTH_COLUMN, not written in FILTERS */
 };
 
 struct route_entry {
@@ -50,6 +51,11 @@ struct ruleset_text {
 /* Errors read as CONTRACT section 1: `FILTERS: "password" is not table.column`. */
 struct ruleset *ruleset_create(const struct ruleset_text *text, struct err *err);
 void ruleset_destroy(struct ruleset *ruleset);
+
+/* Reads one name, as AUTH_TABLE holds it: `auth`, `app.auth`, `"My.Auth"`. variable names it in the error. The name is the
+ * caller's to finish. */
+enum status table_name_parse(const char *variable, const char *text, struct table_name *name, struct err *err) MUST_CHECK;
+void table_name_finish(struct table_name *name);
 
 /* A table as the database has it, with its columns in table order. Strings borrowed. */
 struct relation {
