@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { test, usePostgres } from './lib/harness.mjs';
 import { startRelay } from './lib/relay.mjs';
 import { shapes } from './lib/shapes.mjs';
+import { until } from './lib/wait.mjs';
 
 const postgres = usePostgres();
 const operator = 'operators-own-token-4711';
@@ -96,8 +97,6 @@ test('a subscription narrows what a session receives, and never widens it', asyn
   const stream = await relay.sse(token, { query: { topics: ['order', 'fence'], types: ['insert'] } });
   const byMessage = await relay.ws(token);
   byMessage.say('subscribe', { topics: ['.*_lines', 'fence'], types: ['insert', 'delete'] });
-  await byMessage.connected();
-  const { until } = await import('./lib/wait.mjs');
   await until(() => byMessage.named('subscribed').length, 'subscribed');
   assert.deepEqual(byMessage.named('subscribed')[0], { topics: ['.*_lines', 'fence'], types: ['insert', 'delete'] });
   byMessage.say('subscribe', { topics: ['(unclosed'] });

@@ -1,0 +1,130 @@
+// Prevents: rows written while the relay's connection was down that no browser ever hears of, or hears of twice, and a
+// /ready that says all is well meanwhile.
+import assert from 'node:assert/strict';
+import { test, usePostgres } from './lib/harness.mjs';
+import { startRelay } from './lib/relay.mjs';
+import { ascending } from './lib/shapes.mjs';
+import { until } from './lib/wait.mjs';
+
+const postgres = usePostgres({ settings: { fsync: 'on', full_page_writes: 'on' } });
+const schema = 'CREATE TABLE notes (id int PRIMARY KEY, user_id int)';
+const rules = { tables: 'notes', routing: { notes: 'user_id' } };
+const upTo = (n) => Array.from({ length: n }, (_, i) => i + 1);
+const ids = (client) => client.events.map((event) => event.data.id);
+
+// The relay's connections are known by their application_name or, failing that, by not being the test's own.
+const killAll = `SELECT count(pg_terminate_backend(pid)) AS n FROM pg_stat_activity
+  WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'`;
+
+for (const mode of ['fast', 'immediate']) {
+  test(`the database restarted (${mode}): sessions stay, everything arrives once, in order, and /ready tells the truth`, async (t) => {
+    const db = await postgres.database(t, schema);
+    const token = await db.user(1);
+    const relay = await startRelay(t, db, rules);
+    const ws = await relay.ws(token);
+    const sse = await relay.sse(token);
+    for (let n = 1; n <= 250; n++) await db.query('INSERT INTO notes VALUES ($1, 1)', [n]);
+    await postgres.halt(mode);
+    const away = await relay.get('/ready').then(async (answer) => (answer.status === 503 ? answer : (await relay.notReady(), relay.get('/ready'))));
+    assert.equal(away.status, 503);
+    assert.equal(away.json.code, 503);
+    assert.ok(away.json.message.length > 0);
+    assert.equal((await relay.get('/ping')).status, 200);
+    await postgres.resume();
+    await until(() => db.query('SELECT 1'), 'the database to take queries');
+    for (let n = 251; n <= 500; n++) await db.query('INSERT INTO notes VALUES ($1, 1)', [n]);
+    await relay.ready();
+    await relay.fence(ws, sse);
+    for (const client of [ws, sse]) {
+      assert.deepEqual(ids(client), upTo(500));
+      ascending(client.events);
+      assert.equal(client.named('connected').length, 1, 'the session outlived the outage');
+    }
+  });
+}
+
+test("the relay's connections killed while 500 rows are written: all arrive, in order, once", async (t) => {
+  const db = await postgres.database(t, schema);
+  const token = await db.user(1);
+  const relay = await startRelay(t, db, rules);
+  const ws = await relay.ws(token);
+  let killed = 0;
+  for (let n = 1; n <= 500; n++) {
+    await db.query('INSERT INTO notes VALUES ($1, 1)', [n]);
+    if (n % 100 === 50) killed += Number((await db.query(killAll)).rows[0].n);
+  }
+  assert.ok(killed > 0, 'nothing was killed, so nothing was tested');
+  await relay.ready();
+  await relay.fence(ws);
+  assert.deepEqual(ids(ws), upTo(500));
+  ascending(ws.events);
+});
+
+test('a session that comes while the database is away waits for it', async (t) => {
+  const db = await postgres.database(t, schema);
+  const token = await db.user(1);
+  const relay = await startRelay(t, db, rules);
+  await postgres.halt('fast');
+  await relay.notReady();
+  const waiting = relay.openWs(token);
+  await until(() => waiting.socket.readyState === waiting.socket.OPEN, 'the websocket to open');
+  await postgres.resume();
+  await waiting.connected();
+  await db.query('INSERT INTO notes VALUES (1, 1)');
+  await relay.fence(waiting);
+  assert.deepEqual(ids(waiting), [1]);
+});
+
+test('and is told 503 when it stays away', async (t) => {
+  const db = await postgres.database(t, schema);
+  const token = await db.user(1);
+  const relay = await startRelay(t, db, { ...rules, env: { LIVE_TIMEOUT: '500ms' } });
+  await postgres.halt('fast');
+  try {
+    await relay.notReady();
+    const ws = relay.openWs(token);
+    await ws.closing();
+    assert.equal(ws.errors.at(-1)?.code, 503, ws.state());
+    assert.equal(ws.welcome, undefined);
+  } finally {
+    await postgres.resume();
+  }
+});
+
+test('written while no relay runs: delivered to a client that resumes', async (t) => {
+  const db = await postgres.database(t, schema);
+  const token = await db.user(1);
+  const relay = await startRelay(t, db, rules);
+  const first = await relay.ws(token);
+  await db.query('INSERT INTO notes VALUES (1, 1)');
+  await relay.fence(first);
+  const { position } = first;
+  await relay.kill();
+  for (let n = 2; n <= 300; n++) await db.query('INSERT INTO notes VALUES ($1, 1)', [n]);
+  await relay.start();
+  for (const client of [await relay.ws(token, { after: position }), await relay.sse(token, { after: position }),
+    await relay.ws(token, { after: position, via: 'message' })]) {
+    assert.equal(client.welcome.recovered, true);
+    await relay.fence(client);
+    assert.deepEqual(ids(client), upTo(300).slice(1));
+    ascending(client.events);
+  }
+  const live = await relay.ws(token);
+  await relay.fence(live);
+  assert.deepEqual(live.events, [], 'without `after` nothing older');
+});
+
+test('a resume point of another journal, or ahead of the head, is not recovered: live events only', async (t) => {
+  const db = await postgres.database(t, schema);
+  const token = await db.user(1);
+  const relay = await startRelay(t, db, rules);
+  const { welcome } = await relay.ws(token);
+  await db.query('INSERT INTO notes VALUES (1, 1)');
+  for (const after of [`0123456789abcdef:${welcome.id}`, `${welcome.journal}:999999999`]) {
+    const client = await relay.ws(token, { after });
+    assert.equal(client.welcome.recovered, false, after);
+    const before = client.welcome.id;
+    await relay.fence(client);
+    assert.ok(client.events.every((event) => BigInt(event.id) > BigInt(before)), client.state());
+  }
+});

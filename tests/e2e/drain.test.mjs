@@ -1,0 +1,87 @@
+// Prevents: a restart that waits for ever on a client that stopped reading, and one such client that keeps the others from
+// being served.
+import assert from 'node:assert/strict';
+import net from 'node:net';
+import { test, usePostgres } from './lib/harness.mjs';
+import { startRelay } from './lib/relay.mjs';
+import { until } from './lib/wait.mjs';
+
+const postgres = usePostgres();
+const schema = 'CREATE TABLE notes (id int PRIMARY KEY, user_id int, body text)';
+const rules = { tables: 'notes', routing: { notes: 'user_id' } };
+
+// A session that never reads after its head: neither its kernel buffer nor the relay's is emptied.
+async function stalled(t, relay, path, upgrade) {
+  const socket = net.connect({ port: relay.port, host: '127.0.0.1', onread: { buffer: Buffer.alloc(512), callback: () => false } });
+  t.defer(() => socket.destroy());
+  socket.on('error', () => {});
+  const key = Buffer.alloc(16, 7).toString('base64');
+  const upgradeLines = upgrade ? `Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ${key}\r\n` : '';
+  socket.write(`GET ${path} HTTP/1.1\r\nHost: localhost\r\n${upgradeLines}\r\n`);
+  await until(() => socket.bytesRead > 0, 'the head of a session that then stalls');
+  socket.pause();
+  return socket;
+}
+
+test('SIGTERM with stalled websockets and streams ends in under 5 s with status 0', async (t) => {
+  const db = await postgres.database(t, schema);
+  const token = await db.user(1);
+  const relay = await startRelay(t, db, rules);
+  relay.secret(token);
+  for (let i = 0; i < 5; i++) {
+    await stalled(t, relay, `/ws?token=${token}`, true);
+    await stalled(t, relay, `/stream?token=${token}`, false);
+  }
+  const reader = await relay.ws(token);
+  await db.query("INSERT INTO notes SELECT n, 1, repeat(md5(n::text), 3000) FROM generate_series(1, 200) n");
+  await relay.fence(reader);
+  assert.equal(reader.events.length, 200, 'who reads is served meanwhile');
+  const start = Date.now();
+  relay.process.kill('SIGTERM');
+  const status = await relay.process.exited;
+  const took = Date.now() - start;
+  assert.deepEqual(status, { code: 0, signal: null }, relay.log);
+  assert.ok(took < 5000, `took ${took} ms`);
+});
+
+test('a second SIGTERM ends it at once', async (t) => {
+  const db = await postgres.database(t, schema);
+  const token = await db.user(1);
+  const relay = await startRelay(t, db, rules);
+  relay.secret(token);
+  await stalled(t, relay, `/ws?token=${token}`, true);
+  const reader = await relay.ws(token);
+  await db.query("INSERT INTO notes SELECT n, 1, repeat(md5(n::text), 3000) FROM generate_series(1, 200) n");
+  await relay.fence(reader);
+  relay.process.kill('SIGTERM');
+  relay.process.kill('SIGTERM');
+  const start = Date.now();
+  await relay.process.exited;
+  assert.ok(Date.now() - start < 2000);
+  relay.process = undefined; // its status is not promised then
+});
+
+test('a session that takes nothing for SLOW_TIMEOUT is closed; one that only lags is not, and gets everything', async (t) => {
+  const db = await postgres.database(t, schema);
+  const token = await db.user(1);
+  const relay = await startRelay(t, db, { ...rules, env: { SLOW_TIMEOUT: '1s' } });
+  relay.secret(token);
+  await stalled(t, relay, `/ws?token=${token}`, true);
+  const lagging = await relay.ws(token);
+  const reader = await relay.ws(token);
+  lagging.socket.pause();
+  await db.query("INSERT INTO notes SELECT n, 1, repeat(md5(n::text), 3000) FROM generate_series(1, 200) n");
+  // Takes a little now and then: always behind, never stalled.
+  const sips = setInterval(() => {
+    lagging.socket.resume();
+    setTimeout(() => lagging.socket.pause(), 20);
+  }, 300);
+  t.defer(() => clearInterval(sips));
+  await relay.fence(reader);
+  await until(() => /\bslow\b/.test(relay.log), () => `a log line about the slow session:\n${relay.log}`);
+  clearInterval(sips);
+  lagging.socket.resume();
+  await relay.fence(lagging);
+  assert.deepEqual(lagging.events.map((event) => event.data.id), Array.from({ length: 200 }, (_, i) => i + 1));
+  assert.equal(relay.log.match(/\bslow\b/g).length, 1, `only the stalled one is closed:\n${relay.log}`);
+});
