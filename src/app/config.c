@@ -254,7 +254,9 @@ void config_finish(struct config *config)
 	}
 	for (size_t i = 0; i < config->warning_count; i++)
 		free(config->warnings[i]);
+	for (size_t i = 0; i < config->origin_count; i++)
+		free(config->origins[i]);
 	free(config->warnings);
-	config->warnings = NULL;
-	config->warning_count = config->warning_room = 0;
+	free(config->origins);
+	*config = (struct config){0};
 }

@@ -42,7 +42,8 @@ struct config {
 	int64_t max_connections, max_sessions_per_user, max_sessions_per_address;
 	int64_t max_message_bytes, max_body_bytes, max_messages_per_second, max_patterns, max_pattern_bytes;
 	int64_t session_queue_bytes, tail_bytes, inbox_bytes;
-	int64_t handshake_timeout, auth_timeout, live_timeout, slow_timeout;
+	int64_t send_buffer_bytes;
+	int64_t handshake_timeout, idle_timeout, auth_timeout, live_timeout, slow_timeout;
 	int64_t heartbeat_interval, heartbeat_timeout, position_interval;
 	int64_t max_pending_auth, max_pending_publish, max_pending_reads, max_publish_group, publish_timeout;
 	int64_t max_history_page, max_events_per_drain, statement_timeout, consumer_max_silence;
@@ -52,6 +53,9 @@ struct config {
 	bool production;
 	const char *source;       /* the driver's name: `mysql`, `postgres` or `sqlite` */
 	bool max_connections_set; /* by the user, not the default */
+
+	char **origins;           /* of cors_origin; a single "" that no Origin equals when it is empty */
+	size_t origin_count, origin_room;
 
 	char **warnings; /* sentences about what is accepted but looks wrong */
 	size_t warning_count, warning_room;

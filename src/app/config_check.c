@@ -107,7 +107,13 @@ static bool is_origin(const char *text)
 	return true;
 }
 
-static enum status check_origins(const struct config *config, struct err *err)
+static void add_origin(struct config *config, const char *origin)
+{
+	mem_grow(&config->origins, &config->origin_room, config->origin_count, sizeof(*config->origins));
+	config->origins[config->origin_count++] = mem_text(origin);
+}
+
+static enum status check_origins(struct config *config, struct err *err)
 {
 	AUTO_FREE char *copy = mem_text(config->cors_origin);
 	char *rest = NULL;
@@ -120,7 +126,11 @@ static enum status check_origins(const struct config *config, struct err *err)
 			return complain("CORS_ORIGIN", item,
 				"an origin in lower case without a path, such as https://shop.example or http://localhost:3000, "
 				"nor *", err);
+		if (*item)
+			add_origin(config, item);
 	}
+	if (!config->origin_count)
+		add_origin(config, "");
 	return STATUS_OK;
 }
 

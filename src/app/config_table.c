@@ -24,7 +24,8 @@ static const char *const levels[] = {"debug", "info", "warn", "error", NULL}; /*
 static const char *const formats[] = {"text", "json", NULL};
 
 const struct setting settings[] = {
-	{INT("PORT", port, "80", 1, 65535), 0, "Port to listen on. A port that is taken is an error.", "Listening"},
+	{INT("PORT", port, "80", 0, 65535), 0,
+		"Port to listen on. A port that is taken is an error; 0 takes a free one, which the log tells.", "Listening"},
 	{"HOST", SETTING_TEXT, FIELD(host), NULL, "all addresses", 0, 255, NULL, 0,
 		"Address to listen on, such as 127.0.0.1 or ::1.", NULL},
 	{"NODE_ENV", SETTING_TEXT, FIELD(node_env), "development", NULL, 0, 0, NULL, 0,
@@ -122,6 +123,8 @@ const struct setting settings[] = {
 		"Sessions from one network address; 0: no limit. Behind a proxy all clients share its address.", NULL},
 	{DURATION("HANDSHAKE_TIMEOUT", handshake_timeout, "10s", 100, SECONDS(300)), 0,
 		"Time for TLS and a complete request after a connection was opened.", NULL},
+	{DURATION("IDLE_TIMEOUT", idle_timeout, "60s", 100, SECONDS(3600)), 0,
+		"How long a kept-alive HTTP connection may be without a request.", NULL},
 	{DURATION("AUTH_TIMEOUT", auth_timeout, "10s", 100, SECONDS(300)), 0,
 		"Time for the `auth` message on a websocket that brought no token.", NULL},
 	{DURATION("LIVE_TIMEOUT", live_timeout, "10s", 100, SECONDS(300)), 0,
@@ -154,6 +157,8 @@ const struct setting settings[] = {
 	{BYTES("SESSION_QUEUE_BYTES", session_queue_bytes, "256kB", KB(4), MB(100)), 0,
 		"Bytes queued for one session; a session with more reads on at its own pace. One event is always allowed, "
 		"whatever its size.", "Limits: memory"},
+	{BYTES("SEND_BUFFER_BYTES", send_buffer_bytes, "128kB", KB(4), MB(4)), 0,
+		"Send buffer of the system for each connection.", NULL},
 	{BYTES("TAIL_BYTES", tail_bytes, "32MB", KB(64), MB(16000)), 0,
 		"Recent events kept in memory, from which sessions that are behind catch up.", NULL},
 	{BYTES("INBOX_BYTES", inbox_bytes, "32MB", KB(64), MB(16000)), 0,

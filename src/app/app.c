@@ -1,0 +1,453 @@
+/* The wiring. Layers know nothing of each other but what is handed to them here:
+ *
+ *   config -> ruleset -> auth -> source -> lanes (look-ups, writes, reads) -> server (a hub per network thread) -> pump
+ *
+ * The server listens first, and /ready answers 503 until the pump has opened the source. Ending goes the other way: clients
+ * are sent elsewhere, capture stops, then the lanes, whose last answers still find their hubs, and only then memory goes.
+ * Every step of finish() tolerates what was never made, so that there is one way out.
+ */
+#include "app/app.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "app/readiness.h"
+#include "app/signals.h"
+#include "auth/auth.h"
+#include "base/log.h"
+#include "rules/ruleset.h"
+#include "source/lanes.h"
+#include "source/pump.h"
+#include "source/source.h"
+#include "transport/server.h"
+
+#define DRAIN_MS 4000    /* for clients; the rest of the five seconds is for the database */
+#define SHUTDOWN_MS 4800 /* after it the process ends however it stands: nothing durable is in it */
+#define FETCH_MS 1000    /* longest wait of one fetch */
+#define FILES_OF_OURS 64 /* descriptors that are no client connections: database, loops, log, listening sockets */
+
+struct app {
+	const struct config *config;
+	struct ruleset *rules;
+	struct auth *auth;
+	const struct source_ops *ops;
+	struct source_config source_config;
+	void *source;
+	struct lanes *lanes;
+	struct server *server;
+	struct pump *pump;
+	struct readiness readiness;
+	int signal_fd, stop_fd; /* stop_fd: readable when the source must give up whatever blocks */
+	int fatal_fd;           /* readable when the source refused to start; fatal is the sentence then */
+	struct err fatal;
+};
+
+/* -- what the source thread calls -------------------------------------------------------------------------------------- */
+
+static void on_live(void *context, const struct source_position *head)
+{
+	struct app *app = context;
+	size_t count;
+	struct hub *const *hubs = server_hubs(app->server, &count);
+
+	for (size_t i = 0; i < count; i++)
+		hub_live(hubs[i], head);
+	readiness_live(&app->readiness);
+}
+
+static void on_away(void *context, const char *reason)
+{
+	struct app *app = context;
+	size_t count;
+	struct hub *const *hubs = server_hubs(app->server, &count);
+
+	readiness_away(&app->readiness, reason);
+	for (size_t i = 0; i < count; i++)
+		hub_away(hubs[i]);
+}
+
+static bool on_events(void *context, struct event *const *events, size_t event_count)
+{
+	struct app *app = context;
+	size_t count;
+	struct hub *const *hubs = server_hubs(app->server, &count);
+
+	for (size_t i = 0; i < count; i++)
+		if (!hub_deliver(hubs[i], events, event_count))
+			return false;
+	return true;
+}
+
+static void on_fatal(void *context, enum status status, const char *reason)
+{
+	struct app *app = context;
+
+	readiness_away(&app->readiness, reason);
+	err_set(&app->fatal, status, "%s", reason);
+	eventfd_write(app->fatal_fd, 1); /* orders the sentence before the main thread's reading of it */
+}
+
+/* -- making it --------------------------------------------------------------------------------------------------------- */
+
+static enum app_exit say(enum app_exit status, const struct err *err)
+{
+	fprintf(stderr, "esink: %s\n", err->text);
+	return status;
+}
+
+static enum app_exit exit_of(enum status status)
+{
+	if (status == STATUS_OK)
+		return APP_DONE;
+	return status == STATUS_INVALID || status == STATUS_NOT_FOUND || status == STATUS_DENIED ? APP_BAD_DATABASE :
+												     APP_FAILED;
+}
+
+static enum status find_source(struct app *app, struct err *err)
+{
+	const struct config *config = app->config;
+
+	app->ops = source_by_name(config->source);
+	if (app->ops)
+		return STATUS_OK;
+	if (!strcmp(config->source, "mysql"))
+		return err_set(err, STATUS_INVALID, "MYSQL_DATABASE: \"%.80s\" is not usable: this build of esink has no "
+			"MySQL source; unset it and set POSTGRES_DATABASE_URL", config->mysql_database);
+	return err_set(err, STATUS_INVALID, "POSTGRES_DATABASE_URL: \"\" is not allowed to be empty: this build of esink "
+		"has no SQLite source for SQLITE_PATH (%.80s)", config->sqlite_path);
+}
+
+static struct ruleset *make_rules(const struct config *config, struct err *err)
+{
+	const struct ruleset_text text = {
+		.table_names = config->table_names,
+		.routing = config->routing,
+		.filters = config->filters,
+		.columns = config->columns,
+		.old_rows = config->old_rows,
+		.auth_table = config->auth_table,
+		.auth_column = config->auth_column,
+	};
+
+	return ruleset_create(&text, err);
+}
+
+static struct auth *make_auth(const struct config *config, struct err *err)
+{
+	const struct auth_config auth = {
+		.security_token = config->security_token,
+		.allow_test_token = config->allow_test_token,
+		.has_table = true, /* a table that may be missing, and is, knows no token */
+		.jwt_secret = config->jwt_secret,
+		.jwt_public_key_file = config->jwt_public_key_file,
+		.jwt_jwks_file = config->jwt_jwks_file,
+		.jwt_algorithm = config->jwt_algorithm,
+		.jwt_user_claim = config->jwt_user_claim,
+		.jwt_issuer = config->jwt_issuer,
+		.jwt_audience = config->jwt_audience,
+	};
+
+	return auth_create(&auth, err);
+}
+
+static void make_source(struct app *app)
+{
+	const struct config *config = app->config;
+
+	app->source_config = (struct source_config){
+		.url = config->postgres_url,
+		.database = config->mysql_database,
+		.host = config->mysql_host,
+		.user = config->mysql_username,
+		.password = config->mysql_password,
+		.outbox = config->mysql_outbox,
+		.port = (int)config->mysql_port,
+		.path = config->sqlite_path,
+		.rules = app->rules,
+		.auth_table = config->auth_table,
+		.auth_column = config->auth_column,
+		.auth_user_column = config->auth_user_column,
+		.auth_table_optional = config->jwt_secret || config->jwt_public_key_file || config->jwt_jwks_file,
+		.poll_interval_ms = (int)config->poll_interval_ms,
+		.retention_ms = config->retention,
+		.drain_max = (int)config->max_events_per_drain,
+		.statement_timeout_ms = (int)config->statement_timeout,
+		.stop_fd = app->stop_fd,
+	};
+	app->source = app->ops->create(&app->source_config);
+}
+
+/* What every command needs: rules, keys and a source that is not connected yet. */
+static enum app_exit app_init(struct app *app, const struct config *config)
+{
+	struct err err = {{0}};
+
+	*app = (struct app){.config = config, .signal_fd = -1};
+	app->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	app->fatal_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	readiness_init(&app->readiness);
+	if (app->stop_fd < 0 || app->fatal_fd < 0) {
+		err_set(&err, STATUS_FAILED, "the system has no descriptor for us: %s", strerror(errno));
+		return say(APP_FAILED, &err);
+	}
+	app->rules = make_rules(config, &err);
+	if (app->rules)
+		app->auth = make_auth(config, &err);
+	if (!app->auth || find_source(app, &err) != STATUS_OK)
+		return say(APP_BAD_CONFIG, &err);
+	make_source(app);
+	readiness_watch(&app->readiness, app->ops, app->source);
+	return APP_DONE;
+}
+
+static void make_lanes(struct app *app)
+{
+	const struct config *config = app->config;
+	const struct lanes_config lanes = {
+		.max_lookups = (size_t)config->max_pending_auth,
+		.max_writes = (size_t)config->max_pending_publish,
+		.max_reads = (size_t)config->max_pending_reads,
+		.max_group = (size_t)config->max_publish_group,
+		.confirm_ms = (int)config->publish_timeout,
+		.hub_count = (size_t)config->network_threads,
+	};
+
+	app->lanes = lanes_create(app->ops, app->source, &lanes);
+}
+
+/* As many files as the system lets us have, and no more connections than that allows. */
+static uint32_t allowed_connections(const struct config *config)
+{
+	struct rlimit files;
+	int64_t allowed = config->max_connections;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) != 0)
+		return (uint32_t)allowed;
+	files.rlim_cur = files.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur == RLIM_INFINITY)
+		return (uint32_t)allowed;
+	if (files.rlim_cur < (rlim_t)allowed + FILES_OF_OURS) {
+		allowed = files.rlim_cur > 2 * FILES_OF_OURS ? (int64_t)files.rlim_cur - FILES_OF_OURS : FILES_OF_OURS;
+		log_line(config->max_connections_set ? LOG_WARN : LOG_INFO, "app",
+			"MAX_CONNECTIONS is %lld, not %lld: the limit of open files is %llu", (long long)allowed,
+			(long long)config->max_connections, (unsigned long long)files.rlim_cur);
+	}
+	return (uint32_t)allowed;
+}
+
+static struct hub_config hub_settings(const struct app *app, uint32_t max_sessions)
+{
+	const struct config *config = app->config;
+
+	return (struct hub_config){
+		.auth = app->auth,
+		.services = {app->lanes, lanes_lookup, lanes_publish, lanes_read},
+		.allow_republishing = config->allow_republishing,
+		.default_source = config->default_source,
+		.auth_timeout_ms = config->auth_timeout,
+		.live_timeout_ms = config->live_timeout,
+		.auth_recheck_ms = config->auth_recheck,
+		.slow_timeout_ms = config->slow_timeout,
+		.heartbeat_ms = config->heartbeat_interval,
+		.heartbeat_timeout_ms = config->heartbeat_timeout,
+		.position_ms = config->position_interval,
+		.session_queue_bytes = (size_t)config->session_queue_bytes,
+		.tail_bytes = (size_t)config->tail_bytes,
+		.inbox_bytes = (size_t)config->inbox_bytes,
+		.max_sessions = max_sessions,
+		.max_sessions_per_user = (uint32_t)config->max_sessions_per_user,
+		.max_sessions_per_address = (uint32_t)config->max_sessions_per_address,
+		.max_messages_per_second = (uint32_t)config->max_messages_per_second,
+		.max_patterns = (uint32_t)config->max_patterns,
+		.max_pattern_bytes = (uint32_t)config->max_pattern_bytes,
+		.max_pending_auth = (uint32_t)config->max_pending_auth,
+	};
+}
+
+static bool make_server(struct app *app, struct err *err)
+{
+	const struct config *config = app->config;
+	uint32_t connections = allowed_connections(config);
+	const struct hub_config hub = hub_settings(app, connections);
+	const struct server_config server = {
+		.host = config->host,
+		.port = (int)config->port,
+		.cert_file = config->use_ssl ? config->ssl_cert_file : NULL,
+		.key_file = config->use_ssl ? config->ssl_key_file : NULL,
+		.cors_origins = (const char *const *)config->origins,
+		.cors_origin_count = config->origin_count,
+		.threads = (unsigned)config->network_threads,
+		.max_connections = connections,
+		.max_body_bytes = (size_t)config->max_body_bytes,
+		.max_message_bytes = (size_t)config->max_message_bytes,
+		.request_timeout_ms = config->handshake_timeout,
+		.idle_timeout_ms = config->idle_timeout,
+		.send_buffer_bytes = (int)config->send_buffer_bytes,
+		.rules = app->rules,
+		.ready = readiness_ask,
+		.ready_context = &app->readiness,
+	};
+	size_t count;
+	struct hub *const *hubs;
+
+	app->server = server_create(&server, &hub, err);
+	if (!app->server)
+		return false;
+	hubs = server_hubs(app->server, &count);
+	for (size_t i = 0; i < count; i++)
+		hub_on_shown(hubs[i], lanes_shown, app->lanes);
+	return true;
+}
+
+static void make_pump(struct app *app)
+{
+	const struct pump_callbacks callbacks = {
+		.context = app, .live = on_live, .away = on_away, .events = on_events, .fatal = on_fatal};
+
+	app->pump = pump_create(app->ops, app->source, &callbacks, app->stop_fd, FETCH_MS);
+}
+
+static void tell_start(const struct app *app)
+{
+	const struct config *config = app->config;
+	const char *host = config->host ? config->host : "*";
+	bool bare_ipv6 = strchr(host, ':') && *host != '[';
+
+	log_info("app", "esink " ESINK_VERSION " listens on %s://%s%s%s:%d; source %s, %zu table%s, %lld network thread%s",
+		config->use_ssl ? "https" : "http", bare_ipv6 ? "[" : "", host, bare_ipv6 ? "]" : "",
+		server_port(app->server), app->ops->name, app->rules->table_count,
+		app->rules->table_count == 1 ? "" : "s", (long long)config->network_threads,
+		config->network_threads == 1 ? "" : "s");
+	if (config->allow_test_token)
+		log_info("app", "the token TEST is accepted; ALLOW_TEST_TOKEN=false or NODE_ENV=production refuses it");
+}
+
+/* Listens first: whoever asks /ready while the database is away gets an answer. */
+static enum app_exit app_start(struct app *app)
+{
+	struct err err = {{0}};
+
+	app->signal_fd = signals_open();
+	if (app->signal_fd < 0) {
+		err_set(&err, STATUS_FAILED, "signals cannot be waited for: %s", strerror(errno));
+		return say(APP_FAILED, &err);
+	}
+	make_lanes(app);
+	if (!make_server(app, &err))
+		return say(APP_BAD_CONFIG, &err);
+	make_pump(app);
+	if (server_start(app->server, &err) != STATUS_OK)
+		return say(APP_FAILED, &err);
+	tell_start(app);
+	lanes_start(app->lanes);
+	pump_start(app->pump);
+	return APP_DONE;
+}
+
+/* -- running and ending ------------------------------------------------------------------------------------------------ */
+
+/* What cannot be read stays as it was: a relay does not stop over a file that is half-way replaced. */
+static void reload(struct app *app)
+{
+	struct err err = {{0}};
+
+	if (auth_reload(app->auth, &err) == STATUS_OK)
+		log_info("app", "SIGHUP: token keys were read again");
+	else
+		log_error("app", "SIGHUP: the token keys stay as they were: %s", err.text);
+	if (!app->config->use_ssl)
+		return;
+	if (server_reload(app->server, &err) == STATUS_OK)
+		log_info("app", "SIGHUP: the certificate was read again");
+	else
+		log_error("app", "SIGHUP: the certificate stays as it was: %s", err.text);
+}
+
+static enum app_exit app_wait(struct app *app)
+{
+	for (;;) {
+		int number = signals_wait(app->signal_fd, app->fatal_fd);
+
+		if (number == SIGHUP) {
+			reload(app);
+		} else if (number) {
+			log_info("app", "%s: shutting down", number == SIGINT ? "SIGINT" : "SIGTERM");
+			return APP_DONE;
+		} else {
+			return say(APP_BAD_DATABASE, &app->fatal);
+		}
+	}
+}
+
+static void app_finish(struct app *app)
+{
+	if (app->server)
+		server_stop(app->server, DRAIN_MS);
+	pump_stop(app->pump);
+	if (app->stop_fd >= 0)
+		eventfd_write(app->stop_fd, 1); /* the lanes' turn, also when there was no pump to say so */
+	lanes_stop(app->lanes);
+	server_destroy(app->server);
+	lanes_destroy(app->lanes);
+	pump_destroy(app->pump);
+	if (app->ops)
+		app->ops->destroy(app->source);
+	auth_destroy(app->auth);
+	ruleset_destroy(app->rules);
+	readiness_finish(&app->readiness);
+	const int fds[] = {app->signal_fd, app->stop_fd, app->fatal_fd};
+	for (size_t i = 0; i < sizeof(fds) / sizeof(*fds); i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
+}
+
+enum app_exit app_run(const struct config *config)
+{
+	struct app app;
+	enum app_exit status = app_init(&app, config);
+
+	if (status == APP_DONE)
+		status = app_start(&app);
+	if (status == APP_DONE)
+		status = app_wait(&app);
+	readiness_stopping(&app.readiness);
+	signals_shutdown(SHUTDOWN_MS, status);
+	app_finish(&app);
+	if (status == APP_DONE)
+		log_info("app", "ended");
+	return status;
+}
+
+/* The source does it, on this thread; signals end the process as they do by default. */
+static enum app_exit run_once(const struct config *config, bool uninstall)
+{
+	struct app app;
+	struct err err = {{0}};
+	enum app_exit result = app_init(&app, config);
+
+	if (result == APP_DONE) {
+		enum status status = uninstall ? app.ops->uninstall(app.source, &err) : app.ops->check(app.source, &err);
+
+		result = exit_of(status);
+		if (result != APP_DONE)
+			say(result, &err);
+	}
+	app_finish(&app);
+	return result;
+}
+
+enum app_exit app_check(const struct config *config)
+{
+	return run_once(config, false);
+}
+
+enum app_exit app_uninstall(const struct config *config)
+{
+	return run_once(config, true);
+}
