@@ -1,0 +1,255 @@
+/* Who bears a token, asked in this order: the operator, TEST, a JWT, the token table.
+ *
+ * A token that has the shape of a JWT where a JWT key is set stands or falls as one: were the table asked next, whoever can
+ * write a row there could forge a signature with it. The operator's token is kept and compared as its SHA-256 only.
+ *
+ * What can change after auth_create() hangs behind pointers, so that many threads can share a const struct auth: the
+ * current set of keys, swapped under a mutex that is held for a pointer's copy.
+ */
+#include "auth/auth.h"
+
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "auth/cache.h"
+#include "auth/claims.h"
+#include "auth/keys.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/utf8.h"
+
+#define TOKEN_MAX 8192
+
+struct current {
+	pthread_mutex_t lock;
+	struct keys *keys;
+};
+
+struct auth {
+	bool has_operator, allow_test_token, has_table, has_jwt;
+	unsigned char operator_digest[DIGEST_LEN];
+	struct jwt_policy policy;
+	char *secret, *public_key_file, *jwks_file, *user_claim, *issuer, *audience;
+	struct current *current;
+};
+
+static void digest(struct span token, unsigned char out[DIGEST_LEN])
+{
+	if (EVP_Digest(token.p, token.len, out, NULL, EVP_sha256(), NULL) != 1)
+		abort(); /* a digest that is not one would let the wrong token in */
+}
+
+static char *text_or_null(const char *text)
+{
+	return text && *text ? mem_text(text) : NULL;
+}
+
+static void copy_config(struct auth *auth, const struct auth_config *config)
+{
+	auth->allow_test_token = config->allow_test_token;
+	auth->has_table = config->has_table;
+	auth->secret = text_or_null(config->jwt_secret);
+	auth->public_key_file = text_or_null(config->jwt_public_key_file);
+	auth->jwks_file = text_or_null(config->jwt_jwks_file);
+	auth->issuer = text_or_null(config->jwt_issuer);
+	auth->audience = text_or_null(config->jwt_audience);
+	auth->user_claim = text_or_null(config->jwt_user_claim);
+	if (!auth->user_claim)
+		auth->user_claim = mem_text("sub");
+	auth->policy.user_claim = auth->user_claim;
+	auth->policy.issuer = auth->issuer;
+	auth->policy.audience = auth->audience;
+	auth->has_operator = config->security_token && *config->security_token;
+	if (auth->has_operator)
+		digest(span_of(config->security_token), auth->operator_digest);
+}
+
+static enum status choose_algorithm(struct auth *auth, const char *name, struct err *err)
+{
+	char list[128];
+	bool file = auth->public_key_file, jwks = auth->jwks_file;
+
+	if (!name || !*name)
+		name = "HS256";
+	algorithm_list(list, sizeof(list));
+	auth->policy.algorithm = algorithm_find(name);
+	if (!auth->policy.algorithm)
+		return err_set(err, STATUS_INVALID, "JWT_ALGORITHM: \"%.40s\" is not one of %s", name, list);
+	if (auth->policy.algorithm->family == FAMILY_HMAC && file)
+		return err_set(err, STATUS_INVALID,
+			"JWT_ALGORITHM: %s takes a secret, but JWT_PUBLIC_KEY_FILE names a public key; set the algorithm "
+			"that its owner signs with, RS256 or ES256 for example",
+			name);
+	if (auth->policy.algorithm->family != FAMILY_HMAC && !file && !jwks)
+		return err_set(err, STATUS_INVALID,
+			"JWT_ALGORITHM: %s takes a public key (JWT_PUBLIC_KEY_FILE or JWT_JWKS_FILE), but JWT_SECRET is "
+			"set",
+			name);
+	return STATUS_OK;
+}
+
+static enum status load(const struct auth *auth, struct keys **keys, struct err *err)
+{
+	struct key_source source = {auth->secret, auth->public_key_file, auth->jwks_file};
+
+	return keys_load(&source, auth->policy.algorithm, keys, err);
+}
+
+static enum status set_up_jwt(struct auth *auth, const struct auth_config *config, struct err *err)
+{
+	int sources = !!auth->secret + !!auth->public_key_file + !!auth->jwks_file;
+	enum status status;
+
+	if (!sources)
+		return STATUS_OK;
+	if (sources > 1)
+		return err_set(err, STATUS_INVALID,
+			"%s and %s are both set: only one of JWT_SECRET, JWT_PUBLIC_KEY_FILE and JWT_JWKS_FILE may be",
+			auth->secret ? "JWT_SECRET" : "JWT_PUBLIC_KEY_FILE",
+			auth->jwks_file ? "JWT_JWKS_FILE" : "JWT_PUBLIC_KEY_FILE");
+	auth->has_jwt = true;
+	status = choose_algorithm(auth, config->jwt_algorithm, err);
+	return status == STATUS_OK ? load(auth, &auth->current->keys, err) : status;
+}
+
+struct auth *auth_create(const struct auth_config *config, struct err *err)
+{
+	struct auth *auth = mem_zero(1, sizeof(*auth));
+
+	auth->current = mem_zero(1, sizeof(*auth->current));
+	pthread_mutex_init(&auth->current->lock, NULL);
+	copy_config(auth, config);
+	if (set_up_jwt(auth, config, err) == STATUS_OK)
+		return auth;
+	auth_destroy(auth);
+	return NULL;
+}
+
+void auth_destroy(struct auth *auth)
+{
+	if (!auth)
+		return;
+	keys_unref(auth->current->keys);
+	pthread_mutex_destroy(&auth->current->lock);
+	free(auth->current);
+	mem_wipe_free(auth->secret);
+	free(auth->public_key_file);
+	free(auth->jwks_file);
+	free(auth->user_claim);
+	free(auth->issuer);
+	free(auth->audience);
+	free(auth);
+}
+
+enum status auth_reload(struct auth *auth, struct err *err)
+{
+	struct keys *fresh, *old;
+	enum status status;
+
+	if (!auth->has_jwt)
+		return STATUS_OK;
+	status = load(auth, &fresh, err);
+	if (status != STATUS_OK)
+		return status;
+	pthread_mutex_lock(&auth->current->lock);
+	old = auth->current->keys;
+	auth->current->keys = fresh;
+	pthread_mutex_unlock(&auth->current->lock);
+	keys_unref(old);
+	return STATUS_OK;
+}
+
+static struct keys *current_keys(const struct auth *auth)
+{
+	struct keys *keys;
+
+	pthread_mutex_lock(&auth->current->lock);
+	keys = keys_ref(auth->current->keys);
+	pthread_mutex_unlock(&auth->current->lock);
+	return keys;
+}
+
+bool auth_has_operator(const struct auth *auth)
+{
+	return auth->has_operator;
+}
+
+bool auth_is_operator(const struct auth *auth, struct span token)
+{
+	unsigned char given[DIGEST_LEN];
+
+	if (!auth->has_operator || !token.p)
+		return false;
+	digest(token, given);
+	return CRYPTO_memcmp(given, auth->operator_digest, DIGEST_LEN) == 0;
+}
+
+static bool well_formed(struct span token)
+{
+	return token.p && token.len && token.len <= TOKEN_MAX && !memchr(token.p, 0, token.len) &&
+	       utf8_valid(token.p, token.len);
+}
+
+static bool shaped_like_jwt(struct span token)
+{
+	size_t dots = 0;
+
+	for (size_t i = 0; i < token.len; i++)
+		dots += token.p[i] == '.';
+	return dots == 2;
+}
+
+/* Takes claims' user. A session ends at exp; one that begins in the leeway after it lasts until that is over. */
+static enum auth_verdict grant_user(struct claims *claims, int64_t now, struct identity *identity)
+{
+	if (claims->expires + JWT_LEEWAY_MS <= now) {
+		claims_finish(claims);
+		return AUTH_REFUSED;
+	}
+	*identity = (struct identity){.kind = IDENTITY_USER,
+		.user = claims->user,
+		.numeric = claims->numeric,
+		.expires = claims->expires > now ? claims->expires : claims->expires + JWT_LEEWAY_MS};
+	return AUTH_GRANTED;
+}
+
+static enum auth_verdict check_jwt(const struct auth *auth, struct span token, struct identity *identity)
+{
+	struct keys *keys = current_keys(auth);
+	unsigned char key[DIGEST_LEN];
+	int64_t now = clock_wall_ms();
+	struct claims claims = {0};
+	enum auth_verdict verdict = AUTH_REFUSED;
+
+	digest(token, key);
+	if (cache_get(keys->cache, key, &claims)) {
+		verdict = grant_user(&claims, now, identity);
+		if (verdict == AUTH_REFUSED)
+			cache_drop(keys->cache, key);
+	} else if (claims_verify(keys, &auth->policy, token, now, &claims)) {
+		cache_put(keys->cache, key, &claims);
+		verdict = grant_user(&claims, now, identity);
+	}
+	keys_unref(keys);
+	return verdict;
+}
+
+enum auth_verdict auth_check(const struct auth *auth, struct span token, struct identity *identity)
+{
+	if (!well_formed(token))
+		return AUTH_REFUSED;
+	if (auth_is_operator(auth, token)) {
+		*identity = (struct identity){.kind = IDENTITY_OPERATOR};
+		return AUTH_GRANTED;
+	}
+	if (auth->allow_test_token && span_is(token, "TEST")) {
+		*identity = (struct identity){.kind = IDENTITY_TEST, .user = mem_text("-1"), .numeric = false};
+		return AUTH_GRANTED;
+	}
+	if (auth->has_jwt && shaped_like_jwt(token))
+		return check_jwt(auth, token, identity);
+	return auth->has_table ? AUTH_LOOKUP : AUTH_REFUSED;
+}

@@ -1,0 +1,185 @@
+/* Verifies a JWT (RFC 7519, JWS compact form).
+ *
+ *   1. Header and payload are decoded strictly (base64url.c) and parsed by jansson, which refuses repeated names and, in
+ *      this mode, NUL inside strings.
+ *   2. The header's alg must be JWT_ALGORITHM before any key is touched: a token never chooses how it is verified. `crit`
+ *      (RFC 7515 section 4.1.11) names extensions that we do not have: refused.
+ *   3. The signature is libjwt's to check, against the keys with the header's kid, or against all when none has it.
+ *   4. Claims: exp must be there; exp, nbf and iat have 30 s of leeway; iss and aud where they are configured; the user
+ *      claim is a string or an integer.
+ *
+ * libjwt itself refuses a typ other than JWT, so that access tokens of RFC 9068 (`at+jwt`) do not pass.
+ */
+#include "auth/claims.h"
+
+#include <jansson.h>
+#include <jwt.h>
+#include <limits.h>
+#include <openssl/err.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "auth/base64url.h"
+#include "base/buf.h"
+#include "base/mem.h"
+
+#define PART_MAX 8192             /* a token is no longer */
+#define SECONDS_MAX 253402300799.0 /* the year 9999; whatever expires later counts as then */
+
+static json_t *decode_object(struct span part)
+{
+	AUTO_BUF struct buf text = buf_init(PART_MAX);
+	json_t *root;
+
+	if (!base64url_decode(part, &text))
+		return NULL;
+	root = json_loadb(buf_as_span(&text).p, text.len, JSON_REJECT_DUPLICATES, NULL);
+	if (root && !json_is_object(root)) {
+		json_decref(root);
+		return NULL;
+	}
+	return root;
+}
+
+static bool header_fits(const json_t *header, const struct jwt_policy *policy)
+{
+	const char *alg = json_string_value(json_object_get(header, "alg"));
+	const json_t *kid = json_object_get(header, "kid");
+
+	return alg && strcmp(alg, policy->algorithm->name) == 0 && !json_object_get(header, "crit") &&
+	       (!kid || json_is_string(kid));
+}
+
+static bool signed_by(const struct key *key, const char *token, const struct algorithm *algorithm)
+{
+	jwt_t *jwt = NULL;
+	bool good = key->len && key->len <= INT_MAX &&
+		    jwt_decode(&jwt, token, (const unsigned char *)key->bytes, (int)key->len) == 0 && jwt &&
+		    jwt_get_alg(jwt) == jwt_str_alg(algorithm->name);
+
+	jwt_free(jwt);
+	return good;
+}
+
+static bool has_kid(const struct key *key, const char *kid)
+{
+	return kid && key->kid && strcmp(key->kid, kid) == 0;
+}
+
+static bool signature_good(
+	const struct keys *keys, const json_t *header, const char *token, const struct algorithm *algorithm)
+{
+	const char *kid = json_string_value(json_object_get(header, "kid"));
+	bool named = false, good = false;
+
+	for (size_t i = 0; i < keys->count; i++)
+		named |= has_kid(&keys->items[i], kid);
+	for (size_t i = 0; i < keys->count && !good; i++)
+		if (!named || has_kid(&keys->items[i], kid))
+			good = signed_by(&keys->items[i], token, algorithm);
+	ERR_clear_error(); /* TLS on this thread must not find what a bad token left */
+	return good;
+}
+
+/* A NumericDate in ms. */
+static bool get_date(const json_t *payload, const char *name, int64_t *ms)
+{
+	const json_t *value = json_object_get(payload, name);
+	double seconds;
+
+	if (!json_is_number(value))
+		return false;
+	seconds = json_number_value(value);
+	if (seconds < 0)
+		return false;
+	*ms = (int64_t)((seconds < SECONDS_MAX ? seconds : SECONDS_MAX) * 1000);
+	return true;
+}
+
+static bool not_after_now(const json_t *payload, const char *name, int64_t now)
+{
+	int64_t when;
+
+	if (!json_object_get(payload, name))
+		return true;
+	return get_date(payload, name, &when) && when <= now + JWT_LEEWAY_MS;
+}
+
+static bool equals(const json_t *value, const char *text)
+{
+	return json_is_string(value) && strcmp(json_string_value(value), text) == 0;
+}
+
+static bool audience_good(const json_t *aud, const char *audience)
+{
+	if (!audience || equals(aud, audience))
+		return true;
+	for (size_t i = 0; i < json_array_size(aud); i++)
+		if (equals(json_array_get(aud, i), audience))
+			return true;
+	return false;
+}
+
+static bool get_user(const json_t *value, struct claims *claims)
+{
+	json_int_t number;
+
+	if (json_is_string(value) && json_string_length(value)) {
+		claims->user = mem_text(json_string_value(value));
+		return true;
+	}
+	if (!json_is_integer(value))
+		return false;
+	number = json_integer_value(value);
+	claims->user = mem_format("%lld", (long long)number);
+	claims->numeric = number >= INT32_MIN && number <= INT32_MAX;
+	return true;
+}
+
+static bool read_claims(const json_t *payload, const struct jwt_policy *policy, int64_t now, struct claims *claims)
+{
+	struct claims found = {0};
+
+	if (!get_date(payload, "exp", &found.expires) || found.expires + JWT_LEEWAY_MS <= now ||
+		!not_after_now(payload, "nbf", now) || !not_after_now(payload, "iat", now))
+		return false;
+	if (policy->issuer && !equals(json_object_get(payload, "iss"), policy->issuer))
+		return false;
+	if (!audience_good(json_object_get(payload, "aud"), policy->audience) ||
+		!get_user(json_object_get(payload, policy->user_claim), &found))
+		return false;
+	*claims = found;
+	return true;
+}
+
+static bool verify_parts(const struct keys *keys, const struct jwt_policy *policy, const char *token,
+	const json_t *header, const json_t *payload, int64_t now, struct claims *claims)
+{
+	return header && payload && header_fits(header, policy) &&
+	       signature_good(keys, header, token, policy->algorithm) && read_claims(payload, policy, now, claims);
+}
+
+bool claims_verify(const struct keys *keys, const struct jwt_policy *policy, struct span token, int64_t now,
+	struct claims *claims)
+{
+	char *copy = mem_text_n(token.p, token.len);
+	const char *dot = strchr(copy, '.'), *last = strrchr(copy, '.');
+	json_t *header = NULL, *payload = NULL;
+	bool good;
+
+	if (dot && dot != last) {
+		header = decode_object((struct span){copy, (size_t)(dot - copy)});
+		payload = decode_object((struct span){dot + 1, (size_t)(last - dot) - 1});
+	}
+	good = verify_parts(keys, policy, copy, header, payload, now, claims);
+	json_decref(header);
+	json_decref(payload);
+	mem_wipe_free(copy);
+	return good;
+}
+
+void claims_finish(struct claims *claims)
+{
+	free(claims->user);
+	*claims = (struct claims){0};
+}
