@@ -1,0 +1,102 @@
+// Prevents: an application whose writes fail because its role has no rights on esink's schema, and an application role that
+// makes esink's functions, which run with the relay's rights, call its own.
+import assert from 'node:assert/strict';
+import { test, usePostgres } from './lib/harness.mjs';
+import { runToEnd, startRelay } from './lib/relay.mjs';
+
+const postgres = usePostgres();
+
+test('a role with nothing but its table writes, and the events arrive', async (t) => {
+  const db = await postgres.database(t, `CREATE TABLE notes (id int PRIMARY KEY, user_id int, body text);
+    DROP ROLE IF EXISTS plain_writer; CREATE ROLE plain_writer LOGIN; GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON notes TO plain_writer;
+    GRANT USAGE ON SCHEMA public TO plain_writer`);
+  t.defer(() => db.query('DROP OWNED BY plain_writer; DROP ROLE plain_writer'));
+  const token = await db.user(1);
+  const relay = await startRelay(t, db, { tables: 'notes', routing: { notes: 'user_id' } });
+  const ws = await relay.ws(token);
+  const writer = await db.connect('plain_writer');
+  await writer.query("INSERT INTO notes VALUES (1, 1, 'a')");
+  await writer.query("UPDATE notes SET body = 'b'");
+  await writer.query('DELETE FROM notes');
+  await writer.query('TRUNCATE notes');
+  await relay.fence(ws);
+  assert.deepEqual(ws.events.map((event) => event.type), ['insert', 'update', 'delete']);
+  for (const sql of ['SELECT * FROM esink.event_0', 'SELECT * FROM esink.meta', 'INSERT INTO esink.event_0 DEFAULT VALUES', "SELECT nextval('esink.rotation')",
+    'SELECT esink.drain()', "SELECT esink.append('t', 'x', '{}', '{}', true, now(), 's', 'api', 1, NULL)"]) {
+    await assert.rejects(writer.query(sql), /permission denied/, sql);
+  }
+});
+
+test('a hostile search_path with operators and functions of the writer: nothing of it is called', async (t) => {
+  const db = await postgres.database(t, `CREATE TABLE notes (id int PRIMARY KEY, user_id int, body text, at timestamptz, tags text[], doc jsonb, raw bytea);
+    DROP ROLE IF EXISTS hostile; CREATE ROLE hostile LOGIN; GRANT ALL ON notes TO hostile; GRANT USAGE ON SCHEMA public TO hostile;
+    CREATE SCHEMA evil AUTHORIZATION hostile`);
+  t.defer(() => db.query('DROP OWNED BY hostile; DROP ROLE hostile'));
+  const token = await db.user(1);
+  const relay = await startRelay(t, db, { tables: 'notes', routing: { notes: ['user_id', 'tags'] }, env: { OLD_ROWS: '*' } });
+  const ws = await relay.ws(token);
+  const writer = await db.connect('hostile');
+  // Each raises when it runs as anybody but the writer.
+  const trap = `LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'code of the writer ran as %', current_user; END $$`;
+  await writer.query(`SET search_path = evil, pg_catalog, public;
+    CREATE FUNCTION evil.eq(text, text) RETURNS bool ${trap}; CREATE OPERATOR evil.= (LEFTARG = text, RIGHTARG = text, FUNCTION = evil.eq);
+    CREATE FUNCTION evil.eq(text[], text[]) RETURNS bool ${trap}; CREATE OPERATOR evil.= (LEFTARG = text[], RIGHTARG = text[], FUNCTION = evil.eq);
+    CREATE FUNCTION evil.eq(int, int) RETURNS bool ${trap}; CREATE OPERATOR evil.= (LEFTARG = int, RIGHTARG = int, FUNCTION = evil.eq);
+    CREATE FUNCTION evil.eq(bigint, bigint) RETURNS bool ${trap}; CREATE OPERATOR evil.= (LEFTARG = bigint, RIGHTARG = bigint, FUNCTION = evil.eq);
+    CREATE FUNCTION evil.band(bigint, bigint) RETURNS bigint ${trap}; CREATE OPERATOR evil.& (LEFTARG = bigint, RIGHTARG = bigint, FUNCTION = evil.band);
+    CREATE FUNCTION evil.cat(text, text) RETURNS text ${trap}; CREATE OPERATOR evil.|| (LEFTARG = text, RIGHTARG = text, FUNCTION = evil.cat);
+    CREATE FUNCTION evil.lower(text) RETURNS text ${trap}; CREATE FUNCTION evil.to_json(anyelement) RETURNS json ${trap};
+    CREATE FUNCTION evil.concat(VARIADIC "any") RETURNS text LANGUAGE internal AS 'text_concat';`).catch((error) => {
+    if (!/permission denied for language internal/.test(error.message)) throw error;
+  });
+  await writer.query(`CREATE FUNCTION evil.format(text, VARIADIC text[]) RETURNS text ${trap}; CREATE FUNCTION evil.array_out(text[]) RETURNS cstring LANGUAGE sql AS 'SELECT NULL::cstring'`).catch(() => {});
+  await writer.query(`CREATE FUNCTION evil.encode(bytea, text) RETURNS text ${trap}; CREATE FUNCTION evil.pg_notify(text, text) RETURNS void ${trap};
+    CREATE FUNCTION evil.current_setting(text, bool) RETURNS text ${trap}; CREATE FUNCTION evil.timezone(text, timestamptz) RETURNS timestamp ${trap}`);
+  await writer.query(`CREATE DOMAIN evil.text AS pg_catalog.int4; CREATE DOMAIN evil.jsonb AS pg_catalog.int4`).catch(() => {});
+  await writer.query(`INSERT INTO public.notes VALUES (1, 1, 'a', '2024-07-01 12:00+02', '{1}', '{"k":1}', '\\x00ff')`);
+  await writer.query("UPDATE public.notes SET body = 'b'");
+  await writer.query('DELETE FROM public.notes');
+  await relay.fence(ws);
+  assert.deepEqual(ws.events.map(({ type, incomplete, data }) => [type, incomplete, data.body]),
+    [['insert', undefined, 'a'], ['update', undefined, 'b'], ['delete', undefined, 'b']]);
+  assert.equal(ws.events[0].data.at, '2024-07-01T10:00:00+00:00');
+});
+
+test('temporary objects of the writer do not shadow what the functions use', async (t) => {
+  const db = await postgres.database(t, 'CREATE TABLE notes (id int PRIMARY KEY, user_id int)');
+  const token = await db.user(1);
+  const relay = await startRelay(t, db, { tables: 'notes', routing: { notes: 'user_id' } });
+  const ws = await relay.ws(token);
+  const writer = await db.connect();
+  await writer.query('CREATE TEMP TABLE event_0 (LIKE esink.event_0); CREATE TEMP TABLE event_1 (LIKE esink.event_1); SET search_path = pg_temp, public');
+  await writer.query('INSERT INTO public.notes VALUES (1, 1)');
+  await relay.fence(ws);
+  assert.equal(ws.events.length, 1);
+});
+
+test("the relay's own role needs no superuser: owner of the tables is enough", async (t) => {
+  const db = await postgres.database(t, 'DROP ROLE IF EXISTS owner_only; CREATE ROLE owner_only LOGIN');
+  await db.query(`CREATE SCHEMA app AUTHORIZATION owner_only; GRANT CREATE ON DATABASE ${db.name} TO owner_only; ALTER TABLE fence OWNER TO owner_only; GRANT SELECT ON auth TO owner_only`);
+  t.defer(() => db.query('DROP OWNED BY owner_only; DROP ROLE owner_only'));
+  const owner = await db.connect('owner_only');
+  await owner.query('CREATE TABLE app.notes (id int PRIMARY KEY, user_id int)');
+  const token = await db.user(1);
+  const relay = await startRelay(t, db, {
+    tables: 'app.notes', routing: { 'app.notes': 'user_id' }, env: { POSTGRES_DATABASE_URL: postgres.url(db.name, 'owner_only') },
+  });
+  const ws = await relay.ws(token);
+  await owner.query('INSERT INTO app.notes VALUES (1, 1)');
+  await relay.fence(ws);
+  assert.deepEqual(ws.events.map(({ table, data }) => [table, data]), [['app.notes', { id: 1, user_id: 1 }]]);
+  await relay.close();
+});
+
+test('a schema esink that somebody else owns is refused', async (t) => {
+  const db = await postgres.database(t, 'DROP ROLE IF EXISTS squatter; CREATE ROLE squatter LOGIN; DROP ROLE IF EXISTS honest; CREATE ROLE honest LOGIN; CREATE SCHEMA esink AUTHORIZATION squatter');
+  t.defer(() => db.query('DROP OWNED BY squatter, honest; DROP ROLE squatter, honest'));
+  await db.query(`GRANT CREATE ON DATABASE ${db.name} TO honest; ALTER TABLE fence OWNER TO honest; GRANT SELECT ON auth TO honest`);
+  const { code, log } = await runToEnd(t, { env: { POSTGRES_DATABASE_URL: postgres.url(db.name, 'honest'), TABLE_NAMES: 'fence' } });
+  assert.equal(code, 3, log);
+  assert.match(log, /esink/);
+  assert.match(log, /squatter/);
+});
