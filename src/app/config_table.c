@@ -1,6 +1,6 @@
-/* The one table of environment variables. A new setting is a field of struct config and a line here; its documentation is
- * regenerated with `tests/lint/docs` and checked by tests/lint/run. The help is for the person who sets the variable: what
- * it does and what happens at the limit, in a sentence or two.
+/* The one table of environment variables. A new setting is a field of struct config and a line here; `tests/lint/run
+ * --write-docs` makes its documentation anew. The help is for the person who sets the variable: what it does, and what
+ * happens at the limit, in a sentence or two.
  */
 #include "app/config.h"
 
