@@ -1,0 +1,316 @@
+/* A lane is a thread, a bounded ring of jobs and a driver's connection. Three of them: look-ups, writes, reads.
+ *
+ * A written publication then waits in receipts.c until capture has brought its event back with an id and every hub has shown
+ * it. The write lane looks after their deadlines, since it is there anyway.
+ */
+#include "source/lanes.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "source/receipts.h"
+
+#define SWEEP_MS 250
+
+struct lane {
+	struct lanes *lanes;
+	const char *name;
+	void (*run)(struct lane *lane, void **jobs, size_t count);
+	void (*refuse)(void *job);
+	void *connection; /* the driver's */
+	pthread_t thread;
+	pthread_mutex_t lock;
+	pthread_cond_t filled;
+	void **ring;
+	size_t first, count, room, group;
+	bool running, stop, sweeps;
+};
+
+enum { LOOKUPS, WRITES, READS, LANE_COUNT };
+
+struct lanes {
+	const struct source_ops *ops;
+	struct lanes_config config;
+	struct lane lanes[LANE_COUNT];
+	struct receipts *receipts;
+};
+
+/* -- what each lane does with its jobs ---------------------------------------------------------------------------------- */
+
+static void run_lookups(struct lane *lane, void **jobs, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		struct lookup_job *job = jobs[i];
+		struct err err = {""};
+
+		job->status = lane->lanes->ops->lookup(lane->connection, span_of(job->token), &job->user, &err);
+		if (job->status != STATUS_OK && job->status != STATUS_UNAUTHORIZED)
+			log_warn("source", "token look-up: %s", err.text);
+		job->done(job);
+	}
+}
+
+static void refuse_lookup(void *opaque)
+{
+	struct lookup_job *job = opaque;
+
+	job->status = STATUS_UNAVAILABLE;
+	job->done(job);
+}
+
+static void write_one(struct lane *lane, struct publish_job *job)
+{
+	struct publication *item = &job->item;
+	struct err err = {""};
+	enum status status = lane->lanes->ops->publish(lane->connection, &item, 1, &err);
+
+	receipts_written(lane->lanes->receipts, job, status, &err);
+}
+
+static void run_writes(struct lane *lane, void **jobs, size_t count)
+{
+	struct receipts *receipts = lane->lanes->receipts;
+	struct publication **items = mem_zero(count, sizeof(*items));
+	struct err err = {""};
+	enum status status;
+
+	for (size_t i = 0; i < count; i++) {
+		items[i] = &((struct publish_job *)jobs[i])->item;
+		receipts_expect(receipts, jobs[i], clock_ms() + lane->lanes->config.confirm_ms);
+	}
+	status = lane->lanes->ops->publish(lane->connection, items, count, &err);
+	/* An unclear outcome is not tried again: it may have been stored. */
+	if (status == STATUS_OK || count == 1 || status == STATUS_UNAVAILABLE || status == STATUS_TIMEOUT) {
+		for (size_t i = 0; i < count; i++)
+			receipts_written(receipts, jobs[i], status, &err);
+	} else {
+		for (size_t i = 0; i < count; i++)
+			write_one(lane, jobs[i]);
+	}
+	free(items);
+}
+
+static void refuse_write(void *opaque)
+{
+	struct publish_job *job = opaque;
+
+	job->status = STATUS_UNAVAILABLE;
+	job->done(job);
+}
+
+static void run_reads(struct lane *lane, void **jobs, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		struct read_job *job = jobs[i];
+		struct err err = {""};
+
+		job->status = lane->lanes->ops->read(
+			lane->connection, span_of(job->journal), job->after, job->key, job->max, &job->batch, &err);
+		if (job->status != STATUS_OK && job->status != STATUS_GONE)
+			log_warn("source", "journal read: %s", err.text);
+		job->done(job);
+	}
+}
+
+static void refuse_read(void *opaque)
+{
+	struct read_job *job = opaque;
+
+	job->status = STATUS_UNAVAILABLE;
+	job->done(job);
+}
+
+/* -- the threads ------------------------------------------------------------------------------------------------------------ */
+
+static void wait_filled(struct lane *lane)
+{
+	struct timespec until;
+
+	if (!lane->sweeps) {
+		pthread_cond_wait(&lane->filled, &lane->lock);
+		return;
+	}
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_nsec += SWEEP_MS * 1000000L;
+	if (until.tv_nsec >= 1000000000L) {
+		until.tv_sec++;
+		until.tv_nsec -= 1000000000L;
+	}
+	pthread_cond_timedwait(&lane->filled, &lane->lock, &until);
+}
+
+static size_t take_jobs(struct lane *lane, void **jobs)
+{
+	size_t n = lane->count < lane->group ? lane->count : lane->group;
+
+	for (size_t i = 0; i < n; i++)
+		jobs[i] = lane->ring[(lane->first + i) % lane->room];
+	lane->first = (lane->first + n) % lane->room;
+	lane->count -= n;
+	return n;
+}
+
+static void *run_lane(void *opaque)
+{
+	struct lane *lane = opaque;
+	void **jobs = mem_zero(lane->group, sizeof(*jobs));
+
+	pthread_mutex_lock(&lane->lock);
+	while (!lane->stop) {
+		size_t n = take_jobs(lane, jobs);
+
+		if (n == 0 && !lane->sweeps) {
+			wait_filled(lane);
+			continue;
+		}
+		pthread_mutex_unlock(&lane->lock);
+		if (n)
+			lane->run(lane, jobs, n);
+		if (lane->run == run_writes) {
+			bool waiting = receipts_sweep(lane->lanes->receipts, clock_ms());
+
+			pthread_mutex_lock(&lane->lock);
+			lane->sweeps = waiting;
+			if (lane->count == 0 && !lane->stop && waiting)
+				wait_filled(lane);
+			continue;
+		}
+		pthread_mutex_lock(&lane->lock);
+	}
+	pthread_mutex_unlock(&lane->lock);
+	free(jobs);
+	return NULL;
+}
+
+static void lane_init(struct lane *lane, struct lanes *lanes, const char *name, size_t room, size_t group)
+{
+	pthread_condattr_t monotonic;
+
+	lane->lanes = lanes;
+	lane->name = name;
+	lane->room = room ? room : 1;
+	lane->group = group ? group : 1;
+	lane->ring = mem_zero(lane->room, sizeof(*lane->ring));
+	pthread_mutex_init(&lane->lock, NULL);
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&lane->filled, &monotonic);
+	pthread_condattr_destroy(&monotonic);
+}
+
+static void lane_stop(struct lane *lane)
+{
+	void *job;
+
+	pthread_mutex_lock(&lane->lock);
+	lane->stop = true;
+	pthread_cond_signal(&lane->filled);
+	pthread_mutex_unlock(&lane->lock);
+	if (lane->running)
+		pthread_join(lane->thread, NULL);
+	lane->running = false;
+	while (lane->count) {
+		job = lane->ring[lane->first];
+		lane->first = (lane->first + 1) % lane->room;
+		lane->count--;
+		lane->refuse(job);
+	}
+}
+
+static bool lane_put(struct lane *lane, void *job)
+{
+	bool taken = false;
+
+	pthread_mutex_lock(&lane->lock);
+	if (lane->count < lane->room && !lane->stop) {
+		lane->ring[(lane->first + lane->count++) % lane->room] = job;
+		taken = true;
+		pthread_cond_signal(&lane->filled);
+	}
+	pthread_mutex_unlock(&lane->lock);
+	return taken;
+}
+
+/* -- all of them --------------------------------------------------------------------------------------------------------- */
+
+struct lanes *lanes_create(const struct source_ops *ops, void *source, const struct lanes_config *config)
+{
+	struct lanes *lanes = mem_zero(1, sizeof(*lanes));
+
+	lanes->ops = ops;
+	lanes->config = *config;
+	lanes->receipts = receipts_create(config->hub_count);
+	lane_init(&lanes->lanes[LOOKUPS], lanes, "look-up", config->max_lookups, 1);
+	lane_init(&lanes->lanes[WRITES], lanes, "write", config->max_writes, config->max_group);
+	lane_init(&lanes->lanes[READS], lanes, "read", config->max_reads, 1);
+	lanes->lanes[LOOKUPS].run = run_lookups;
+	lanes->lanes[LOOKUPS].refuse = refuse_lookup;
+	lanes->lanes[WRITES].run = run_writes;
+	lanes->lanes[WRITES].refuse = refuse_write;
+	lanes->lanes[READS].run = run_reads;
+	lanes->lanes[READS].refuse = refuse_read;
+	for (int i = 0; i < LANE_COUNT; i++)
+		lanes->lanes[i].connection = ops->lane_create(source);
+	return lanes;
+}
+
+void lanes_start(struct lanes *lanes)
+{
+	for (int i = 0; i < LANE_COUNT; i++) {
+		struct lane *lane = &lanes->lanes[i];
+
+		lane->running = pthread_create(&lane->thread, NULL, run_lane, lane) == 0;
+		if (!lane->running)
+			log_error("source", "no thread for the %s lane", lane->name);
+	}
+}
+
+void lanes_stop(struct lanes *lanes)
+{
+	if (!lanes)
+		return;
+	for (int i = 0; i < LANE_COUNT; i++)
+		lane_stop(&lanes->lanes[i]);
+	receipts_sweep(lanes->receipts, INT64_MAX);
+}
+
+void lanes_destroy(struct lanes *lanes)
+{
+	if (!lanes)
+		return;
+	lanes_stop(lanes);
+	for (int i = 0; i < LANE_COUNT; i++) {
+		struct lane *lane = &lanes->lanes[i];
+
+		lanes->ops->lane_destroy(lane->connection);
+		pthread_mutex_destroy(&lane->lock);
+		pthread_cond_destroy(&lane->filled);
+		free(lane->ring);
+	}
+	receipts_destroy(lanes->receipts);
+	free(lanes);
+}
+
+bool lanes_lookup(void *lanes, struct lookup_job *job)
+{
+	return lane_put(&((struct lanes *)lanes)->lanes[LOOKUPS], job);
+}
+
+bool lanes_publish(void *lanes, struct publish_job *job)
+{
+	return lane_put(&((struct lanes *)lanes)->lanes[WRITES], job);
+}
+
+bool lanes_read(void *lanes, struct read_job *job)
+{
+	return lane_put(&((struct lanes *)lanes)->lanes[READS], job);
+}
+
+void lanes_shown(void *lanes, const struct event *event, char *const *session_ids, size_t count)
+{
+	receipts_shown(((struct lanes *)lanes)->receipts, event, session_ids, count);
+}

@@ -1,0 +1,73 @@
+/* What the database's catalogue says of the tables that the configuration names: which they are, their columns, keys, types
+ * and descendants. Loaded whole, never changed; a drift check loads another and compares fingerprints. */
+#ifndef ESINK_PG_CATALOG_H
+#define ESINK_PG_CATALOG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "esink/status.h"
+#include "rules/ruleset.h"
+#include "source/postgres/connection.h"
+
+typedef unsigned int pg_oid; /* as libpq's Oid */
+
+struct pg_type {
+	pg_oid oid, base, element, relation; /* of a domain, an array, a composite; else 0 */
+	char kind;                           /* pg_type.typtype: b c d e r m p */
+	char *name;
+};
+
+struct pg_column {
+	char *name;
+	pg_oid type;
+	int key; /* 1.. place in the primary key; 0: not in it */
+};
+
+/* The columns of a table or of a composite type, in order. */
+struct pg_columns {
+	pg_oid relation;
+	struct pg_column *list;
+	size_t count;
+};
+
+struct pg_table {
+	pg_oid oid;
+	char *schema, *name;
+	char *topic; /* as events show it */
+	char kind;   /* r, p */
+	bool in_default_schema;
+	struct pg_columns columns;
+	const char **column_names; /* of columns, for the rules */
+	/* The table itself first, then partitions and inheriting tables at any depth. */
+	struct pg_member {
+		pg_oid oid;
+		char *name;     /* quoted, with its schema */
+		char kind;      /* r, p, f */
+		bool partition; /* gets the row trigger from its parent */
+	} *members;
+	size_t member_count;
+	struct table_rule rule;
+};
+
+struct pg_catalog {
+	struct pg_table *tables;
+	size_t table_count;
+	struct pg_type *types;
+	size_t type_count;
+	struct pg_columns *composites;
+	size_t composite_count;
+	char *fingerprint; /* equal: nothing that concerns us has changed */
+};
+
+/* strict: what is missing, not a table, or not ours to watch is an error with a sentence for the user. Otherwise such tables
+ * are left out and *complaint (may be NULL) says so. */
+enum status catalog_load(struct pg *pg, const struct ruleset *rules, bool strict, struct pg_catalog **catalog,
+	struct err *complaint, struct err *err) MUST_CHECK;
+void catalog_free(struct pg_catalog *catalog);
+const struct pg_type *catalog_type(const struct pg_catalog *catalog, pg_oid oid);
+const struct pg_columns *catalog_composite(const struct pg_catalog *catalog, pg_oid relation);
+/* Only the fingerprint: what the drift check asks each second. *fingerprint is the caller's to free. */
+enum status catalog_fingerprint(struct pg *pg, const struct ruleset *rules, char **fingerprint, struct err *err) MUST_CHECK;
+
+#endif

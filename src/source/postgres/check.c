@@ -1,0 +1,102 @@
+/* --check and --uninstall: on a connection of their own, before anything else runs, printing to stdout. */
+#include <stdio.h>
+
+#include "source/postgres/install.h"
+#include "source/postgres/postgres.h"
+
+static enum status schema_exists(struct pg *pg, bool *there, struct err *err)
+{
+	AUTO_RESULT PGresult *result = NULL;
+	enum status status = pg_query(pg,
+		"SELECT to_regclass('esink.meta') IS NOT NULL, has_database_privilege(current_database(), 'CREATE')", 0, NULL, 10000,
+		&result, err);
+
+	if (status != STATUS_OK)
+		return status;
+	*there = pg_bool(result, 0, 0);
+	if (!*there && !pg_bool(result, 0, 1))
+		return err_set(err, STATUS_DENIED, "no right to create schema esink; run: GRANT CREATE ON DATABASE \"%s\" TO \"%s\";",
+			PQdb(pg->conn), PQuser(pg->conn));
+	return STATUS_OK;
+}
+
+static void describe(const struct pg_catalog *catalog)
+{
+	for (size_t i = 0; i < catalog->table_count; i++) {
+		const struct pg_table *table = &catalog->tables[i];
+
+		printf("%s: ", table->topic);
+		if (table->rule.broadcast)
+			printf("every session");
+		else if (table->rule.route_count == 0)
+			printf("no routing: operator and consumers only");
+		for (size_t r = 0; r < table->rule.route_count; r++)
+			printf("%s%s", r ? ", " : "the users in ", table->columns.list[table->rule.route[r]].name);
+		printf("; sends");
+		for (size_t c = 0; c < table->columns.count; c++)
+			if (table->rule.sent[c])
+				printf(" %s", table->columns.list[c].name);
+		printf("%s\n", table->rule.old_rows ? ", and the old row" : "");
+	}
+}
+
+static enum status print_plan(struct pg *pg, const struct pg_catalog *catalog, bool there, struct err *err)
+{
+	AUTO_BUF struct buf plan = buf_init(BUF_NO_MAX);
+	enum status status = install_plan(pg, catalog, &plan, err);
+
+	if (status != STATUS_OK)
+		return status;
+	describe(catalog);
+	if (!there)
+		printf("\nwould create schema esink with its tables and functions\n");
+	if (plan.len)
+		printf("\nwould run:\n%s", plan.bytes);
+	else
+		printf("\ntriggers: all in place, nothing to do\n");
+	return STATUS_OK;
+}
+
+static enum status print_drainer(struct pg *pg, struct err *err)
+{
+	AUTO_RESULT PGresult *result = NULL;
+	enum status status = pg_query(pg, "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'esink' AND datname = "
+		"current_database() AND pid <> pg_backend_pid()", 0, NULL, 10000, &result, err);
+
+	if (status == STATUS_OK)
+		printf("\nconnections of running relays to this database: %s\n", PQgetvalue(result, 0, 0));
+	return status;
+}
+
+enum status postgres_check(void *opaque, struct err *err)
+{
+	struct postgres *source = opaque;
+	struct pg_catalog *catalog = NULL;
+	bool there = false;
+	enum status status = pg_connect(&source->pg, source->config->url, err);
+
+	if (status == STATUS_OK)
+		status = schema_exists(&source->pg, &there, err);
+	if (status == STATUS_OK)
+		status = catalog_load(&source->pg, source->config->rules, true, &catalog, NULL, err);
+	if (status == STATUS_OK)
+		status = print_plan(&source->pg, catalog, there, err);
+	if (status == STATUS_OK)
+		status = print_drainer(&source->pg, err);
+	catalog_free(catalog);
+	pg_close(&source->pg);
+	return status;
+}
+
+enum status postgres_uninstall(void *opaque, struct err *err)
+{
+	struct postgres *source = opaque;
+	enum status status = pg_connect(&source->pg, source->config->url, err);
+
+	if (status == STATUS_OK)
+		status = install_remove(&source->pg, err);
+	if (status == STATUS_OK)
+		printf("removed schema esink and every trigger of esink from database \"%s\"\n", PQdb(source->pg.conn));
+	pg_close(&source->pg);
+	return status;
+}

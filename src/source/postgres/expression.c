@@ -1,0 +1,237 @@
+/* How each type becomes JSON inside the trigger.
+ *
+ *   numbers           as they are; NaN and infinities as strings
+ *   json, jsonb       spliced in
+ *   timestamptz       ISO 8601 in UTC, +00:00; timestamp, date: ISO 8601
+ *   bytea             base64
+ *   composite         an object, member by member, at any depth
+ *   arrays            JSON arrays of the above
+ *   enums, and types of extensions: a string, by the type's output function (concat() calls it; a cast would look for one
+ *                     that the type's owner may have made, and run it as us)
+ *   the rest          a string, as the type prints itself
+ *
+ * Text is put together with concat(), whose arguments are limited to 100; longer lists are nested.
+ */
+#include "source/postgres/expression.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+#define CONCAT_MAX 90
+#define FIRST_USER_OID 16384 /* types below it came with the server, and so did their casts */
+
+enum builtin {
+	BOOL = 16, BYTEA = 17, INT8 = 20, INT2 = 21, INT4 = 23, JSON = 114, FLOAT4 = 700, FLOAT8 = 701, MONEY = 790, BPCHAR = 1042,
+	TIMESTAMPTZ = 1184, INTERVAL = 1186, TIMETZ = 1266, NUMERIC = 1700, JSONB = 3802
+};
+
+void sql_identifier(struct buf *sql, const char *name)
+{
+	buf_text(sql, "\"");
+	for (; *name; name++) {
+		if (*name == '"')
+			buf_text(sql, "\"");
+		buf_bytes(sql, name, 1);
+	}
+	buf_text(sql, "\"");
+}
+
+void sql_literal(struct buf *sql, const char *text)
+{
+	if (strchr(text, '\\'))
+		buf_text(sql, "E");
+	buf_text(sql, "'");
+	for (; *text; text++) {
+		if (*text == '\'' || *text == '\\')
+			buf_bytes(sql, text, 1);
+		buf_bytes(sql, text, 1);
+	}
+	buf_text(sql, "'");
+}
+
+/* The type under any number of domains. */
+static const struct pg_type *base_type(const struct pg_catalog *catalog, pg_oid oid)
+{
+	const struct pg_type *type = catalog_type(catalog, oid);
+
+	while (type && type->kind == 'd')
+		type = catalog_type(catalog, type->base);
+	return type;
+}
+
+static bool depends_on_session(const struct pg_type *type)
+{
+	return type->kind == 'r' || type->kind == 'm' || type->oid == MONEY || type->oid == INTERVAL || type->oid == FLOAT4 ||
+		type->oid == FLOAT8 || type->oid == TIMESTAMPTZ || type->oid == TIMETZ;
+}
+
+/* A concat() of pieces, nested so that no call has too many arguments. */
+struct pieces {
+	struct buf *sql;
+	size_t count;
+};
+
+static void piece(struct pieces *pieces)
+{
+	if (pieces->count == 0)
+		buf_text(pieces->sql, "pg_catalog.concat(pg_catalog.concat(");
+	else if (pieces->count % CONCAT_MAX == 0)
+		buf_text(pieces->sql, "), pg_catalog.concat(");
+	else
+		buf_text(pieces->sql, ", ");
+	pieces->count++;
+}
+
+static void pieces_end(struct pieces *pieces)
+{
+	buf_text(pieces->sql, "))");
+}
+
+/* `{"name":` or `,"name":` as an SQL literal. */
+static void member_name(struct buf *sql, const char *name, bool first)
+{
+	AUTO_BUF struct buf json = buf_init(BUF_NO_MAX); /* bounded by the catalogue's names */
+
+	buf_text(&json, first ? "{" : ",");
+	buf_json_string(&json, span_of(name));
+	buf_text(&json, ":");
+	sql_literal(sql, json.bytes);
+}
+
+void expression_object(struct buf *sql, const struct pg_catalog *catalog, const struct pg_columns *columns, const char *row,
+	bool (*wanted)(const void *context, size_t index), const void *context, bool *settings)
+{
+	struct pieces pieces = {sql, 0};
+	bool first = true;
+
+	for (size_t i = 0; i < columns->count; i++) {
+		AUTO_BUF struct buf value = buf_init(BUF_NO_MAX);
+
+		if (wanted && !wanted(context, i))
+			continue;
+		buf_printf(&value, "%s.", row);
+		sql_identifier(&value, columns->list[i].name);
+		piece(&pieces);
+		member_name(sql, columns->list[i].name, first);
+		piece(&pieces);
+		expression_json(sql, catalog, columns->list[i].type, value.bytes, settings);
+		first = false;
+	}
+	piece(&pieces);
+	buf_text(sql, first ? "'{}'" : "'}'");
+	pieces_end(&pieces);
+}
+
+static void composite(struct buf *sql, const struct pg_catalog *catalog, const struct pg_type *type, const char *value,
+	bool *settings)
+{
+	const struct pg_columns *columns = catalog_composite(catalog, type->relation);
+	char *row = mem_format("(%s)", value);
+
+	buf_printf(sql, "CASE WHEN %s IS NOT DISTINCT FROM NULL THEN 'null' ELSE ", value);
+	if (columns)
+		expression_object(sql, catalog, columns, row, NULL, NULL, settings);
+	else
+		buf_text(sql, "'null'");
+	buf_text(sql, " END");
+	free(row);
+}
+
+static void array(struct buf *sql, const struct pg_catalog *catalog, const struct pg_type *type, const char *value, bool *settings)
+{
+	const struct pg_type *element = base_type(catalog, type->element);
+
+	if (element && (element->kind == 'c' || element->oid == BYTEA || element->element)) {
+		/* Element by element, which makes one dimension of several. unnest() would take a composite apart. */
+		buf_printf(sql, "CASE WHEN %s IS NULL THEN 'null' ELSE pg_catalog.concat('[', (SELECT pg_catalog.string_agg(", value);
+		expression_json(sql, catalog, type->element, "u.e", settings);
+		buf_text(sql, ", ',' ORDER BY u.i) FROM ");
+		if (element->kind == 'c')
+			buf_printf(sql, "(SELECT (%s)[s.i] AS e, s.i FROM pg_catalog.generate_subscripts(%s, 1) s(i)) u", value, value);
+		else
+			buf_printf(sql, "pg_catalog.unnest(%s) WITH ORDINALITY u(e, i)", value);
+		buf_text(sql, "), ']') END");
+		return;
+	}
+	if (element && element->oid < FIRST_USER_OID) {
+		*settings |= depends_on_session(element);
+		buf_printf(sql, "coalesce(pg_catalog.to_json(%s)::pg_catalog.text, 'null')", value);
+		return;
+	}
+	buf_printf(sql,
+		"coalesce(pg_catalog.to_json(pg_catalog.textin(pg_catalog.array_out(%s))::pg_catalog.text[])::pg_catalog.text, 'null')",
+		value);
+}
+
+static void scalar(struct buf *sql, const struct pg_type *type, const char *value)
+{
+	switch (type->oid) {
+	case BOOL:
+	case INT2:
+	case INT4:
+	case INT8:
+	case JSON:
+	case JSONB:
+		buf_printf(sql, "coalesce(%s::pg_catalog.text, 'null')", value);
+		return;
+	case BYTEA:
+		buf_printf(sql,
+			"CASE WHEN %s IS NULL THEN 'null' ELSE pg_catalog.concat('\"', "
+			"pg_catalog.translate(pg_catalog.encode(%s, 'base64'), pg_catalog.chr(10), ''), '\"') END",
+			value, value);
+		return;
+	case TIMESTAMPTZ:
+		buf_printf(sql,
+			"CASE WHEN %s IS NULL THEN 'null' WHEN pg_catalog.isfinite(%s) THEN pg_catalog.concat(pg_catalog.rtrim("
+			"pg_catalog.to_json(pg_catalog.timezone('UTC', %s))::pg_catalog.text, '\"'), '+00:00\"') "
+			"ELSE pg_catalog.to_json(%s)::pg_catalog.text END",
+			value, value, value, value);
+		return;
+	default:
+		buf_printf(sql, "coalesce(pg_catalog.to_json(%s)::pg_catalog.text, 'null')", value);
+	}
+}
+
+void expression_json(struct buf *sql, const struct pg_catalog *catalog, pg_oid oid, const char *value, bool *settings)
+{
+	const struct pg_type *type = base_type(catalog, oid);
+
+	if (type && type->element) {
+		array(sql, catalog, type, value, settings);
+	} else if (type && type->kind == 'c') {
+		composite(sql, catalog, type, value, settings);
+	} else if (type && type->kind == 'b' && type->oid < FIRST_USER_OID) {
+		/* A column of timestamptz is made independent by its expression; only arrays of it are not. */
+		*settings |= depends_on_session(type) && type->oid != TIMESTAMPTZ && type->oid != TIMETZ && type->oid != FLOAT4 &&
+			type->oid != FLOAT8;
+		scalar(sql, type, value);
+	} else {
+		*settings |= !type || depends_on_session(type);
+		buf_printf(sql,
+			"CASE WHEN %s IS NULL THEN 'null' ELSE pg_catalog.to_json(pg_catalog.concat(%s))::pg_catalog.text END", value,
+			value);
+	}
+}
+
+void expression_users(struct buf *sql, const struct pg_catalog *catalog, pg_oid oid, const char *value, bool *settings)
+{
+	const struct pg_type *type = base_type(catalog, oid);
+
+	if (type && type->element) {
+		const struct pg_type *element = base_type(catalog, type->element);
+
+		*settings |= element && depends_on_session(element);
+		buf_printf(sql, "pg_catalog.textin(pg_catalog.array_out(%s))::pg_catalog.text[]", value);
+		return;
+	}
+	*settings |= type && depends_on_session(type);
+	/* char(n) as text loses its padding, and so does the user's id. */
+	buf_printf(sql, "ARRAY[CASE WHEN %s IS NULL THEN NULL ELSE ", value);
+	if (type && type->oid == BPCHAR)
+		buf_printf(sql, "%s::pg_catalog.text", value);
+	else
+		buf_printf(sql, "pg_catalog.concat(%s)", value);
+	buf_text(sql, " END]");
+}

@@ -1,0 +1,243 @@
+/* Look-ups, writes and reads, each on a lane's own connection. A lane connects when it is first used, and again after a failure;
+ * every call has the statement time-out of the configuration.
+ *
+ * The token table is found once per connection by the same rule as watched tables (exact case, then folded) and its statement
+ * is put together with quoted identifiers; the token itself is a parameter, and is compared byte for byte here, because
+ * collations, char(n) and citext call equal what is not.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "base/utf8.h"
+#include "source/postgres/expression.h"
+#include "source/postgres/postgres.h"
+
+#define BATCH_BYTES (8u << 20)
+
+struct lane {
+	struct postgres *source;
+	struct pg pg;
+	struct pg_reader reader;
+	char *lookup_sql;
+};
+
+void *postgres_lane_create(void *source)
+{
+	struct lane *lane = mem_zero(1, sizeof(*lane));
+
+	lane->source = source;
+	lane->pg.stop_fd = lane->source->config->stop_fd;
+	return lane;
+}
+
+void postgres_lane_destroy(void *opaque)
+{
+	struct lane *lane = opaque;
+
+	if (!lane)
+		return;
+	pg_close(&lane->pg);
+	pg_reader_finish(&lane->reader);
+	free(lane->lookup_sql);
+	free(lane);
+}
+
+static enum status ready(struct lane *lane, struct err *err)
+{
+	if (lane->pg.conn && PQstatus(lane->pg.conn) == CONNECTION_OK)
+		return STATUS_OK;
+	free(lane->lookup_sql);
+	lane->lookup_sql = NULL;
+	return pg_connect(&lane->pg, lane->source->config->url, err);
+}
+
+static int timeout(const struct lane *lane)
+{
+	return lane->source->config->statement_timeout_ms;
+}
+
+/* -- look-up -------------------------------------------------------------------------------------------------------------- */
+
+/* `schema.table` or `table`; both parts may be NULL-terminated in place. */
+static enum status find_auth_table(struct lane *lane, PGresult **result, struct err *err)
+{
+	static const char sql[] =
+		"SELECT n.nspname, c.relname, t.attname, u.attname FROM (SELECT CASE WHEN strpos($1, '.') > 0 THEN split_part($1, '.', 1) END AS s, "
+		"CASE WHEN strpos($1, '.') > 0 THEN substr($1, strpos($1, '.') + 1) ELSE $1 END AS t) w "
+		"JOIN pg_namespace n ON n.nspname IN (coalesce(w.s, current_schema()), lower(w.s)) "
+		"JOIN pg_class c ON c.relnamespace = n.oid AND c.relname IN (w.t, lower(w.t)) AND c.relkind IN ('r', 'p', 'v', 'm', 'f') "
+		"JOIN pg_attribute t ON t.attrelid = c.oid AND t.attname IN ($2, lower($2)) AND NOT t.attisdropped "
+		"JOIN pg_attribute u ON u.attrelid = c.oid AND u.attname IN ($3, lower($3)) AND NOT u.attisdropped "
+		"ORDER BY (c.relname = w.t) DESC, (t.attname = $2) DESC, (u.attname = $3) DESC LIMIT 1";
+	const struct source_config *config = lane->source->config;
+	const char *params[] = {config->auth_table, config->auth_column, config->auth_user_column};
+
+	return pg_query(&lane->pg, sql, 3, params, timeout(lane), result, err);
+}
+
+static enum status prepare_lookup(struct lane *lane, struct err *err)
+{
+	AUTO_RESULT PGresult *result = NULL;
+	AUTO_BUF struct buf sql = buf_init(BUF_NO_MAX);
+	enum status status = find_auth_table(lane, &result, err);
+
+	if (status != STATUS_OK)
+		return status;
+	if (PQntuples(result) == 0)
+		return err_set(err, STATUS_NOT_FOUND, "AUTH_TABLE: there is no table \"%s\" with the columns \"%s\" and \"%s\"",
+			lane->source->config->auth_table, lane->source->config->auth_column, lane->source->config->auth_user_column);
+	buf_text(&sql, "SELECT ");
+	sql_identifier(&sql, PQgetvalue(result, 0, 3));
+	buf_text(&sql, ", ");
+	sql_identifier(&sql, PQgetvalue(result, 0, 3));
+	buf_text(&sql, "::pg_catalog.text, ");
+	sql_identifier(&sql, PQgetvalue(result, 0, 2));
+	buf_text(&sql, "::pg_catalog.text FROM ");
+	sql_identifier(&sql, PQgetvalue(result, 0, 0));
+	buf_text(&sql, ".");
+	sql_identifier(&sql, PQgetvalue(result, 0, 1));
+	buf_text(&sql, " WHERE ");
+	sql_identifier(&sql, PQgetvalue(result, 0, 2));
+	buf_text(&sql, " = $1 LIMIT 2");
+	lane->lookup_sql = buf_take(&sql);
+	return STATUS_OK;
+}
+
+enum status postgres_lookup(void *opaque, struct span token, struct source_user *user, struct err *err)
+{
+	enum { INT2 = 21, INT4 = 23 };
+	struct lane *lane = opaque;
+	AUTO_RESULT PGresult *result = NULL;
+	char *text;
+	const char *params[1];
+	enum status status;
+
+	if (memchr(token.p, 0, token.len) || !utf8_valid(token.p, token.len))
+		return err_set(err, STATUS_UNAUTHORIZED, "the token is not text");
+	status = ready(lane, err);
+	if (status == STATUS_OK && !lane->lookup_sql)
+		status = prepare_lookup(lane, err);
+	if (status != STATUS_OK)
+		return status;
+	text = mem_text_n(token.p, token.len);
+	params[0] = text;
+	status = pg_query(&lane->pg, lane->lookup_sql, 1, params, timeout(lane), &result, err);
+	mem_wipe_free(text);
+	/* A value that the column's type refuses (a token that is no uuid) is simply not there. */
+	if (status == STATUS_INVALID)
+		return err_set(err, STATUS_UNAUTHORIZED, "no such token");
+	if (status == STATUS_NOT_FOUND || status == STATUS_FAILED) {
+		free(lane->lookup_sql); /* the table has changed: find it again next time */
+		lane->lookup_sql = NULL;
+	}
+	if (status != STATUS_OK)
+		return status;
+	if (PQntuples(result) != 1 || PQgetisnull(result, 0, 1) ||
+		!span_equal(token, (struct span){PQgetvalue(result, 0, 2), (size_t)PQgetlength(result, 0, 2)}))
+		return err_set(err, STATUS_UNAUTHORIZED, "no such token");
+	user->id = mem_text(PQgetvalue(result, 0, 1));
+	user->numeric = PQftype(result, 0) == INT2 || PQftype(result, 0) == INT4;
+	return STATUS_OK;
+}
+
+/* -- writes ------------------------------------------------------------------------------------------------------------- */
+
+static enum status append(struct lane *lane, const struct publication *item, struct err *err)
+{
+	static const char sql[] = "SELECT esink.append($1, $2, $3, $4::text[], $5::boolean, "
+		"'1970-01-01 00:00:00+00'::timestamptz + $6::bigint * '1 millisecond'::interval, $7, $8, $9::integer, $10)";
+	AUTO_RESULT PGresult *result = NULL;
+	AUTO_BUF struct buf users = buf_init(BUF_NO_MAX); /* one id, bounded by the request */
+	char at[24], version[16];
+	const char *params[] = {item->topic, item->type, item->data, NULL, item->broadcast ? "true" : "false",
+		item->timestamp ? at : NULL, item->source, item->source_type, version, item->ref};
+
+	buf_text(&users, "{");
+	if (item->user)
+		pg_array_append(&users, item->user);
+	buf_text(&users, "}");
+	params[3] = users.bytes;
+	snprintf(at, sizeof(at), "%lld", (long long)item->timestamp);
+	snprintf(version, sizeof(version), "%d", (int)item->version);
+	return pg_query(&lane->pg, sql, 10, params, timeout(lane), &result, err);
+}
+
+enum status postgres_publish(void *opaque, struct publication *const *items, size_t count, struct err *err)
+{
+	struct lane *lane = opaque;
+	enum status status = ready(lane, err);
+
+	if (status == STATUS_OK)
+		status = pg_script(&lane->pg, "BEGIN ISOLATION LEVEL READ COMMITTED", timeout(lane), err);
+	for (size_t i = 0; status == STATUS_OK && i < count; i++)
+		status = append(lane, items[i], err);
+	if (status == STATUS_OK)
+		return pg_script(&lane->pg, "COMMIT", timeout(lane), err);
+	if (lane->pg.conn) {
+		struct err ignored;
+
+		if (pg_script(&lane->pg, "ROLLBACK", timeout(lane), &ignored) != STATUS_OK)
+			pg_close(&lane->pg);
+	}
+	return status;
+}
+
+/* -- reads -------------------------------------------------------------------------------------------------------------- */
+
+static enum status check_journal(struct lane *lane, struct span journal, struct err *err)
+{
+	AUTO_RESULT PGresult *result = NULL;
+	enum status status = pg_query(&lane->pg, "SELECT journal FROM esink.meta", 0, NULL, timeout(lane), &result, err);
+
+	if (status != STATUS_OK)
+		return status;
+	if (PQntuples(result) != 1 || !span_is(journal, PQgetvalue(result, 0, 0)))
+		return err_set(err, STATUS_GONE, "the journal is another one");
+	return STATUS_OK;
+}
+
+/* Reads on to the end of what was asked for even when the batch is full: the connection stays usable. */
+static enum status take_page(struct lane *lane, const char *journal, struct event_batch *batch, struct err *err)
+{
+	size_t bytes = 0;
+
+	for (;;) {
+		AUTO_RESULT PGresult *row = NULL;
+		enum status status = pg_stream_next(&lane->pg, timeout(lane), &row, err);
+		struct event *event;
+
+		if (status != STATUS_OK || !row)
+			return status;
+		if (bytes >= BATCH_BYTES)
+			continue;
+		event = pg_reader_event(&lane->reader, row, journal);
+		bytes += event->size;
+		event_batch_add(batch, event);
+	}
+}
+
+enum status postgres_read(void *opaque, struct span journal, uint64_t after, uint64_t key, size_t max, struct event_batch *batch,
+	struct err *err)
+{
+	struct lane *lane = opaque;
+	char after_text[24], key_text[24], max_text[24], name[JOURNAL_LEN + 1];
+	const char *params[] = {after_text, key_text, max_text};
+	enum status status = ready(lane, err);
+
+	if (status == STATUS_OK)
+		status = check_journal(lane, journal, err);
+	if (status != STATUS_OK)
+		return status;
+	snprintf(name, sizeof(name), "%.*s", (int)journal.len, journal.p);
+	snprintf(after_text, sizeof(after_text), "%llu", (unsigned long long)after);
+	snprintf(key_text, sizeof(key_text), "%llu", (unsigned long long)key);
+	snprintf(max_text, sizeof(max_text), "%zu", max);
+	status = pg_stream_begin(&lane->pg, PG_READ_SQL, 3, params, err);
+	if (status == STATUS_OK)
+		status = take_page(lane, name, batch, err);
+	if (status != STATUS_OK)
+		event_batch_clear(batch);
+	return status;
+}

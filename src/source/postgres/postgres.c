@@ -1,0 +1,224 @@
+/* Capture from PostgreSQL: the ops of the source thread.
+ *
+ * fetch() is a loop of three questions. Are rows of a read still coming? Hand them on. Is there anything between our position
+ * and the head? Read it: always from ticks that are committed, so what is returned is durable and has its ids for good. Is
+ * there anything that no tick holds yet? Drain. When all three say no, wait (wakeup.c), and look after the triggers and the
+ * rotation (upkeep.c).
+ *
+ * Position and key survive close() and open(): after a lost connection the next fetch goes on behind the last event that was
+ * returned, whoever made its tick.
+ */
+#include "source/postgres/postgres.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "source/postgres/install.h"
+
+#define DRAIN_TIMEOUT_MS 60000
+#define READ_TIMEOUT_MS 60000
+#define BATCH_BYTES (8u << 20) /* a batch is handed on at this size, whatever its count */
+
+static void *create(const struct source_config *config)
+{
+	struct postgres *source = mem_zero(1, sizeof(*source));
+
+	source->config = config;
+	source->pg.stop_fd = config->stop_fd;
+	pthread_mutex_init(&source->lock, NULL);
+	return source;
+}
+
+static void destroy(void *opaque)
+{
+	struct postgres *source = opaque;
+
+	if (!source)
+		return;
+	pg_close(&source->pg);
+	pg_reader_finish(&source->reader);
+	pthread_mutex_destroy(&source->lock);
+	free(source->fingerprint);
+	free(source);
+}
+
+static enum status check_server(struct pg *pg, struct err *err)
+{
+	AUTO_RESULT PGresult *result = NULL;
+	enum status status;
+
+	if (PQserverVersion(pg->conn) < 130000)
+		return err_set(err, STATUS_INVALID, "POSTGRES_DATABASE_URL: the server is PostgreSQL %d; esink needs 13 or newer",
+			PQserverVersion(pg->conn) / 10000);
+	status = pg_query(pg, "SELECT pg_catalog.pg_is_in_recovery()", 0, NULL, DRAIN_TIMEOUT_MS, &result, err);
+	if (status == STATUS_OK && pg_bool(result, 0, 0))
+		return err_set(err, STATUS_UNAVAILABLE, "the PostgreSQL server is a standby: waiting for a primary");
+	return status;
+}
+
+/* The head as the ticks have it now. */
+static enum status read_head(struct postgres *source, struct err *err)
+{
+	AUTO_RESULT PGresult *result = NULL;
+	enum status status = pg_query(&source->pg, "SELECT next - 1 FROM esink.newest_tick()", 0, NULL, DRAIN_TIMEOUT_MS, &result, err);
+
+	if (status == STATUS_OK)
+		source->head = (uint64_t)pg_int(result, 0, 0);
+	return status;
+}
+
+static enum status open_source(void *opaque, struct source_position *head, struct err *err)
+{
+	struct postgres *source = opaque;
+	char journal[JOURNAL_LEN + 1];
+	enum status status = pg_connect(&source->pg, source->config->url, err);
+
+	source->streaming = false;
+	if (status == STATUS_OK)
+		status = check_server(&source->pg, err);
+	if (status == STATUS_OK)
+		status = install_schema(&source->pg, journal, err);
+	if (status == STATUS_OK)
+		status = upkeep_install(source, !source->started, err);
+	if (status == STATUS_OK)
+		status = wakeup_start(&source->wakeup, &source->pg, source->config->poll_interval_ms, err);
+	if (status == STATUS_OK)
+		status = read_head(source, err);
+	if (status != STATUS_OK) {
+		pg_close(&source->pg);
+		return status;
+	}
+	if (strcmp(source->journal, journal) != 0 || source->position > source->head || source->lost) {
+		source->lost = false;
+		memcpy(source->journal, journal, sizeof(journal));
+		source->position = source->head;
+		source->key = 0;
+	}
+	source->started = true;
+	memcpy(head->journal, journal, sizeof(journal));
+	head->id = source->position;
+	return STATUS_OK;
+}
+
+static void close_source(void *opaque)
+{
+	struct postgres *source = opaque;
+
+	if (!source->streaming)
+		wakeup_finish(&source->wakeup, &source->pg);
+	pg_close(&source->pg);
+}
+
+static enum status drain(struct postgres *source, bool *any, struct err *err)
+{
+	AUTO_RESULT PGresult *result = NULL;
+	enum status status = pg_query(&source->pg, "SELECT head FROM esink.drain()", 0, NULL, DRAIN_TIMEOUT_MS, &result, err);
+
+	if (status != STATUS_OK)
+		return status;
+	source->head = (uint64_t)pg_int(result, 0, 0);
+	*any = source->head > source->position;
+	return STATUS_OK;
+}
+
+static enum status begin_read(struct postgres *source, struct err *err)
+{
+	char after[24], key[24], max[24];
+	const char *params[] = {after, key, max};
+	enum status status;
+
+	snprintf(after, sizeof(after), "%llu", (unsigned long long)source->position);
+	snprintf(key, sizeof(key), "%llu", (unsigned long long)source->key);
+	snprintf(max, sizeof(max), "%d", source->config->drain_max);
+	status = pg_stream_begin(&source->pg, PG_READ_SQL, 3, params, err);
+	source->streaming = status == STATUS_OK;
+	return status;
+}
+
+/* Takes what a read still has to give, until the batch is full. */
+static enum status take_rows(struct postgres *source, struct event_batch *batch, struct err *err)
+{
+	size_t bytes = 0;
+
+	while (bytes < BATCH_BYTES) {
+		AUTO_RESULT PGresult *row = NULL;
+		enum status status = pg_stream_next(&source->pg, READ_TIMEOUT_MS, &row, err);
+		struct event *event;
+
+		if (status != STATUS_OK || !row) {
+			source->streaming = false;
+			source->lost = status == STATUS_GONE;
+			/* What came before a failure is committed and in order: it goes on, and the failure shows again. */
+			return batch->count ? STATUS_OK : status;
+		}
+		event = pg_reader_event(&source->reader, row, source->journal);
+		if (event->id != source->position + 1) {
+			err_set(err, STATUS_FAILED, "the journal gave event %llu after %llu", (unsigned long long)event->id,
+				(unsigned long long)source->position);
+			event_unref(event);
+			pg_close(&source->pg);
+			return batch->count ? STATUS_OK : STATUS_FAILED;
+		}
+		source->position = event->id;
+		source->key = event->key;
+		bytes += event->size;
+		event_batch_add(batch, event);
+	}
+	return STATUS_OK;
+}
+
+static enum status fetch(void *opaque, int timeout_ms, struct event_batch *batch, struct err *err)
+{
+	struct postgres *source = opaque;
+	int64_t end = clock_ms() + timeout_ms;
+	enum status status = STATUS_OK;
+	bool any;
+
+	do {
+		if (source->streaming) {
+			status = take_rows(source, batch, err);
+			if (status != STATUS_OK || batch->count)
+				return status;
+		}
+		status = upkeep_run(source, err);
+		any = source->position < source->head;
+		if (status == STATUS_OK && !any)
+			status = drain(source, &any, err);
+		if (status == STATUS_OK && any)
+			status = wakeup_busy(&source->wakeup, &source->pg, err);
+		if (status == STATUS_OK && any)
+			status = begin_read(source, err);
+		if (status == STATUS_OK && !any)
+			status = wakeup_idle(&source->wakeup, &source->pg, timeout_ms, err);
+	} while (status == STATUS_OK && (any || clock_ms() < end));
+	return status;
+}
+
+static void complaint(void *opaque, struct err *err)
+{
+	struct postgres *source = opaque;
+
+	pthread_mutex_lock(&source->lock);
+	*err = source->complaint;
+	pthread_mutex_unlock(&source->lock);
+}
+
+const struct source_ops postgres_source = {
+	.name = "postgres",
+	.create = create,
+	.destroy = destroy,
+	.open = open_source,
+	.fetch = fetch,
+	.close = close_source,
+	.complaint = complaint,
+	.check = postgres_check,
+	.uninstall = postgres_uninstall,
+	.lane_create = postgres_lane_create,
+	.lane_destroy = postgres_lane_destroy,
+	.lookup = postgres_lookup,
+	.publish = postgres_publish,
+	.read = postgres_read,
+};

@@ -1,0 +1,48 @@
+/* The source's own state, shared by the files of this folder. */
+#ifndef ESINK_PG_POSTGRES_H
+#define ESINK_PG_POSTGRES_H
+
+#include <pthread.h>
+
+#include "esink/source.h"
+#include "source/postgres/catalog.h"
+#include "source/postgres/connection.h"
+#include "source/postgres/reader.h"
+#include "source/postgres/wakeup.h"
+
+struct postgres {
+	const struct source_config *config;
+	struct pg pg; /* capture's connection */
+	struct pg_reader reader;
+	struct wakeup wakeup;
+	char *fingerprint; /* of the catalogue that the triggers were made from */
+	char journal[JOURNAL_LEN + 1];
+	uint64_t position; /* the last event returned */
+	uint64_t key;      /* its seq */
+	uint64_t head;     /* the newest event that a tick has */
+	bool started;      /* opened once: from now on the configuration's faults are complaints, not ends */
+	bool lost;         /* the journal no longer reaches our position: begin anew at its head */
+	bool streaming;    /* a read is under way: rows are still coming */
+	int64_t next_drift, next_rotation; /* ms, monotonic */
+	int64_t held_back_since;           /* rotation; 0: not */
+	pthread_mutex_t lock;              /* complaint */
+	struct err complaint;
+};
+
+/* lane.c */
+void *postgres_lane_create(void *source);
+void postgres_lane_destroy(void *lane);
+enum status postgres_lookup(void *lane, struct span token, struct source_user *user, struct err *err);
+enum status postgres_publish(void *lane, struct publication *const *items, size_t count, struct err *err);
+enum status postgres_read(void *lane, struct span journal, uint64_t after, uint64_t key, size_t max, struct event_batch *batch,
+	struct err *err);
+
+/* check.c */
+enum status postgres_check(void *source, struct err *err);
+enum status postgres_uninstall(void *source, struct err *err);
+
+/* upkeep.c: what is done beside fetching, on capture's connection: watching for drift, rotating. */
+enum status upkeep_install(struct postgres *source, bool strict, struct err *err) MUST_CHECK;
+enum status upkeep_run(struct postgres *source, struct err *err) MUST_CHECK;
+
+#endif

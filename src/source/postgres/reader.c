@@ -1,0 +1,59 @@
+/* One row of the journal to one event: the database's JSON text goes in as it is. */
+#include "source/postgres/reader.h"
+
+enum column {
+	ID, SEQ, XID, AT_MS, TOPIC, TYPE, DATA, OLD, OLD_KEY, USERS, OLD_USERS, BROADCAST, INCOMPLETE, ACTOR, SOURCE, SOURCE_TYPE,
+	VERSION, REF
+};
+
+static struct span cell(const PGresult *row, enum column column)
+{
+	if (PQgetisnull(row, 0, column))
+		return (struct span){NULL, 0};
+	return (struct span){PQgetvalue(row, 0, column), (size_t)PQgetlength(row, 0, column)};
+}
+
+/* An unset actor is NULL, or empty once a transaction of the same connection has set one. */
+static struct span unless_empty(struct span span)
+{
+	return span.len ? span : (struct span){NULL, 0};
+}
+
+struct event *pg_reader_event(struct pg_reader *reader, const PGresult *row, const char *journal)
+{
+	bool from_table = PQgetisnull(row, 0, SOURCE);
+	struct event_parts parts = {.id = (uint64_t)pg_int(row, 0, ID),
+		.key = (uint64_t)pg_int(row, 0, SEQ),
+		.timestamp = pg_int(row, 0, AT_MS),
+		.version = PQgetisnull(row, 0, VERSION) ? 1 : (int32_t)pg_int(row, 0, VERSION),
+		.incomplete = pg_bool(row, 0, INCOMPLETE),
+		.broadcast = pg_bool(row, 0, BROADCAST),
+		.journal = span_of(journal),
+		.topic = cell(row, TOPIC),
+		.type = cell(row, TYPE),
+		.data = cell(row, DATA),
+		.old = cell(row, OLD),
+		.old_key = cell(row, OLD_KEY),
+		.source = from_table ? span_of("postgres") : cell(row, SOURCE),
+		.source_type = from_table ? span_of("database") : cell(row, SOURCE_TYPE),
+		.transaction_id = from_table || span_is(cell(row, SOURCE_TYPE), "sql") ? cell(row, XID) : (struct span){NULL, 0},
+		.actor = unless_empty(cell(row, ACTOR)),
+		.ref = cell(row, REF)};
+
+	if (!PQgetisnull(row, 0, USERS) && pg_array_parse(&reader->users, cell(row, USERS))) {
+		parts.users = reader->users.items;
+		parts.user_count = reader->users.count;
+	}
+	if (!PQgetisnull(row, 0, OLD_USERS) && pg_array_parse(&reader->old_users, cell(row, OLD_USERS))) {
+		parts.rerouted = true;
+		parts.old_users = reader->old_users.items;
+		parts.old_user_count = reader->old_users.count;
+	}
+	return event_create(&parts);
+}
+
+void pg_reader_finish(struct pg_reader *reader)
+{
+	pg_array_finish(&reader->users);
+	pg_array_finish(&reader->old_users);
+}

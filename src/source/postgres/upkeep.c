@@ -1,0 +1,131 @@
+/* What capture looks after beside fetching: whether the watched tables are still what the triggers were made for, and how
+ * far back the journal reaches. Both on capture's own connection, between fetches, each bounded.
+ *
+ * Drift is one short query a second: a fingerprint of everything that matters. Only when it changed is the catalogue loaded
+ * and the difference installed. Under continuous load, when fetch() is never idle, it is asked all the same.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "source/postgres/install.h"
+#include "source/postgres/postgres.h"
+
+#define DRIFT_EVERY_MS 1000
+#define BUSY_RETRY_MS 200
+#define ROTATE_TIMEOUT_MS 30000
+#define HELD_BACK_LOG_MS 60000
+
+static void set_complaint(struct postgres *source, const struct err *complaint)
+{
+	pthread_mutex_lock(&source->lock);
+	if (complaint->text[0] && strcmp(source->complaint.text, complaint->text) != 0)
+		log_warn("postgres", "%s", complaint->text);
+	else if (!complaint->text[0] && source->complaint.text[0])
+		log_info("postgres", "mended: %s", source->complaint.text);
+	source->complaint = *complaint;
+	pthread_mutex_unlock(&source->lock);
+}
+
+enum status upkeep_install(struct postgres *source, bool strict, struct err *err)
+{
+	struct pg_catalog *catalog = NULL;
+	struct err complaint = {""};
+	enum status status = catalog_load(&source->pg, source->config->rules, strict, &catalog, &complaint, err);
+
+	source->next_drift = clock_ms() + DRIFT_EVERY_MS;
+	if (status != STATUS_OK)
+		return status;
+	status = install_tables(&source->pg, catalog, true, err);
+	if (status == STATUS_OK)
+		status = install_complaint(&source->pg, &complaint, err);
+	if (status == STATUS_OK) {
+		/* Our own triggers changed the fingerprint. */
+		free(source->fingerprint);
+		source->fingerprint = NULL;
+		status = catalog_fingerprint(&source->pg, source->config->rules, &source->fingerprint, err);
+	}
+	if (status == STATUS_OK)
+		set_complaint(source, &complaint);
+	catalog_free(catalog);
+	/* At start this means: not live yet. */
+	return status == STATUS_TOO_MANY ? STATUS_UNAVAILABLE : status;
+}
+
+static enum status watch_drift(struct postgres *source, struct err *err)
+{
+	AUTO_FREE char *now = NULL;
+	enum status status = catalog_fingerprint(&source->pg, source->config->rules, &now, err);
+	struct err busy;
+
+	source->next_drift = clock_ms() + DRIFT_EVERY_MS;
+	if (status != STATUS_OK || (source->fingerprint && strcmp(now, source->fingerprint) == 0))
+		return status;
+	log_info("postgres", "the watched tables have changed: looking at their triggers");
+	status = upkeep_install(source, false, &busy);
+	if (status == STATUS_UNAVAILABLE && source->pg.conn) {
+		/* A busy table: capture goes on meanwhile with what there is. */
+		set_complaint(source, &busy);
+		free(source->fingerprint);
+		source->fingerprint = NULL;
+		source->next_drift = clock_ms() + BUSY_RETRY_MS;
+		return STATUS_OK;
+	}
+	if (status != STATUS_OK)
+		*err = busy;
+	return status;
+}
+
+/* Often enough that the journal is never much longer than asked for. */
+static int64_t rotation_interval(int64_t retention_ms)
+{
+	int64_t interval = retention_ms / 20;
+
+	return interval < 500 ? 500 : interval > 60000 ? 60000 : interval;
+}
+
+static void held_back(struct postgres *source)
+{
+	int64_t now = clock_ms();
+
+	if (!source->held_back_since)
+		source->held_back_since = now;
+	if (now - source->held_back_since > HELD_BACK_LOG_MS) {
+		log_warn("postgres", "an old transaction holds a lock on the journal's old tables: they are not emptied meanwhile, and disk use grows");
+		source->held_back_since = now;
+	}
+}
+
+static enum status rotate(struct postgres *source, struct err *err)
+{
+	AUTO_RESULT PGresult *result = NULL;
+	char retention[32];
+	const char *params[] = {retention};
+	enum status status;
+
+	snprintf(retention, sizeof(retention), "%lld ms", (long long)source->config->retention_ms);
+	status = pg_query(&source->pg, "SELECT esink.rotate($1::interval)", 1, params, ROTATE_TIMEOUT_MS, &result, err);
+	source->next_rotation = clock_ms() + rotation_interval(source->config->retention_ms);
+	if (status != STATUS_OK)
+		return status;
+	if (span_is(span_of("undrained"), PQgetvalue(result, 0, 0)))
+		source->next_rotation = clock_ms();
+	if (span_is(span_of("locked"), PQgetvalue(result, 0, 0)))
+		held_back(source);
+	else
+		source->held_back_since = 0;
+	return STATUS_OK;
+}
+
+enum status upkeep_run(struct postgres *source, struct err *err)
+{
+	enum status status = STATUS_OK;
+
+	if (clock_ms() >= source->next_drift)
+		status = watch_drift(source, err);
+	if (status == STATUS_OK && clock_ms() >= source->next_rotation)
+		status = rotate(source, err);
+	return status;
+}

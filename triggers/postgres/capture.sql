@@ -1,0 +1,121 @@
+-- The trigger function of one watched table, made from this template by source/postgres/capture.c, which fills in what
+-- stands between @ signs:
+--   @function@ its name, capture_<oid of the table>    @settings@ SET clauses, only where a column's type needs them
+--   @topic@    the table's name as events show it      @broadcast@ true or false
+--   @row:NEW@ @row:OLD@     an expression: the columns that may leave the table, as JSON text
+--   @key:NEW@ @key:OLD@     the primary key alone, likewise
+--   @users:NEW@ @users:OLD@ text[]: who may see the row
+--   @old@ keep the previous row: true or false         @notify@ wake a sleeping relay: true or false
+--   @signature@ a comment: the columns and their types, so that a changed type changes the function
+--   @whole@ false: a FILTERS, COLUMNS or routing column is missing, so only keys may leave the table
+--
+-- It runs in the application's transaction, as the relay's role, under whatever search_path the writer has: every function,
+-- type and operator is spelt with its schema, and nothing in here uses an operator in disguise (IN, BETWEEN, IS DISTINCT
+-- FROM, NULLIF, CASE x WHEN). No code of a type's owner runs: values of user-defined types are taken by their output
+-- functions, never by casts.
+--
+-- It never makes the write fail: what can fail on a value, a column that has just been dropped, or a size, stands in a block
+-- with an EXCEPTION clause and no write in it (such a subtransaction takes no xid); the event then carries the key alone.
+-- The transaction's xid is taken before the sequence that says which pair of tables is in use, or rotation could miss it.
+CREATE OR REPLACE FUNCTION esink.@function@() RETURNS pg_catalog.trigger
+LANGUAGE plpgsql SECURITY DEFINER @settings@AS @quote@
+@signature@
+DECLARE
+  v_xid        pg_catalog.xid8 := pg_catalog.pg_current_xact_id();
+  v_type       pg_catalog.text := pg_catalog.lower(TG_OP);
+  v_data       pg_catalog.text;
+  v_old        pg_catalog.text;
+  v_old_key    pg_catalog.text;
+  v_users      pg_catalog.text[];
+  v_old_users  pg_catalog.text[];
+  v_incomplete pg_catalog.bool := false;
+BEGIN
+  BEGIN
+    IF TG_OP OPERATOR(pg_catalog.=) 'INSERT' THEN
+      v_users := @users:NEW@;
+      IF @whole@ THEN
+        v_data := @row:NEW@;
+      END IF;
+    ELSIF TG_OP OPERATOR(pg_catalog.=) 'UPDATE' THEN
+      v_users := @users:NEW@;
+      v_old_users := @users:OLD@;
+      IF v_old_users OPERATOR(pg_catalog.=) v_users THEN
+        v_old_users := NULL;
+      ELSE
+        v_old_key := @key:OLD@;
+      END IF;
+      IF @whole@ THEN
+        v_data := @row:NEW@;
+        IF @old@ THEN
+          v_old := @row:OLD@;
+        END IF;
+      END IF;
+    ELSIF TG_OP OPERATOR(pg_catalog.=) 'DELETE' THEN
+      v_users := @users:OLD@;
+      IF @whole@ THEN
+        v_data := @row:OLD@;
+      END IF;
+    ELSIF TG_RELID OPERATOR(pg_catalog.=) TG_ARGV[0]::pg_catalog.oid THEN
+      v_data := '{}';
+    ELSE
+      v_data := pg_catalog.concat('{"partition":', pg_catalog.to_json(pg_catalog.concat(TG_TABLE_SCHEMA, '.', TG_TABLE_NAME)), '}');
+    END IF;
+  EXCEPTION WHEN OTHERS THEN
+    v_data := NULL;
+    v_old := NULL;
+  END;
+  IF v_data IS NULL THEN
+    v_incomplete := true;
+    BEGIN
+      IF TG_OP OPERATOR(pg_catalog.=) 'DELETE' THEN
+        v_data := @key:OLD@;
+      ELSE
+        v_data := @key:NEW@;
+      END IF;
+    EXCEPTION WHEN OTHERS THEN
+      v_data := '{}';
+    END;
+    BEGIN
+      IF TG_OP OPERATOR(pg_catalog.=) 'DELETE' THEN
+        v_users := @users:OLD@;
+      ELSE
+        v_users := @users:NEW@;
+        IF TG_OP OPERATOR(pg_catalog.=) 'UPDATE' THEN
+          v_old_users := @users:OLD@;
+        END IF;
+      END IF;
+    EXCEPTION WHEN OTHERS THEN
+      v_users := '{}';
+      v_old_users := NULL;
+    END;
+    IF v_old_users IS NOT NULL THEN
+      IF v_old_users OPERATOR(pg_catalog.=) v_users THEN
+        v_old_users := NULL;
+      ELSE
+        BEGIN
+          v_old_key := @key:OLD@;
+        EXCEPTION WHEN OTHERS THEN
+          v_old_key := '{}';
+        END;
+      END IF;
+    END IF;
+  END IF;
+  IF (pg_catalog.pg_sequence_last_value('esink.rotation'::pg_catalog.regclass) OPERATOR(pg_catalog.&) 1::pg_catalog.int8)
+      OPERATOR(pg_catalog.=) 0::pg_catalog.int8 THEN
+    INSERT INTO esink.event_0 (xid, topic, type, data, old, old_key, users, old_users, broadcast, incomplete, actor)
+    VALUES (v_xid, @topic@, v_type, v_data, v_old, v_old_key, v_users, v_old_users, @broadcast@, v_incomplete,
+      pg_catalog.current_setting('esink.actor', true));
+  ELSE
+    INSERT INTO esink.event_1 (xid, topic, type, data, old, old_key, users, old_users, broadcast, incomplete, actor)
+    VALUES (v_xid, @topic@, v_type, v_data, v_old, v_old_key, v_users, v_old_users, @broadcast@, v_incomplete,
+      pg_catalog.current_setting('esink.actor', true));
+  END IF;
+  IF @notify@ THEN
+    IF (pg_catalog.pg_sequence_last_value('esink.sleep'::pg_catalog.regclass) OPERATOR(pg_catalog.&) 1::pg_catalog.int8)
+        OPERATOR(pg_catalog.=) 1::pg_catalog.int8 THEN
+      PERFORM pg_catalog.pg_notify('esink', '');
+    END IF;
+  END IF;
+  RETURN NULL;
+END
+@quote@;

@@ -1,0 +1,283 @@
+-- The functions of schema esink. Each may be replaced at any time (a newer relay does so when this file changed).
+--
+-- They run for the relay alone (what runs for writers is made from capture.sql). Their search_path and the settings that
+-- steer the planner belong to the functions: behind a pooler a session is not ours to change.
+
+-- The newest tick: its end is where the next one begins, its `after` is what that one leaves out.
+-- Calls: -   Reads: tick_0, tick_1, meta
+CREATE OR REPLACE FUNCTION esink.newest_tick(OUT next bigint, OUT snapshot pg_snapshot)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  SELECT t.first + t.count, t.after INTO next, snapshot
+    FROM (SELECT * FROM (SELECT * FROM esink.tick_0 ORDER BY first DESC, count DESC LIMIT 1) a
+          UNION ALL
+          SELECT * FROM (SELECT * FROM esink.tick_1 ORDER BY first DESC, count DESC LIMIT 1) b) t
+    ORDER BY t.first + t.count DESC, t.first DESC LIMIT 1;
+  IF next IS NULL THEN
+    SELECT 1, m.base INTO next, snapshot FROM esink.meta m;
+  END IF;
+END $$;
+
+-- Makes a tick of what was committed since the last one, if anything was, and tells the head: the newest id.
+-- One drainer at a time: a transaction-level advisory lock, which holds behind a pooler too; who does not get it only
+-- reads the head. Returns one short row, so that it can never hang on a reader's dead connection.
+-- Calls: newest_tick   Writes: tick_0 or tick_1   Reads: event_0, event_1
+CREATE OR REPLACE FUNCTION esink.drain(OUT head bigint, OUT drained bigint)
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+  SET jit = off SET enable_seqscan = off SET enable_bitmapscan = off AS $$
+DECLARE
+  v_next    bigint;
+  v_before  pg_snapshot;
+  v_xmax    xid8;
+  v_xip     xid8[];
+  v_current integer;
+BEGIN
+  drained := 0;
+  IF NOT pg_catalog.pg_try_advisory_xact_lock(1702062446, 1) THEN
+    SELECT t.next - 1 INTO head FROM esink.newest_tick() t;
+    RETURN;
+  END IF;
+  SELECT t.next, t.snapshot INTO v_next, v_before FROM esink.newest_tick() t;
+  v_xmax := pg_snapshot_xmax(v_before);
+  v_xip := ARRAY(SELECT pg_snapshot_xip(v_before));
+  v_current := pg_sequence_last_value('esink.rotation') % 2;
+  -- One statement: what it counts is what is visible in the snapshot that it stores.
+  IF v_current = 0 THEN
+    INSERT INTO esink.tick_0 (first, count, before, after, low, high, mixed)
+      SELECT v_next, count(*), v_before, pg_current_snapshot(), min(seq), max(seq), bool_or(p.place = 1)
+      FROM esink.pending(v_xmax, v_xip) p HAVING count(*) > 0 RETURNING count INTO drained;
+  ELSE
+    INSERT INTO esink.tick_1 (first, count, before, after, low, high, mixed)
+      SELECT v_next, count(*), v_before, pg_current_snapshot(), min(seq), max(seq), bool_or(p.place = 0)
+      FROM esink.pending(v_xmax, v_xip) p HAVING count(*) > 0 RETURNING count INTO drained;
+  END IF;
+  drained := coalesce(drained, 0);
+  head := v_next - 1 + drained;
+END $$;
+
+-- What no tick up to the snapshot (xmax, xip) holds, as far as the calling statement's snapshot sees it. A plain SQL
+-- function without settings, so that it is inlined and shares that snapshot.
+CREATE OR REPLACE FUNCTION esink.pending(xmax xid8, xip xid8[])
+RETURNS TABLE (seq bigint, place integer) LANGUAGE sql STABLE AS $$
+  SELECT e.seq, 0 FROM esink.event_0 e WHERE e.xid >= $1
+  UNION ALL SELECT e.seq, 0 FROM esink.event_0 e WHERE e.xid = ANY ($2)
+  UNION ALL SELECT e.seq, 1 FROM esink.event_1 e WHERE e.xid >= $1
+  UNION ALL SELECT e.seq, 1 FROM esink.event_1 e WHERE e.xid = ANY ($2)
+$$;
+
+-- The events of one tick by transaction: right for small ticks, whose events may lie far apart in seq.
+CREATE OR REPLACE FUNCTION esink.tick_by_xid(before pg_snapshot, after pg_snapshot)
+RETURNS SETOF esink.event_0 LANGUAGE sql STABLE AS $$
+  SELECT e.* FROM esink.event_0 e WHERE e.xid >= pg_snapshot_xmax($1) AND e.xid < pg_snapshot_xmax($2)
+    AND pg_visible_in_snapshot(e.xid, $2)
+  UNION ALL
+  SELECT e.* FROM esink.event_0 e WHERE e.xid = ANY (ARRAY(SELECT pg_snapshot_xip($1)))
+    AND pg_visible_in_snapshot(e.xid, $2)
+  UNION ALL
+  SELECT e.* FROM esink.event_1 e WHERE e.xid >= pg_snapshot_xmax($1) AND e.xid < pg_snapshot_xmax($2)
+    AND pg_visible_in_snapshot(e.xid, $2)
+  UNION ALL
+  SELECT e.* FROM esink.event_1 e WHERE e.xid = ANY (ARRAY(SELECT pg_snapshot_xip($1)))
+    AND pg_visible_in_snapshot(e.xid, $2)
+$$;
+
+-- The events of one tick by seq: right for big ticks, read in pages from a known place on.
+CREATE OR REPLACE FUNCTION esink.tick_by_seq(before pg_snapshot, after pg_snapshot, above bigint, high bigint, max bigint)
+RETURNS SETOF esink.event_0 LANGUAGE sql STABLE AS $$
+  SELECT u.* FROM (
+    SELECT a.* FROM (SELECT e.* FROM esink.event_0 e WHERE e.seq > $3 AND e.seq <= $4
+      AND pg_visible_in_snapshot(e.xid, $2) AND NOT pg_visible_in_snapshot(e.xid, $1) ORDER BY e.seq LIMIT $5) a
+    UNION ALL
+    SELECT b.* FROM (SELECT e.* FROM esink.event_1 e WHERE e.seq > $3 AND e.seq <= $4
+      AND pg_visible_in_snapshot(e.xid, $2) AND NOT pg_visible_in_snapshot(e.xid, $1) ORDER BY e.seq LIMIT $5) b) u
+  ORDER BY u.seq LIMIT $5
+$$;
+
+-- Events after an id, ascending, at most max, and fewer where a big tick begins or ends. key: the seq of the event `after`
+-- where the caller knows it: paging through a big tick then costs nothing per event skipped.
+-- Raises esink_gone (P0001) when the journal no longer reaches back to after + 1.
+-- Calls: tick_by_xid, tick_by_seq   Reads: everything
+CREATE OR REPLACE FUNCTION esink.read(after_id bigint, after_key bigint, max_events bigint)
+RETURNS TABLE (id bigint, seq bigint, xid xid8, at_ms bigint, topic text, type text, data text, old text, old_key text,
+  users text[], old_users text[], broadcast boolean, incomplete boolean, actor text, source text, source_type text,
+  version integer, ref text)
+LANGUAGE plpgsql STABLE ROWS 100 SET search_path = pg_catalog, pg_temp
+  SET jit = off SET enable_seqscan = off SET enable_bitmapscan = off AS $$
+DECLARE
+  t       record;
+  v_left  bigint := max_events;
+  v_skip  bigint;
+  v_got   bigint;
+  v_want  bigint;
+  v_next  bigint := after_id + 1;
+  v_floor bigint;
+BEGIN
+  SELECT m.floor INTO v_floor FROM esink.meta m;
+  IF after_id < v_floor THEN
+    RAISE EXCEPTION 'esink: the journal no longer reaches back to %', after_id + 1 USING ERRCODE = 'ES001';
+  END IF;
+  FOR t IN SELECT * FROM (SELECT * FROM esink.tick_0 UNION ALL SELECT * FROM esink.tick_1) u
+    WHERE u.first <= after_id + max_events AND u.first + u.count > after_id + 1
+      AND u.first >= coalesce((SELECT pg_catalog.max(s.first) FROM (
+        SELECT * FROM (SELECT a.first FROM esink.tick_0 a WHERE a.first <= after_id + 1 ORDER BY a.first DESC LIMIT 1) a0
+        UNION ALL
+        SELECT * FROM (SELECT b.first FROM esink.tick_1 b WHERE b.first <= after_id + 1 ORDER BY b.first DESC LIMIT 1) b0
+      ) s), 0)
+    ORDER BY u.first, u.count
+  LOOP
+    CONTINUE WHEN t.count = 0;
+    EXIT WHEN v_left <= 0;
+    v_skip := greatest(v_next - t.first, 0);
+    v_want := least(t.count - v_skip, v_left);
+    IF t.count <= 1000 AND t.count <= max_events THEN
+      RETURN QUERY SELECT t.first + o.rank - 1, o.seq, o.xid, o.at_ms, o.topic, o.type, o.data, o.old, o.old_key, o.users,
+          o.old_users, o.broadcast, o.incomplete, o.actor, o.source, o.source_type, o.version, o.ref
+        FROM (SELECT pg_catalog.row_number() OVER (ORDER BY e.seq) AS rank, e.*,
+                (extract(epoch FROM e.at) * 1000)::bigint AS at_ms
+              FROM esink.tick_by_xid(t.before, t.after) e) o
+        WHERE o.rank > v_skip ORDER BY o.rank LIMIT v_want;
+    ELSIF v_skip > 0 AND after_key >= t.low AND after_key <= t.high THEN
+      RETURN QUERY SELECT v_next + o.rank - 1, o.seq, o.xid, o.at_ms, o.topic, o.type, o.data, o.old, o.old_key, o.users,
+          o.old_users, o.broadcast, o.incomplete, o.actor, o.source, o.source_type, o.version, o.ref
+        FROM (SELECT pg_catalog.row_number() OVER (ORDER BY e.seq) AS rank, e.*,
+                (extract(epoch FROM e.at) * 1000)::bigint AS at_ms
+              FROM esink.tick_by_seq(t.before, t.after, after_key, t.high, v_want) e) o ORDER BY o.rank;
+    ELSE
+      RETURN QUERY SELECT t.first + o.rank - 1, o.seq, o.xid, o.at_ms, o.topic, o.type, o.data, o.old, o.old_key, o.users,
+          o.old_users, o.broadcast, o.incomplete, o.actor, o.source, o.source_type, o.version, o.ref
+        FROM (SELECT pg_catalog.row_number() OVER (ORDER BY e.seq) AS rank, e.*,
+                (extract(epoch FROM e.at) * 1000)::bigint AS at_ms
+              FROM esink.tick_by_seq(t.before, t.after, t.low - 1, t.high, v_skip + v_want) e) o
+        WHERE o.rank > v_skip ORDER BY o.rank;
+    END IF;
+    GET DIAGNOSTICS v_got = ROW_COUNT;
+    -- Fewer than the tick says: its rows were discarded under this reader's snapshot.
+    IF v_got <> v_want THEN
+      RAISE EXCEPTION 'esink: the journal no longer reaches back to %', v_next USING ERRCODE = 'ES001';
+    END IF;
+    v_left := v_left - v_got;
+    v_next := v_next + v_got;
+  END LOOP;
+END $$;
+
+-- Appends an event that is not a row change. The xid is taken before the sequence is read: whatever is written to a table
+-- that has just been rotated away is then still seen to be in progress.
+-- Writes: event_0 or event_1
+CREATE OR REPLACE FUNCTION esink.append(topic text, type text, data text, users text[], broadcast boolean,
+  at timestamptz, source text, source_type text, version integer, ref text)
+RETURNS void LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  v_xid xid8 := pg_current_xact_id();
+BEGIN
+  IF pg_sequence_last_value('esink.rotation') % 2 = 0 THEN
+    INSERT INTO esink.event_0 (xid, at, topic, type, data, users, broadcast, source, source_type, version, ref)
+    VALUES (v_xid, coalesce($6, clock_timestamp()), $1, $2, $3, $4, $5, $7, $8, $9, $10);
+  ELSE
+    INSERT INTO esink.event_1 (xid, at, topic, type, data, users, broadcast, source, source_type, version, ref)
+    VALUES (v_xid, coalesce($6, clock_timestamp()), $1, $2, $3, $4, $5, $7, $8, $9, $10);
+  END IF;
+  IF pg_sequence_last_value('esink.sleep') % 2 = 1 AND current_setting('max_prepared_transactions')::integer = 0 THEN
+    PERFORM pg_notify('esink', '');
+  END IF;
+END $$;
+
+-- Keeps the journal for `retention` and not much longer: writers move to the other pair when the current one is that old;
+-- the pair that they left is emptied once everything in it is that old. Returns what it did or what holds it back.
+--   nothing | switched | discarded | undrained (drain, and call again at once) | locked (somebody reads or writes the old
+--   pair: again later)
+-- TRUNCATE takes its lock first and gives up quickly, and looks for undrained rows only under the lock: nobody writes then.
+-- Calls: newest_tick, pending   Writes: all
+CREATE OR REPLACE FUNCTION esink.rotate(retention interval) RETURNS text
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+  SET lock_timeout = '20ms' SET jit = off SET enable_seqscan = off AS $$
+DECLARE
+  v_current integer := pg_sequence_last_value('esink.rotation') % 2;
+  v_oldest  timestamptz;  -- first tick of the current pair
+  v_left    timestamptz;  -- last tick of the other pair
+  v_next    bigint;
+  v_newest  pg_snapshot;
+  v_floor   bigint;
+  v_used    boolean;
+BEGIN
+  IF NOT pg_try_advisory_xact_lock(1702062446, 1) THEN
+    RETURN 'nothing';
+  END IF;
+  SELECT t.next, t.snapshot INTO v_next, v_newest FROM esink.newest_tick() t;
+  IF v_current = 0 THEN
+    SELECT min(t.at) INTO v_oldest FROM esink.tick_0 t;
+    SELECT max(t.at), count(*) > 0 INTO v_left, v_used FROM esink.tick_1 t;
+    v_used := v_used OR EXISTS (SELECT FROM esink.event_1);
+  ELSE
+    SELECT min(t.at) INTO v_oldest FROM esink.tick_1 t;
+    SELECT max(t.at), count(*) > 0 INTO v_left, v_used FROM esink.tick_0 t;
+    v_used := v_used OR EXISTS (SELECT FROM esink.event_0);
+  END IF;
+  IF v_used THEN
+    IF coalesce(v_left, '-infinity') > clock_timestamp() - retention THEN
+      RETURN 'nothing';
+    END IF;
+    -- A tick of the current pair may hold late events of the other; until those are old as well, keep them.
+    SELECT max(t.at) INTO v_left FROM (SELECT a.at FROM esink.tick_0 a WHERE a.mixed
+      UNION ALL SELECT b.at FROM esink.tick_1 b WHERE b.mixed) t;
+    IF coalesce(v_left, '-infinity') > clock_timestamp() - retention THEN
+      RETURN 'nothing';
+    END IF;
+    BEGIN
+      IF v_current = 0 THEN
+        LOCK TABLE esink.event_1, esink.tick_1 IN ACCESS EXCLUSIVE MODE;
+      ELSE
+        LOCK TABLE esink.event_0, esink.tick_0 IN ACCESS EXCLUSIVE MODE;
+      END IF;
+    EXCEPTION WHEN lock_not_available THEN
+      RETURN 'locked';
+    END;
+    IF EXISTS (SELECT FROM esink.pending(pg_snapshot_xmax(v_newest), ARRAY(SELECT pg_snapshot_xip(v_newest))) p
+               WHERE p.place <> v_current) THEN
+      RETURN 'undrained';
+    END IF;
+    IF v_current = 0 THEN
+      SELECT max(t.first + t.count - 1) INTO v_floor FROM
+        (SELECT * FROM esink.tick_1 UNION ALL SELECT * FROM esink.tick_0 o WHERE o.mixed) t;
+      TRUNCATE esink.event_1, esink.tick_1;
+    ELSE
+      SELECT max(t.first + t.count - 1) INTO v_floor FROM
+        (SELECT * FROM esink.tick_0 UNION ALL SELECT * FROM esink.tick_1 o WHERE o.mixed) t;
+      TRUNCATE esink.event_0, esink.tick_0;
+    END IF;
+    UPDATE esink.meta m SET floor = greatest(m.floor, v_floor) WHERE v_floor IS NOT NULL;
+    RETURN 'discarded';
+  END IF;
+  IF coalesce(v_oldest, 'infinity') > clock_timestamp() - retention THEN
+    RETURN 'nothing';
+  END IF;
+  IF v_current = 0 THEN
+    INSERT INTO esink.tick_1 (first, count, before, after) VALUES (v_next, 0, v_newest, v_newest);
+  ELSE
+    INSERT INTO esink.tick_0 (first, count, before, after) VALUES (v_next, 0, v_newest, v_newest);
+  END IF;
+  PERFORM nextval('esink.rotation');
+  RETURN 'switched';
+END $$;
+
+-- Begins a new journal: this database is not the one that the old one was written in (restored from a dump, copied,
+-- failed over). What no tick of the old journal holds becomes the first events of the new one.
+-- Calls: newest_tick   Writes: everything
+CREATE OR REPLACE FUNCTION esink.begin_journal(name text) RETURNS void LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  v_newest pg_snapshot;
+  v_base   pg_snapshot := pg_current_snapshot();
+BEGIN
+  LOCK TABLE esink.event_0, esink.event_1, esink.tick_0, esink.tick_1 IN ACCESS EXCLUSIVE MODE;
+  SELECT t.snapshot INTO v_newest FROM esink.newest_tick() t;
+  DELETE FROM esink.event_0 e WHERE pg_visible_in_snapshot(e.xid, v_newest);
+  DELETE FROM esink.event_1 e WHERE pg_visible_in_snapshot(e.xid, v_newest);
+  UPDATE esink.event_0 SET xid = pg_current_xact_id();
+  UPDATE esink.event_1 SET xid = pg_current_xact_id();
+  TRUNCATE esink.tick_0, esink.tick_1;
+  UPDATE esink.meta SET journal = name, floor = 0, base = v_base, born = pg_current_xact_id(),
+    system_identifier = (SELECT c.system_identifier FROM pg_control_system() c),
+    timeline = (SELECT c.timeline_id FROM pg_control_checkpoint() c),
+    database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database());
+END $$;
+
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA esink FROM PUBLIC;

@@ -1,0 +1,76 @@
+-- The tables of schema esink: the outbox, which read through its ticks is the journal.
+--
+-- An application's transaction writes rows to event_0 or event_1 (see functions.sql, capture.sql). They have no order yet
+-- that anyone could rely on: seq is drawn before commit, so a reader of «seq > last» would lose the rows of a transaction
+-- that commits late. esink.drain() therefore writes a tick: «these are the events visible in snapshot `after` and not in
+-- snapshot `before`; ordered by seq they have the ids first, first + 1, ...». Nothing is written per event, and the same
+-- tick read again gives the same events the same ids.
+--
+-- There are two of each so that they can be TRUNCATEd in turn: no dead rows, no vacuum, however old a snapshot somebody
+-- holds. The sequence `rotation` says which pair writers use (even: 0, odd: 1); `sleep` whether the relay sleeps and wants
+-- a NOTIFY (odd). Both are read by pg_sequence_last_value(), which costs no lock, and set only by the relay that drains.
+--
+-- Runs in one transaction, as the role of the relay, on a database that has no schema esink.
+
+CREATE SCHEMA esink;
+COMMENT ON SCHEMA esink IS 'esink: change-data-capture relay. `esink --uninstall` removes it.';
+REVOKE ALL ON SCHEMA esink FROM PUBLIC;
+
+CREATE TABLE esink.meta (
+  one               boolean PRIMARY KEY DEFAULT true CHECK (one),
+  tables_version    text NOT NULL,                -- of this file
+  functions_version text NOT NULL DEFAULT '',     -- of functions.sql
+  journal           text NOT NULL,                -- 16 hex digits: the journal's identity ...
+  system_identifier bigint NOT NULL,              -- ... and what it was born in: any mismatch begins a new one
+  database          oid NOT NULL,
+  timeline          integer NOT NULL,
+  born              xid8 NOT NULL,
+  base              pg_snapshot NOT NULL,         -- what is visible in it is older than the journal
+  floor             bigint NOT NULL DEFAULT 0,    -- events up to this id have been discarded
+  configuration     text NOT NULL DEFAULT ''      -- fingerprint of the rules that the triggers were made from
+);
+
+CREATE SEQUENCE esink.event_seq;
+CREATE SEQUENCE esink.rotation MINVALUE 0 START 0;
+CREATE SEQUENCE esink.sleep MINVALUE 0 START 0;
+SELECT pg_catalog.setval('esink.rotation', 0), pg_catalog.setval('esink.sleep', 0);
+
+CREATE TABLE esink.event_0 (
+  seq         bigint NOT NULL DEFAULT pg_catalog.nextval('esink.event_seq'),
+  xid         xid8 NOT NULL,                      -- of the top-level transaction
+  at          timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+  topic       text NOT NULL,
+  type        text NOT NULL,
+  data        text NOT NULL,                      -- a JSON object, without what FILTERS name
+  old         text,                               -- the previous row, where OLD_ROWS asks for it
+  old_key     text,                               -- the previous primary key, for those whom an update took the row from
+  users       text[],                             -- who may see it; NULL elements are nobody
+  old_users   text[],                             -- before an update that changed the routing; else NULL
+  broadcast   boolean NOT NULL DEFAULT false,
+  incomplete  boolean NOT NULL DEFAULT false,
+  actor       text,                               -- '' and NULL: none
+  source      text,                               -- NULL: this database's table
+  source_type text,
+  version     integer,
+  ref         text                                -- a publisher's, to find its event again
+) WITH (autovacuum_enabled = false);
+CREATE UNIQUE INDEX event_0_seq ON esink.event_0 (seq);
+CREATE INDEX event_0_xid ON esink.event_0 (xid);
+
+CREATE TABLE esink.event_1 (LIKE esink.event_0 INCLUDING DEFAULTS) WITH (autovacuum_enabled = false);
+CREATE UNIQUE INDEX event_1_seq ON esink.event_1 (seq);
+CREATE INDEX event_1_xid ON esink.event_1 (xid);
+
+-- count = 0 marks where a table takes over after a rotation.
+CREATE TABLE esink.tick_0 (
+  first  bigint NOT NULL,
+  count  bigint NOT NULL,
+  before pg_snapshot NOT NULL,
+  after  pg_snapshot NOT NULL,
+  low    bigint,                                  -- smallest and greatest seq
+  high   bigint,
+  mixed  boolean NOT NULL DEFAULT false,          -- has events in the other event table too
+  at     timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+  PRIMARY KEY (first, count)
+);
+CREATE TABLE esink.tick_1 (LIKE esink.tick_0 INCLUDING ALL);
