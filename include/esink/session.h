@@ -36,28 +36,33 @@ enum session_kind { SESSION_USER, SESSION_OPERATOR, SESSION_TEST };
 
 /* Private to src/hub, spelt out so that a transport can embed it. */
 struct session {
+	/* What every delivery touches: one cache line. */
+	struct session *next;       /* all sessions of the hub */
+	struct session *user_next;  /* the sessions of one user, or the operators */
+	struct session *dirty_next; /* has deliveries in this turn */
+	struct subscription *subscription; /* NULL: everything */
 	const struct transport_ops *ops;
 	struct hub *hub;
-	struct session *next, *prev;           /* all sessions of the hub */
-	struct session *user_next, *user_prev; /* the sessions of one user */
-	struct session *dirty_next;            /* has deliveries in this turn */
-	struct user *user;
-	struct subscription *subscription; /* NULL: everything */
-	struct read_job *reading;          /* a journal page under way */
-	void *auth;                        /* hub's: pending or re-checked token; NULL: none */
-	uint64_t position;                 /* every event up to this id has been considered */
-	uint64_t key;                      /* the source's reading key at position, or 0 */
-	uint64_t after;                    /* requested resume point; has_after tells */
-	int64_t deadline;                  /* ms, monotonic: of what the state waits for */
-	int64_t expires;                   /* ms, wall clock: JWT exp; 0: never */
-	int64_t quiet_since;               /* ms, monotonic: last time something was sent */
-	int64_t progress_at;               /* ms, monotonic */
-	unsigned long progress;
-	uint32_t first_delivery, last_delivery; /* in the hub's list for this turn, 1-based; 0: none */
-	uint32_t messages;                      /* received in the current second */
-	int64_t messages_since;
-	uint16_t requested; /* flags of the request, the hub's */
+	uint32_t first_delivery, last_delivery; /* in the hub's list for this turn; 0: none */
 	uint8_t state, kind, behind, has_after, pinged, dirty, close_reason;
+
+	struct session *prev, *user_prev;
+	struct user *user;
+	struct read_job *reading;   /* a journal page asked for */
+	void *auth;                 /* hub's: a token under look-up or re-checked; NULL: none */
+	void *held;                 /* hub's: messages that wait until the session may be spoken to; NULL: none */
+	uint64_t position;          /* every event up to this id has been considered (while LIVE: the hub's head) */
+	uint64_t key;               /* the source's reading key at position, or 0 */
+	uint64_t after;             /* requested resume point; has_after tells */
+	int64_t deadline;           /* ms, monotonic: of what the state waits for; connected: next ping, or its answer */
+	int64_t sample_at;          /* ms, monotonic: TEST sessions */
+	int64_t expires;            /* ms, wall clock: JWT exp; 0: never */
+	int64_t quiet_since;        /* ms, monotonic: last time something was sent */
+	int64_t progress_at;        /* ms, monotonic */
+	unsigned long progress;
+	int64_t messages_since;     /* ms, monotonic */
+	uint32_t messages;          /* received since then */
+	uint16_t requested;         /* flags, the hub's */
 	char after_journal[JOURNAL_LEN + 1];
 	char address[46];
 	char id[SESSION_ID_LEN + 1];

@@ -11,11 +11,13 @@
 #include "esink/source.h"
 
 struct auth;
+struct ruleset; /* rules/ruleset.h */
 
 /* Limits and services, borrowed for the life of the hub; the same for every hub of the process. Sessions per user, per
- * address and in all are counted over all hubs, in struct hub_shared. */
+ * address and in all are counted over all hubs, in struct hub_shared. A limit of 0 is no limit. */
 struct hub_config {
 	const struct auth *auth;
+	const struct ruleset *rules; /* FILTERS of republished events; NULL: none */
 	struct services services;
 	bool allow_republishing;
 	const char *default_source;
@@ -40,7 +42,9 @@ void hub_shared_destroy(struct hub_shared *shared);
 
 /* wake: makes the hub's thread call hub_turn() soon; called from any thread. */
 struct hub *hub_create(const struct hub_config *config, struct hub_shared *shared, void (*wake)(void *), void *wake_context);
-void hub_destroy(struct hub *hub); /* no session may be left */
+/* No session may be left, no turn may be running, and every job handed to services must have been done() by then: end the
+ * lanes first. NULL is fine. */
+void hub_destroy(struct hub *hub);
 
 /* -- from the source: any thread -- */
 /* Hands over events (takes a reference of its own to each). Blocks while the hub holds more than inbox_bytes of them

@@ -1,0 +1,81 @@
+/* The end of a turn: every session that has deliveries gets one send. A single frame goes out from where it lies, shared by
+ * all its receivers; several are laid side by side in a buffer of the hub's. Coalescing is what makes bursts cheap: one
+ * system call per session and turn, whatever the number of events.
+ *
+ * A session that gets more than session_queue_bytes in one turn, or whose socket did not take all, leaves LIVE at exactly
+ * the event that it got last and reads on from the tail at its own pace: no queue of its own, no copy, no loss.
+ */
+#include "base/mem.h"
+#include "hub/internal.h"
+
+static void scratch_add(struct hub *hub, size_t at, const struct frame *frame)
+{
+	if (at + frame->len > hub->scratch_room) {
+		hub->scratch_room = (at + frame->len) * 2;
+		hub->scratch = mem_resize(hub->scratch, hub->scratch_room);
+	}
+	memcpy(hub->scratch + at, frame->bytes, frame->len);
+}
+
+bool pack_add(struct hub *hub, struct pack *pack, const struct frame *frame)
+{
+	if (!pack->frames) {
+		pack->only = frame;
+	} else {
+		if (pack->len + frame->len > hub->config->session_queue_bytes)
+			return false;
+		if (pack->frames == 1)
+			scratch_add(hub, 0, pack->only);
+		scratch_add(hub, pack->len, frame);
+	}
+	pack->frames++;
+	pack->len += frame->len;
+	return true;
+}
+
+bool pack_send(struct session *session, const struct pack *pack)
+{
+	return session_put(session, pack->frames == 1 ? pack->only->bytes : session->hub->scratch, pack->len);
+}
+
+static void flush_session(struct hub *hub, struct session *session)
+{
+	const struct delivery *delivery = &hub->deliveries[session->first_delivery], *last = NULL;
+	struct pack pack = {0};
+	uint32_t next;
+
+	for (;;) {
+		if (!pack_add(hub, &pack,
+			    wire_frame(delivery->event, session->ops->encoding, (enum event_class)delivery->class)))
+			break;
+		last = delivery;
+		next = delivery->next;
+		if (!next)
+			break;
+		delivery = &hub->deliveries[next];
+	}
+	if (!pack_send(session, &pack))
+		return;
+	if (last != delivery) {
+		leave_live(session, last->event->id, last->event->key);
+		if (!session->behind)
+			session->ops->want_writable(session);
+	} else if (session->behind) {
+		leave_live_at_head(session);
+	}
+}
+
+void flush(struct hub *hub)
+{
+	struct session *session;
+
+	while ((session = hub->dirty)) {
+		hub->dirty = session->dirty_next;
+		session->dirty = 0;
+		if (session->state == SESSION_LIVE)
+			flush_session(hub, session);
+	}
+	hub->delivery_count = 0;
+	spent_release(hub);
+	tail_trim(&hub->tail, hub->config->tail_bytes);
+}

@@ -1,0 +1,99 @@
+/* One event to the sessions that may see it: the heart of the relay. The audience was sealed by the source; here it only
+ * meets who is connected: everybody for a broadcast, the user index for named receivers, and the operators.
+ *
+ * Nothing is sent and nothing allocated per delivery: a delivery is an entry of one array that all sessions share and that
+ * is used again every turn; flush.c turns each session's chain of them into one send. Only LIVE sessions take part: others
+ * find the event in the tail when they get there.
+ */
+#include "base/mem.h"
+#include "hub/internal.h"
+#include "rules/topics.h"
+
+static void note_shown(struct hub *hub, struct session *session)
+{
+	mem_grow(&hub->shown_ids, &hub->shown_room, hub->shown_count, sizeof(char *));
+	hub->shown_ids[hub->shown_count++] = session->id;
+}
+
+static void chain(struct hub *hub, struct session *session, struct event *event, enum event_class class)
+{
+	uint32_t index = (uint32_t)++hub->delivery_count;
+
+	mem_grow(&hub->deliveries, &hub->delivery_room, index, sizeof(struct delivery));
+	hub->deliveries[index] = (struct delivery){event, 0, (uint8_t)class};
+	if (session->dirty) {
+		hub->deliveries[session->last_delivery].next = index;
+	} else {
+		session->dirty = 1;
+		session->first_delivery = index;
+		session->dirty_next = hub->dirty;
+		hub->dirty = session;
+	}
+	session->last_delivery = index;
+}
+
+static void deliver(struct hub *hub, struct session *session, struct event *event, enum event_class class)
+{
+	if (session->state != SESSION_LIVE)
+		return;
+	if (session->subscription &&
+		!subscription_wants(session->subscription, event->topic, event_type_shown(event, class)))
+		return;
+	chain(hub, session, event, class);
+	if (event->ref.p)
+		note_shown(hub, session);
+}
+
+static void to_everyone(struct hub *hub, struct event *event)
+{
+	for (struct session *session = hub->sessions; session; session = session->next)
+		if (session->kind == SESSION_USER)
+			deliver(hub, session, event, CLASS_BOTH);
+}
+
+static void to_sessions_of(struct hub *hub, struct user *user, struct event *event, enum event_class class)
+{
+	for (struct session *session = user->sessions; session; session = session->user_next)
+		deliver(hub, session, event, class);
+}
+
+static void to_receivers(struct hub *hub, struct event *event)
+{
+	for (uint32_t i = 0; i < event->receiver_count; i++) {
+		const struct receiver *receiver = &event->receivers[i];
+		struct user *user =
+			map_get(&hub->users, receiver->hash, (struct span){receiver->id, receiver->len});
+
+		if (user)
+			to_sessions_of(hub, user, event, receiver->class);
+	}
+}
+
+/* The same for an audience larger than the house: ask every user who is here. */
+static void to_users_among(struct hub *hub, struct event *event)
+{
+	enum event_class class;
+	struct user *user;
+
+	for (size_t at = 0; (user = map_next(&hub->users, &at));)
+		if (event_visible(event, user->hash, user->id, &class))
+			to_sessions_of(hub, user, event, class);
+}
+
+void ingest(struct hub *hub, struct event *event)
+{
+	tail_append(&hub->tail, event);
+	hub->shown_count = 0;
+	if (event->broadcast)
+		to_everyone(hub, event);
+	else if (event->receiver_count / 4 > hub->users.room)
+		to_users_among(hub, event);
+	else
+		to_receivers(hub, event);
+	for (struct session *session = hub->operators; session; session = session->user_next)
+		deliver(hub, session, event, CLASS_BOTH);
+	if (event->ref.p && hub->shown)
+		hub->shown(hub->shown_context, event, hub->shown_ids, hub->shown_count);
+	if (hub->delivery_count >= TURN_DELIVERIES_MAX)
+		flush(hub);
+}

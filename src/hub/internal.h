@@ -1,0 +1,213 @@
+/* What the files of src/hub share and nobody else sees. In order of the path: hub.c (inbox, turns) -> ingest.c (event to
+ * sessions) -> flush.c (deliveries to one send a session) -> replay.c (sessions that read on by themselves, from the tail or
+ * the journal); session.c, login.c, receive.c, republish.c, sample.c, timers.c are the life of one session; users.c, tail.c,
+ * shared.c, walk.c are what the others stand on.
+ *
+ * A rule that all of them keep: ops->send and ops->close may end the session they are called for, so whoever called
+ * looks at session_usable() before touching it again.
+ */
+#ifndef ESINK_HUB_INTERNAL_H
+#define ESINK_HUB_INTERNAL_H
+
+#include <jansson.h>
+#include <pthread.h>
+#include <stddef.h>
+
+#include "auth/auth.h"
+#include "base/buf.h"
+#include "base/map.h"
+#include "hub/hub.h"
+#include "wire/wire.h"
+
+#define HELD_MAX 65536             /* bytes of messages that wait for one session */
+#define READS_AT_ONCE 4            /* journal pages of one hub under way */
+#define READ_PAGE 256              /* events per journal page */
+#define REPLAY_SCAN 4096           /* events of the tail that one session looks at in one go */
+#define TURN_DELIVERIES_MAX 262144 /* deliveries collected before they are sent: 4 MB */
+#define RETRY_MS 500               /* before a look-up that failed is tried again */
+#define RECHECK_RETRY_MS 5000      /* the same for a session that is in already */
+#define SAMPLE_MS 5000             /* TEST sessions */
+#define WALK_WHOLE 4096            /* sessions that one tick looks at; of more, a quarter at a time */
+
+/* session->requested */
+#define SESSION_CONNECTED 1 /* `connected` was sent */
+#define SESSION_NUMERIC 2   /* the user id is shown as a number */
+
+/* -- users.c: who is here, by user ------------------------------------------------------------------------------- */
+struct user {
+	uint64_t hash;
+	struct session *sessions;
+	struct span id; /* into text */
+	char text[];
+};
+
+void user_join(struct session *session, struct span id); /* kind USER; kind OPERATOR: id absent */
+void user_leave(struct session *session);
+
+/* -- tail.c: the newest events, by id ---------------------------------------------------------------------------- */
+struct tail {
+	struct event **ring; /* of the event with id i: ring[i & (room - 1)] */
+	size_t room, count, bytes;
+	uint64_t first; /* id of the oldest that is kept; with count 0: of the next to come */
+};
+
+void tail_reset(struct tail *tail, uint64_t next_id);
+void tail_append(struct tail *tail, struct event *event); /* takes a reference of its own; id must be tail_head() + 1 */
+void tail_trim(struct tail *tail, size_t max_bytes);
+struct event *tail_event(const struct tail *tail, uint64_t id); /* NULL: not kept */
+static inline uint64_t tail_head(const struct tail *tail)
+{
+	return tail->first + tail->count - 1;
+}
+
+/* -- shared.c: what is counted over all hubs ----------------------------------------------------------------------- */
+/* False with a sentence when a limit refuses one more. Any thread. */
+bool shared_enter(struct hub_shared *shared, const struct hub_config *config, const char *address, const char **message);
+void shared_leave(struct hub_shared *shared, const char *address);
+bool shared_user_enter(struct hub_shared *shared, uint32_t max, struct span user);
+void shared_user_leave(struct hub_shared *shared, struct span user);
+/* The newest id that any hub was handed: what a client may have seen of another thread's. */
+void shared_raise_head(struct hub_shared *shared, const char *journal, uint64_t id);
+uint64_t shared_head(struct hub_shared *shared, const char *journal);
+
+/* -- walk.c: all sessions, while any of them may go ---------------------------------------------------------------- */
+struct walk {
+	struct session *at;
+	struct walk *below;
+};
+
+void walk_begin(struct hub *hub, struct walk *walk);
+struct session *walk_next(struct walk *walk);
+void walk_end(struct hub *hub, struct walk *walk);
+void sessions_link(struct session *session);
+void sessions_unlink(struct session *session);
+
+/* -- the hub ---------------------------------------------------------------------------------------------------------- */
+/* One session is to get one event in this turn; the next of the same session by index. */
+struct delivery {
+	struct event *event; /* kept by its batch until the flush */
+	uint32_t next;
+	uint8_t class;
+};
+
+struct batch;
+struct lookup;
+struct reading;
+struct republish;
+
+struct hub {
+	const struct hub_config *config;
+	struct hub_shared *shared;
+	struct inbox inbox;
+	int64_t now; /* ms, monotonic, as of the current turn or call */
+
+	/* Handed over and not yet taken, guarded by lock: the back-pressure on hub_deliver(). */
+	pthread_mutex_t lock;
+	pthread_cond_t taken;
+	size_t waiting_bytes;
+	bool stopping;
+
+	bool live;
+	char journal[JOURNAL_LEN + 1]; /* "": not known yet */
+	struct tail tail;
+	struct batch *spent; /* ingested, but deliveries of this turn point into them */
+
+	struct session *sessions, *operators, *dirty;
+	struct map users;
+	struct walk *walks, ticking;
+	size_t count, closing, waiting; /* sessions; of them CLOSING, WAITING */
+
+	struct delivery *deliveries; /* from index 1 on */
+	size_t delivery_count, delivery_room;
+	char *scratch; /* frames of one session, side by side */
+	size_t scratch_room;
+	struct buf said; /* the message under construction */
+
+	struct reading *reads, **reads_last;     /* wait their turn */
+	struct lookup *lookups, **lookups_last;  /* wait their turn */
+	size_t reads_under_way, lookups_under_way;
+	struct republish *republishing;
+
+	bool draining;
+	int64_t drain_began, drain_spread;
+	size_t drain_total;
+
+	hub_shown_fn *shown;
+	void *shown_context;
+	char **shown_ids;
+	size_t shown_count, shown_room;
+	struct err refusal; /* session_open()'s sentence, until its next call */
+};
+
+/* -- ingest.c, flush.c ------------------------------------------------------------------------------------------------ */
+void ingest(struct hub *hub, struct event *event);
+void flush(struct hub *hub);
+void spent_release(struct hub *hub); /* hub.c */
+
+/* Frames of one session, up to session_queue_bytes but one at least, to be sent by one call. */
+struct pack {
+	const struct frame *only; /* the first; alone it is sent from where it lies */
+	size_t frames, len;
+};
+bool pack_add(struct hub *hub, struct pack *pack, const struct frame *frame); /* false: no room for it */
+bool pack_send(struct session *session, const struct pack *pack); /* as session_put() */
+
+/* -- replay.c --------------------------------------------------------------------------------------------------------- */
+void leave_live(struct session *session, uint64_t position, uint64_t key);
+void leave_live_at_head(struct session *session);
+void replay(struct session *session); /* the next step of a session in REPLAY that is not behind */
+void reading_start(struct session *session);
+void reading_forget(struct session *session);
+void readings_go_on(struct hub *hub);
+
+/* -- session.c -------------------------------------------------------------------------------------------------------- */
+static inline bool session_usable(const struct session *session)
+{
+	return session->state != SESSION_CLOSED && session->state != SESSION_CLOSING;
+}
+static inline bool session_connected(const struct session *session)
+{
+	return session->requested & SESSION_CONNECTED;
+}
+void session_set_state(struct session *session, enum session_state state);
+/* Sends now; the session must not be behind. False: it is not to be used any more. */
+bool session_put(struct session *session, const char *bytes, size_t len);
+/* The same outside of the flush: a session that is behind then leaves LIVE where it stands. */
+bool session_tell(struct session *session, const char *bytes, size_t len);
+void session_end(struct session *session, enum close_reason reason);
+/* Says why, where that is possible, then ends it. */
+void session_end_saying(struct session *session, int code, const char *message, enum close_reason reason);
+void session_admit(struct session *session, struct identity *identity); /* takes identity->user */
+/* WAITING: says `connected` and goes on, or waits for what is missing. */
+void session_connect(struct session *session);
+/* The first page after the resume point is there (NULL: the journal does not reach back). */
+void session_resume(struct session *session, struct event_batch *page);
+void replay_page(struct session *session, const struct event_batch *page); /* replay.c */
+
+/* -- say.c ------------------------------------------------------------------------------------------------------------ */
+/* A named message, now or as soon as the session may be spoken to. False: it is not to be used any more. */
+bool say(struct session *session, const char *name, struct span json);
+bool say_with_id(struct session *session, const char *name, struct span json); /* streams: id: of its position */
+bool say_error(struct session *session, int code, const char *message);
+void say_error_now(struct session *session, int code, const char *message); /* last words: `connected` or not */
+bool say_connected(struct session *session, bool recovered);
+bool say_subscribed(struct session *session);
+bool say_position(struct session *session);
+bool say_held(struct session *session); /* what had to wait */
+uint64_t session_position(const struct session *session);
+
+/* -- login.c ---------------------------------------------------------------------------------------------------------- */
+void login(struct session *session, struct span token);
+void login_tick(struct session *session);
+void login_forget(struct session *session);
+void lookups_go_on(struct hub *hub);
+
+/* -- receive.c, subscribe.c, republish.c, sample.c, timers.c ------------------------------------------------------------ */
+void subscribe_message(struct session *session, const json_t *data);
+void unsubscribe_message(struct session *session);
+void republish_message(struct session *session, struct span text, json_t *data);
+void republish_forget(struct session *session);
+void sample_send(struct session *session);
+void drain_step(struct hub *hub);
+
+#endif

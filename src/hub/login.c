@@ -1,0 +1,242 @@
+/* From a token to an admitted session. What can be decided without the database is decided at once; a table token goes to a
+ * look-up lane and comes back through the inbox, possibly after its session has gone. Three occasions share the way:
+ *   LOGIN    the first token; while the database is away it is tried again until live_timeout, then 503
+ *   RENEW    another `auth` message; must name the same user, else the session ends
+ *   RECHECK  the table token again, every auth_recheck: a token that is gone ends the session, a database that is away
+ *            does not
+ * The token of a look-up is kept, for the re-checks, and wiped with the session. Look-ups under way are bounded per hub;
+ * the rest wait in order.
+ */
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "base/utf8.h"
+#include "hub/internal.h"
+
+enum occasion { LOGIN, RENEW, RECHECK };
+
+/* session->auth */
+struct credentials {
+	char *token;
+	struct lookup *pending;
+	int64_t due; /* ms, monotonic: next look-up */
+	enum occasion occasion;
+};
+
+struct lookup {
+	struct lookup_job job; /* first: lookup_job_free() frees the whole */
+	struct task task;
+	struct hub *hub;
+	struct session *session; /* NULL: gone meanwhile */
+	struct lookup *next;
+};
+
+static void abandon(struct credentials *credentials)
+{
+	if (credentials->pending)
+		credentials->pending->session = NULL;
+	credentials->pending = NULL;
+}
+
+void login_forget(struct session *session)
+{
+	struct credentials *credentials = session->auth;
+
+	if (!credentials)
+		return;
+	abandon(credentials);
+	mem_wipe_free(credentials->token);
+	free(credentials);
+	session->auth = NULL;
+}
+
+static void unauthorized(struct session *session, enum close_reason reason)
+{
+	session_end_saying(session, 401, "Unauthorized", reason);
+}
+
+static bool same_identity(const struct session *session, const struct identity *identity)
+{
+	if (session->kind == SESSION_USER)
+		return identity->kind == IDENTITY_USER && session->user &&
+		       span_equal(session->user->id, span_of(identity->user));
+	return (session->kind == SESSION_OPERATOR) == (identity->kind == IDENTITY_OPERATOR) &&
+	       (session->kind == SESSION_TEST) == (identity->kind == IDENTITY_TEST);
+}
+
+/* Takes identity->user. */
+static void accept_identity(struct session *session, struct identity *identity, enum occasion occasion)
+{
+	if (occasion == LOGIN) {
+		session_admit(session, identity);
+		return;
+	}
+	if (same_identity(session, identity))
+		session->expires = identity->expires;
+	else
+		unauthorized(session, occasion == RENEW ? CLOSE_UNAUTHORIZED : CLOSE_REVOKED);
+	free(identity->user);
+}
+
+/* -- look-ups -- */
+
+static int64_t retry_after(const struct session *session, enum occasion occasion)
+{
+	int64_t recheck = session->hub->config->auth_recheck_ms;
+
+	if (occasion != RECHECK)
+		return RETRY_MS;
+	return recheck < RECHECK_RETRY_MS ? recheck : RECHECK_RETRY_MS;
+}
+
+static void looked_up(struct session *session, struct lookup_job *job)
+{
+	struct credentials *credentials = session->auth;
+	enum occasion occasion = credentials->occasion;
+	int64_t recheck = session->hub->config->auth_recheck_ms;
+	struct identity identity = {.kind = IDENTITY_USER, .user = job->user.id, .numeric = job->user.numeric};
+
+	credentials->pending = NULL;
+	if (job->status == STATUS_OK && identity.user && *identity.user) {
+		job->user.id = NULL;
+		credentials->occasion = RECHECK;
+		credentials->due = recheck > 0 ? session->hub->now + recheck : INT64_MAX;
+		accept_identity(session, &identity, occasion);
+	} else if (job->status == STATUS_OK || job->status == STATUS_UNAUTHORIZED) {
+		unauthorized(session, occasion == RECHECK ? CLOSE_REVOKED : CLOSE_UNAUTHORIZED);
+	} else {
+		credentials->due = session->hub->now + retry_after(session, occasion);
+	}
+}
+
+static void lookup_done(struct task *task)
+{
+	struct lookup *lookup = (struct lookup *)(void *)((char *)task - offsetof(struct lookup, task));
+	struct hub *hub = lookup->hub;
+
+	hub->lookups_under_way--;
+	if (lookup->session && session_usable(lookup->session))
+		looked_up(lookup->session, &lookup->job);
+	lookup_job_free(&lookup->job);
+	lookups_go_on(hub);
+}
+
+static void on_lane(struct lookup_job *job)
+{
+	struct lookup *lookup = (struct lookup *)job;
+
+	inbox_post(&lookup->hub->inbox, &lookup->task);
+}
+
+static void look_up(struct session *session)
+{
+	struct hub *hub = session->hub;
+	struct credentials *credentials = session->auth;
+	struct lookup *lookup = mem_zero(1, sizeof(*lookup));
+
+	lookup->job = (struct lookup_job){.done = on_lane, .owner = hub, .token = mem_text(credentials->token)};
+	lookup->task.run = lookup_done;
+	lookup->hub = hub;
+	lookup->session = session;
+	credentials->pending = lookup;
+	*hub->lookups_last = lookup;
+	hub->lookups_last = &lookup->next;
+	lookups_go_on(hub);
+}
+
+static void pop(struct hub *hub)
+{
+	hub->lookups = hub->lookups->next;
+	if (!hub->lookups)
+		hub->lookups_last = &hub->lookups;
+}
+
+static void put_back(struct hub *hub, struct lookup *lookup)
+{
+	lookup->next = hub->lookups;
+	if (!hub->lookups)
+		hub->lookups_last = &lookup->next;
+	hub->lookups = lookup;
+}
+
+/* Hands over what may be under way; a full queue at the lane means: at the next tick. */
+void lookups_go_on(struct hub *hub)
+{
+	const struct hub_config *config = hub->config;
+
+	while (hub->lookups && (!config->max_pending_auth || hub->lookups_under_way < config->max_pending_auth)) {
+		struct lookup *lookup = hub->lookups;
+
+		pop(hub);
+		lookup->next = NULL;
+		if (!lookup->session) {
+			lookup_job_free(&lookup->job);
+			continue;
+		}
+		hub->lookups_under_way++;
+		if (config->services.lookup(config->services.context, &lookup->job))
+			continue;
+		hub->lookups_under_way--;
+		put_back(hub, lookup);
+		return;
+	}
+}
+
+/* -- tokens -- */
+
+/* What no token can be is not worth a look-up; a NUL would cut it short on its way. */
+static bool could_be_token(struct span token)
+{
+	return token.len && !memchr(token.p, 0, token.len) && utf8_valid(token.p, token.len);
+}
+
+static void begin_look_up(struct session *session, struct span token, enum occasion occasion)
+{
+	struct credentials *credentials;
+
+	login_forget(session);
+	credentials = session->auth = mem_zero(1, sizeof(*credentials));
+	credentials->token = mem_text_n(token.p, token.len);
+	credentials->occasion = occasion;
+	look_up(session);
+}
+
+void login(struct session *session, struct span token)
+{
+	enum occasion occasion = session->state == SESSION_OPENED ? LOGIN : RENEW;
+	enum auth_verdict verdict = AUTH_REFUSED;
+	struct identity identity = {0};
+
+	if (could_be_token(token))
+		verdict = auth_check(session->hub->config->auth, token, &identity);
+	if (occasion == LOGIN) {
+		session->deadline = session->hub->now + session->hub->config->live_timeout_ms;
+		session_set_state(session, SESSION_AUTHENTICATING);
+	}
+	if (verdict == AUTH_GRANTED) {
+		login_forget(session); /* a renewal by another kind of token ends the re-checks of the old one */
+		accept_identity(session, &identity, occasion);
+	} else if (verdict == AUTH_LOOKUP) {
+		begin_look_up(session, token, occasion);
+	} else {
+		unauthorized(session, CLOSE_UNAUTHORIZED);
+	}
+}
+
+/* Re-checks never crowd out those who wait at the door: they take at most half of the look-ups under way. */
+static bool crowded(const struct hub *hub, enum occasion occasion)
+{
+	uint32_t max = hub->config->max_pending_auth;
+
+	return occasion == RECHECK && (hub->lookups || (max && hub->lookups_under_way > max / 2));
+}
+
+void login_tick(struct session *session)
+{
+	const struct credentials *credentials = session->auth;
+
+	if (!credentials || credentials->pending || session->hub->now < credentials->due)
+		return;
+	if (!crowded(session->hub, credentials->occasion))
+		look_up(session);
+}

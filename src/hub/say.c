@@ -1,0 +1,190 @@
+/* The named messages of the server: connected, error, subscribed, position. A session may not be spoken to while it is behind
+ * its socket, nor before `connected`, which must come first; what is to be said then is held, in a bounded buffer, and goes
+ * out before anything else.
+ */
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "hub/internal.h"
+#include "rules/topics.h"
+
+#define SAID_MAX ((size_t)1 << 20) /* far above any of these messages; the largest repeats a client's own */
+
+uint64_t session_position(const struct session *session)
+{
+	return session->state == SESSION_LIVE ? tail_head(&session->hub->tail) : session->position;
+}
+
+static bool hold(struct session *session, const struct buf *said)
+{
+	struct buf *held = session->held;
+
+	if (!held) {
+		held = session->held = mem_alloc(sizeof(*held));
+		*held = buf_init(HELD_MAX);
+	}
+	if (buf_bytes(held, said->bytes, said->len))
+		return true;
+	session_end(session, CLOSE_TOO_MANY);
+	return false;
+}
+
+/* The message was built in hub->said; sends or holds it. */
+static bool speak(struct session *session)
+{
+	struct buf *said = &session->hub->said;
+
+	if (said->full) {
+		log_warn("hub", "session %s: a message of more than %zu bytes was not sent", session->id, SAID_MAX);
+		return true;
+	}
+	if (session->behind || !session_connected(session))
+		return hold(session, said);
+	return session_tell(session, said->bytes, said->len);
+}
+
+static struct buf *message(struct session *session, const char *name, struct span json, struct span id)
+{
+	struct buf *said = &session->hub->said;
+
+	said->max = SAID_MAX;
+	buf_clear(said);
+	wire_message(said, session->ops->encoding, name, json, id);
+	return said;
+}
+
+bool say(struct session *session, const char *name, struct span json)
+{
+	message(session, name, json, (struct span){NULL, 0});
+	return speak(session);
+}
+
+bool say_with_id(struct session *session, const char *name, struct span json)
+{
+	AUTO_BUF struct buf id = buf_init(64);
+
+	buf_printf(&id, "%s:%llu", session->hub->journal, (unsigned long long)session_position(session));
+	message(session, name, json, buf_as_span(&id));
+	return speak(session);
+}
+
+bool say_held(struct session *session)
+{
+	struct buf *held = session->held;
+	bool usable;
+
+	if (!held)
+		return true;
+	session->held = NULL;
+	usable = session_tell(session, held->bytes, held->len);
+	buf_finish(held);
+	free(held);
+	return usable;
+}
+
+static void error_json(struct buf *json, int code, const char *text)
+{
+	buf_printf(json, "{\"code\":%d,\"message\":", code);
+	buf_json_string(json, span_of(text));
+	buf_text(json, "}");
+}
+
+bool say_error(struct session *session, int code, const char *text)
+{
+	AUTO_BUF struct buf json = buf_init(SAID_MAX);
+
+	error_json(&json, code, text);
+	return say(session, "error", buf_as_span(&json));
+}
+
+void say_error_now(struct session *session, int code, const char *text)
+{
+	AUTO_BUF struct buf json = buf_init(SAID_MAX);
+	const struct buf *said;
+
+	error_json(&json, code, text);
+	said = message(session, "error", buf_as_span(&json), (struct span){NULL, 0});
+	session_put(session, said->bytes, said->len);
+}
+
+/* -1, 0, 42: what a 32 bit integer column gives; anything else stays a string. */
+static bool is_plain_integer(struct span text)
+{
+	size_t start = text.len && text.p[0] == '-';
+
+	if (text.len == start || text.len > 15 || (text.p[start] == '0' && text.len > 1))
+		return false;
+	for (size_t i = start; i < text.len; i++)
+		if (text.p[i] < '0' || text.p[i] > '9')
+			return false;
+	return true;
+}
+
+static void user_json(struct buf *json, const struct session *session)
+{
+	if (session->kind == SESSION_OPERATOR)
+		buf_text(json, "null,\"operator\":true");
+	else if (session->kind == SESSION_TEST)
+		buf_text(json, "\"-1\"");
+	else if ((session->requested & SESSION_NUMERIC) && is_plain_integer(session->user->id))
+		buf_span(json, session->user->id);
+	else
+		buf_json_string(json, session->user->id);
+}
+
+/* A stream's id: is its position, not the head: one that breaks off in the middle of its replay resumes where it was. A TEST
+ * session has no part in the journal, so it is not told how far that has come. */
+bool say_connected(struct session *session, bool recovered)
+{
+	AUTO_BUF struct buf json = buf_init(SAID_MAX);
+	const struct hub *hub = session->hub;
+	uint64_t head = session->kind == SESSION_TEST ? 0 : tail_head(&hub->tail);
+
+	buf_printf(&json, "{\"sessionId\":\"%s\",\"userId\":", session->id);
+	user_json(&json, session);
+	buf_printf(&json,
+		",\"code\":200,\"message\":\"Successfully connected.\",\"journal\":\"%s\",\"id\":\"%llu\","
+		"\"recovered\":%s}",
+		hub->journal, (unsigned long long)head, recovered ? "true" : "false");
+	if (session->kind == SESSION_TEST)
+		return say(session, "connected", buf_as_span(&json));
+	return say_with_id(session, "connected", buf_as_span(&json));
+}
+
+bool say_position(struct session *session)
+{
+	AUTO_BUF struct buf json = buf_init(128);
+
+	buf_printf(&json, "{\"journal\":\"%s\",\"id\":\"%llu\"}", session->hub->journal,
+		(unsigned long long)session_position(session));
+	return say_with_id(session, "position", buf_as_span(&json));
+}
+
+static void list_json(struct buf *json, const struct span *texts, size_t count)
+{
+	buf_text(json, "[");
+	for (size_t i = 0; i < count; i++) {
+		buf_text(json, i ? "," : "");
+		buf_json_string(json, texts[i]);
+	}
+	buf_text(json, "]");
+}
+
+bool say_subscribed(struct session *session)
+{
+	AUTO_BUF struct buf json = buf_init(SAID_MAX);
+	const struct span *topics = NULL, *types = NULL;
+	size_t topic_count = 0, type_count = 0;
+
+	if (session->subscription) {
+		topic_count = subscription_topics(session->subscription, &topics);
+		type_count = subscription_types(session->subscription, &types);
+	}
+	buf_text(&json, "{\"topics\":");
+	list_json(&json, topics, topic_count);
+	buf_text(&json, ",\"types\":");
+	list_json(&json, types, type_count);
+	buf_text(&json, "}");
+	return say(session, "subscribed", buf_as_span(&json));
+}

@@ -1,0 +1,328 @@
+/* The life of one session: opened by a transport, admitted once it is known who it is, connected once capture is live and it
+ * is decided whether its resume point can be honoured, ended for exactly one reason.
+ *
+ * Ending has two halves. session_end() takes the session out of every index, so that nothing is routed to it any more, and
+ * asks the transport to close; session_disconnected(), which the transport calls when the connection has gone, forgets the
+ * rest. Between the two it is CLOSING and only stays in the list.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/random.h"
+#include "hub/internal.h"
+#include "rules/topics.h"
+
+void session_set_state(struct session *session, enum session_state state)
+{
+	struct hub *hub = session->hub;
+
+	hub->waiting -= session->state == SESSION_WAITING;
+	hub->waiting += state == SESSION_WAITING;
+	hub->closing -= session->state == SESSION_CLOSING;
+	hub->closing += state == SESSION_CLOSING;
+	session->state = state;
+}
+
+/* -- opening -- */
+
+static bool refuse(struct session *session, enum close_reason why, enum close_reason *reason, const char **message)
+{
+	*reason = why;
+	*message = session->hub->refusal.text;
+	subscription_destroy(session->subscription);
+	session->subscription = NULL;
+	session->hub = NULL;
+	return false;
+}
+
+static bool take_request(struct session *session, const struct session_request *request)
+{
+	const struct hub_config *config = session->hub->config;
+	struct err *err = &session->hub->refusal;
+
+	if (request->after.p) {
+		session->has_after = 1;
+		if (!wire_parse_position(request->after, session->after_journal, &session->after)) {
+			err_set(err, STATUS_INVALID, "after is not a position; expected JOURNAL:ID or an id.");
+			return false;
+		}
+	}
+	if (!request->topic_count && !request->type_count)
+		return true;
+	return subscription_create(request->topics, request->topic_count, request->types, request->type_count,
+		       config->max_patterns, config->max_pattern_bytes, &session->subscription,
+		       err) == STATUS_OK;
+}
+
+static bool enter(struct session *session)
+{
+	const char *message;
+
+	if (shared_enter(session->hub->shared, session->hub->config, session->address, &message))
+		return true;
+	err_set(&session->hub->refusal, STATUS_TOO_MANY, "%s", message);
+	return false;
+}
+
+bool session_open(struct session *session, struct hub *hub, const struct transport_ops *ops,
+	const struct session_request *request, enum close_reason *reason, const char **message)
+{
+	hub->now = clock_ms();
+	session->hub = hub;
+	session->ops = ops;
+	snprintf(session->address, sizeof(session->address), "%s", request->address ? request->address : "");
+	if (hub->draining) {
+		err_set(&hub->refusal, STATUS_STOPPED, "The server is shutting down.");
+		return refuse(session, CLOSE_RESTART, reason, message);
+	}
+	/* A stream cannot send its token later. */
+	if (!request->token.p && ops->encoding == ENCODING_SSE) {
+		err_set(&hub->refusal, STATUS_UNAUTHORIZED, "Unauthorized");
+		return refuse(session, CLOSE_UNAUTHORIZED, reason, message);
+	}
+	if (!take_request(session, request))
+		return refuse(session, CLOSE_BAD_MESSAGE, reason, message);
+	if (!enter(session))
+		return refuse(session, CLOSE_TOO_MANY, reason, message);
+	random_word(session->id, SESSION_ID_LEN);
+	session->deadline = hub->now + hub->config->auth_timeout_ms;
+	session->quiet_since = session->messages_since = hub->now;
+	session_set_state(session, SESSION_OPENED);
+	sessions_link(session);
+	log_debug("hub", "session %s opened: %s from %s", session->id, ops->name, session->address);
+	if (request->token.p)
+		login(session, request->token);
+	return true;
+}
+
+/* -- admitted: it is known who it is -- */
+
+void session_admit(struct session *session, struct identity *identity)
+{
+	struct hub *hub = session->hub;
+	struct span user = identity->user ? span_of(identity->user) : (struct span){NULL, 0};
+
+	session->expires = identity->expires;
+	if (identity->kind == IDENTITY_OPERATOR) {
+		session->kind = SESSION_OPERATOR;
+		user_join(session, (struct span){NULL, 0});
+	} else if (identity->kind == IDENTITY_TEST) {
+		session->kind = SESSION_TEST;
+	} else if (shared_user_enter(hub->shared, hub->config->max_sessions_per_user, user)) {
+		session->kind = SESSION_USER;
+		session->requested |= identity->numeric ? SESSION_NUMERIC : 0;
+		user_join(session, user);
+	} else {
+		session_end_saying(session, 429, "Too many sessions of this user; close some first.", CLOSE_TOO_MANY);
+	}
+	free(identity->user);
+	identity->user = NULL;
+	if (!session_usable(session))
+		return;
+	session->deadline = hub->now + hub->config->live_timeout_ms;
+	session_set_state(session, SESSION_WAITING);
+	session_connect(session);
+}
+
+/* -- connecting: where does it go on -- */
+
+enum resume {
+	RESUME_NONE,    /* nothing was asked for */
+	RESUME_TAIL,    /* the tail reaches back to it */
+	RESUME_JOURNAL, /* perhaps the journal does */
+	RESUME_AHEAD,   /* another thread was there already, this one will be in a moment */
+	RESUME_LOST     /* cannot be honoured */
+};
+
+static enum resume resume_from(const struct session *session)
+{
+	const struct hub *hub = session->hub;
+	uint64_t head = tail_head(&hub->tail);
+
+	if (!session->has_after || session->kind == SESSION_TEST)
+		return RESUME_NONE;
+	if (session->after_journal[0] && strcmp(session->after_journal, hub->journal) != 0)
+		return RESUME_LOST;
+	if (session->after > head)
+		return session->after <= shared_head(hub->shared, hub->journal) ? RESUME_AHEAD : RESUME_LOST;
+	if (session->after == head || tail_event(&hub->tail, session->after + 1))
+		return RESUME_TAIL;
+	return RESUME_JOURNAL;
+}
+
+static void greet(struct session *session, bool recovered)
+{
+	struct hub *hub = session->hub;
+
+	leave_live(session, recovered ? session->after : tail_head(&hub->tail), 0);
+	session->requested |= SESSION_CONNECTED;
+	session->deadline = hub->now + hub->config->heartbeat_ms;
+	session->sample_at = hub->now;
+	say_connected(session, recovered);
+	if (session_usable(session) && !session->behind)
+		say_held(session);
+}
+
+static void greet_and_go_on(struct session *session, bool recovered)
+{
+	greet(session, recovered);
+	if (!session_usable(session) || session->behind)
+		return;
+	replay(session);
+	if (session->kind == SESSION_TEST && session_usable(session))
+		sample_send(session);
+}
+
+void session_connect(struct session *session)
+{
+	enum resume resume;
+
+	if (!session->hub->live)
+		return;
+	resume = resume_from(session);
+	if (resume == RESUME_JOURNAL)
+		reading_start(session);
+	else if (resume == RESUME_AHEAD && session->hub->now < session->deadline)
+		return;
+	else
+		greet_and_go_on(session, resume == RESUME_TAIL);
+}
+
+void session_resume(struct session *session, struct event_batch *page)
+{
+	if (!session->hub->live)
+		return;
+	if (!page) {
+		greet_and_go_on(session, false);
+		return;
+	}
+	greet(session, true);
+	if (session_usable(session) && !session->behind)
+		replay_page(session, page);
+}
+
+/* -- sending -- */
+
+/* Out of everything that could still find it; its token is wiped here. */
+static void withdraw(struct session *session)
+{
+	if (session->user)
+		shared_user_leave(session->hub->shared, session->user->id);
+	user_leave(session);
+	login_forget(session);
+	reading_forget(session);
+	republish_forget(session);
+}
+
+static void now_behind(struct session *session)
+{
+	session->behind = 1;
+	session->progress = session->ops->progress(session);
+	session->progress_at = session->hub->now;
+}
+
+bool session_put(struct session *session, const char *bytes, size_t len)
+{
+	enum send_result result = session->ops->send(session, bytes, len);
+
+	if (!session_usable(session))
+		return false;
+	session->quiet_since = session->hub->now;
+	if (result == SEND_DEAD) {
+		session->close_reason = CLOSE_CLIENT;
+		withdraw(session);
+		session_set_state(session, SESSION_CLOSING);
+		return false;
+	}
+	if (result == SEND_BEHIND)
+		now_behind(session);
+	return true;
+}
+
+bool session_tell(struct session *session, const char *bytes, size_t len)
+{
+	const struct hub *hub = session->hub;
+
+	if (!session_put(session, bytes, len))
+		return false;
+	if (!session->behind || session->state != SESSION_LIVE)
+		return true;
+	/* What was routed to it in this turn and not sent yet, it will read from the tail. */
+	if (session->dirty)
+		leave_live(session, hub->deliveries[session->first_delivery].event->id - 1, 0);
+	else
+		leave_live_at_head(session);
+	return true;
+}
+
+void session_writable(struct session *session)
+{
+	if (!session_usable(session))
+		return;
+	session->hub->now = clock_ms();
+	session->behind = 0;
+	if (session->held && session_connected(session) && (!say_held(session) || session->behind))
+		return;
+	if (session->state == SESSION_REPLAY && !session->reading)
+		replay(session);
+}
+
+/* -- ending -- */
+
+void session_end(struct session *session, enum close_reason reason)
+{
+	if (!session_usable(session))
+		return;
+	session->close_reason = (uint8_t)reason;
+	withdraw(session);
+	session_set_state(session, SESSION_CLOSING);
+	session->ops->close(session, reason);
+}
+
+void session_end_saying(struct session *session, int code, const char *message, enum close_reason reason)
+{
+	bool silent = session->behind || (session->ops->encoding == ENCODING_SSE && !session_connected(session));
+
+	if (!silent && session_usable(session))
+		say_error_now(session, code, message);
+	session_end(session, reason);
+}
+
+static void free_held(struct session *session)
+{
+	if (session->held)
+		buf_finish(session->held);
+	free(session->held);
+	session->held = NULL;
+}
+
+void session_disconnected(struct session *session, enum close_reason reason)
+{
+	struct hub *hub = session->hub;
+
+	if (session->state == SESSION_CLOSED)
+		return;
+	if (session->close_reason == CLOSE_NONE)
+		session->close_reason = (uint8_t)reason;
+	log_info("hub", "session %s ended: %s (%s from %s)", session->id,
+		close_reason_word((enum close_reason)session->close_reason), session->ops->name, session->address);
+	withdraw(session);
+	sessions_unlink(session);
+	session_set_state(session, SESSION_CLOSED);
+	free_held(session);
+	subscription_destroy(session->subscription);
+	session->subscription = NULL;
+	shared_leave(hub->shared, session->address);
+}
+
+void session_heard(struct session *session)
+{
+	if (!session_usable(session) || !session->pinged)
+		return;
+	session->hub->now = clock_ms();
+	session->pinged = 0;
+	session->deadline = session->hub->now + session->hub->config->heartbeat_ms;
+}

@@ -1,0 +1,74 @@
+/* subscribe and unsubscribe: what a session wants of what it may see. A new subscription replaces the old one whole, and only
+ * when all of it is good.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "hub/internal.h"
+#include "rules/topics.h"
+
+/* The strings of data[key] as spans, borrowed; malloc'ed array. False: it is something else than a list of strings. */
+static bool read_list(const json_t *data, const char *key, struct span **texts, size_t *count)
+{
+	const json_t *list = json_object_get(data, key), *entry;
+	size_t i;
+
+	*texts = NULL;
+	*count = 0;
+	if (!list || json_is_null(list))
+		return true;
+	if (!json_is_array(list))
+		return false;
+	*texts = mem_zero(json_array_size(list), sizeof(**texts));
+	json_array_foreach(list, i, entry)
+	{
+		if (!json_is_string(entry))
+			return false;
+		(*texts)[i] = (struct span){json_string_value(entry), json_string_length(entry)};
+	}
+	*count = json_array_size(list);
+	return true;
+}
+
+static enum status parse(const struct session *session, const json_t *data, struct subscription **ret, struct err *err)
+{
+	const struct hub_config *config = session->hub->config;
+	struct span *topics, *types = NULL;
+	size_t topic_count, type_count = 0;
+	enum status status;
+
+	if (!read_list(data, "topics", &topics, &topic_count) || !read_list(data, "types", &types, &type_count))
+		status = err_set(err, STATUS_INVALID, "topics and types must be lists of strings.");
+	else if (!topic_count && !type_count)
+		status = STATUS_OK;
+	else
+		status = subscription_create(topics, topic_count, types, type_count, config->max_patterns,
+			config->max_pattern_bytes, ret, err);
+	free(topics);
+	free(types);
+	return status;
+}
+
+static void replace(struct session *session, struct subscription *subscription)
+{
+	subscription_destroy(session->subscription);
+	session->subscription = subscription;
+	say_subscribed(session);
+}
+
+void subscribe_message(struct session *session, const json_t *data)
+{
+	struct subscription *subscription = NULL;
+	struct err err = {""};
+
+	if (parse(session, data, &subscription, &err) == STATUS_OK)
+		replace(session, subscription);
+	else
+		say_error(session, 400, err.text);
+}
+
+void unsubscribe_message(struct session *session)
+{
+	replace(session, NULL);
+}
