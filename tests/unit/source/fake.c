@@ -1,0 +1,111 @@
+/* The fake source. */
+#include "fake.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/mem.h"
+
+struct event *fake_event(uint64_t id, const char *ref)
+{
+	struct event_parts parts = {.id = id, .key = id, .version = 1, .journal = span_of("0123456789abcdef"), .topic = span_of("t"),
+		.type = span_of("insert"), .data = span_of("{}"), .source = span_of("fake"), .source_type = span_of("database"),
+		.broadcast = true, .ref = span_of(ref)};
+
+	return event_create(&parts);
+}
+
+static enum status open_fake(void *opaque, struct source_position *head, struct err *err)
+{
+	struct fake *fake = opaque;
+	enum status status = STATUS_OK;
+
+	pthread_mutex_lock(&fake->lock);
+	atomic_fetch_add(&fake->opens, 1);
+	if (fake->open_status != STATUS_OK)
+		status = err_set(err, fake->open_status, "the fake does not open");
+	else if (fake->fail_opens > 0 && fake->fail_opens--)
+		status = err_set(err, STATUS_UNAVAILABLE, "the fake is away");
+	snprintf(head->journal, sizeof(head->journal), "0123456789abcdef");
+	head->id = fake->position;
+	pthread_mutex_unlock(&fake->lock);
+	return status;
+}
+
+static enum status fetch_fake(void *opaque, int timeout_ms, struct event_batch *batch, struct err *err)
+{
+	struct fake *fake = opaque;
+	enum status status;
+
+	pthread_mutex_lock(&fake->lock);
+	status = fake->fetch_status;
+	fake->fetch_status = STATUS_OK;
+	while (status == STATUS_OK && fake->position < fake->head && batch->count < 100)
+		event_batch_add(batch, fake_event(++fake->position, NULL));
+	pthread_mutex_unlock(&fake->lock);
+	if (status != STATUS_OK)
+		return err_set(err, status, "the fake failed");
+	if (batch->count == 0)
+		nanosleep(&(struct timespec){0, timeout_ms > 1 ? 1000000 : 0}, NULL);
+	return STATUS_OK;
+}
+
+static void close_fake(void *opaque)
+{
+	atomic_fetch_add(&((struct fake *)opaque)->closes, 1);
+}
+
+static void *lane_fake(void *source)
+{
+	return source;
+}
+
+static void lane_destroy_fake(void *lane)
+{
+	(void)lane;
+}
+
+static void hang(const struct fake *fake)
+{
+	nanosleep(&(struct timespec){fake->hang_ms / 1000, fake->hang_ms % 1000 * 1000000L}, NULL);
+}
+
+static enum status lookup_fake(void *lane, struct span token, struct source_user *user, struct err *err)
+{
+	struct fake *fake = lane;
+
+	hang(fake);
+	atomic_fetch_add(&fake->lookups, 1);
+	if (!span_is(token, "good"))
+		return err_set(err, STATUS_UNAUTHORIZED, "no such token");
+	user->id = mem_text("7");
+	user->numeric = true;
+	return STATUS_OK;
+}
+
+static enum status publish_fake(void *lane, struct publication *const *items, size_t count, struct err *err)
+{
+	struct fake *fake = lane;
+
+	hang(fake);
+	atomic_fetch_add(&fake->publishes, 1);
+	if (count > fake->largest_group)
+		fake->largest_group = count;
+	for (size_t i = 0; i < count; i++)
+		if (span_is(span_of(items[i]->topic), "poison"))
+			return err_set(err, STATUS_INVALID, "the fake refuses poison");
+	return fake->publish_status == STATUS_OK ? STATUS_OK : err_set(err, fake->publish_status, "the fake does not write");
+}
+
+static enum status read_fake(void *lane, struct span journal, uint64_t after, uint64_t key, size_t max, struct event_batch *batch,
+	struct err *err)
+{
+	(void)lane, (void)journal, (void)key, (void)err;
+	for (size_t i = 1; i <= max; i++)
+		event_batch_add(batch, fake_event(after + i, NULL));
+	return STATUS_OK;
+}
+
+const struct source_ops fake_source = {.name = "fake", .open = open_fake, .fetch = fetch_fake, .close = close_fake,
+	.lane_create = lane_fake, .lane_destroy = lane_destroy_fake, .lookup = lookup_fake, .publish = publish_fake, .read = read_fake};
