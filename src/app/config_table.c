@@ -24,8 +24,7 @@ static const char *const levels[] = {"debug", "info", "warn", "error", NULL}; /*
 static const char *const formats[] = {"text", "json", NULL};
 
 const struct setting settings[] = {
-	{INT("PORT", port, "80", 0, 65535), 0,
-		"Port to listen on. A port that is taken is an error; 0 takes a free one, which the log tells.", "Listening"},
+	{INT("PORT", port, "80", 1, 65535), 0, "Port to listen on. A port that is taken is an error.", "Listening"},
 	{"HOST", SETTING_TEXT, FIELD(host), NULL, "all addresses", 0, 255, NULL, 0,
 		"Address to listen on, such as 127.0.0.1 or ::1.", NULL},
 	{"NODE_ENV", SETTING_TEXT, FIELD(node_env), "development", NULL, 0, 0, NULL, 0,
@@ -131,7 +130,7 @@ const struct setting settings[] = {
 		"How long a new session waits for a database that is away before it is told 503.", NULL},
 	{DURATION("SLOW_TIMEOUT", slow_timeout, "30s", 100, SECONDS(3600)), 0,
 		"A session whose peer takes nothing for this long while something waits for it is closed as `slow`.", NULL},
-	{DURATION("HEARTBEAT_INTERVAL", heartbeat_interval, "15s", 100, SECONDS(3600)), 0,
+	{DURATION("HEARTBEAT_INTERVAL", heartbeat_interval, "15s", 100, SECONDS(30)), 0,
 		"After this much quiet a websocket is pinged and a stream gets a heartbeat.", NULL},
 	{DURATION("HEARTBEAT_TIMEOUT", heartbeat_timeout, "20s", 100, SECONDS(3600)), 0,
 		"A websocket that leaves a ping unanswered for this long is closed.", NULL},

@@ -146,14 +146,15 @@ static void reads_texts(void **state)
 static const struct {
 	const char *environment[MAX_VARIABLES], *line;
 } refused[] = {
-	{{"PORT=http"}, "PORT: \"http\" is not a whole number from 0 to 65535"},
-	{{"PORT=65536"}, "PORT: \"65536\" is not a whole number from 0 to 65535"},
-	{{"PORT=-1"}, "PORT: \"-1\" is not a whole number from 0 to 65535"},
-	{{"PORT=+1"}, "PORT: \"+1\" is not a whole number from 0 to 65535"},
-	{{"PORT= 80"}, "PORT: \" 80\" is not a whole number from 0 to 65535"},
-	{{"PORT=80s"}, "PORT: \"80s\" is not a whole number from 0 to 65535"},
-	{{"PORT=99999999999999999999999"}, "PORT: \"99999999999999999999999\" is not a whole number from 0 to 65535"},
-	{{"PORT=8\x1b[0m\n"}, "PORT: \"8?[0m?\" is not a whole number from 0 to 65535"},
+	{{"PORT=http"}, "PORT: \"http\" is not a whole number from 1 to 65535"},
+	{{"PORT=0"}, "PORT: \"0\" is not a whole number from 1 to 65535"},
+	{{"PORT=65536"}, "PORT: \"65536\" is not a whole number from 1 to 65535"},
+	{{"PORT=-1"}, "PORT: \"-1\" is not a whole number from 1 to 65535"},
+	{{"PORT=+1"}, "PORT: \"+1\" is not a whole number from 1 to 65535"},
+	{{"PORT= 80"}, "PORT: \" 80\" is not a whole number from 1 to 65535"},
+	{{"PORT=80s"}, "PORT: \"80s\" is not a whole number from 1 to 65535"},
+	{{"PORT=99999999999999999999999"}, "PORT: \"99999999999999999999999\" is not a whole number from 1 to 65535"},
+	{{"PORT=8\x1b[0m\n"}, "PORT: \"8?[0m?\" is not a whole number from 1 to 65535"},
 	{{"USE_SSL=maybe"}, "USE_SSL: \"maybe\" is not a boolean: true, 1, yes or on; false, 0, no or off"},
 	{{"LOG_LEVEL=loud"}, "LOG_LEVEL: \"loud\" is not one of debug, info, warn, error"},
 	{{"RETENTION=3 weeks"},
