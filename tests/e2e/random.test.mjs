@@ -75,6 +75,8 @@ class Follower {
   }
 
   async connect() {
+    // What the dead relay had sent is read to its end first.
+    if (this.client) await until(() => !this.client.open, 'the end of the session before');
     this.take();
     const first = this.client === undefined;
     this.client = await this.relay.operator(first ? {} : { after: this.position });
