@@ -1,0 +1,186 @@
+/* Sending. The fast path goes around libwebsockets: one send() straight to the socket, possible where it adds nothing of
+ * its own (no TLS) and holds nothing back. A short send is completed by handing the rest to lws_write() at once, as
+ * LWS_WRITE_HTTP, which on every role means «these bytes as they are»; libwebsockets keeps what the kernel refuses and puts
+ * its own control frames (pongs) behind it, so that no frame is ever cut by another. With TLS everything goes that way.
+ */
+#include "transport/conn.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "transport/acknowledged.h"
+#include "transport/http.h"
+#include "transport/thread.h"
+
+struct conn *conn_get(struct lws *wsi)
+{
+	struct conn *conn = lws_wsi_user(wsi);
+
+	if (conn)
+		return conn;
+	conn = mem_zero(1, sizeof(*conn));
+	conn->thread = lws_context_user(lws_get_context(wsi));
+	conn->wsi = wsi;
+	lws_set_wsi_user(wsi, conn);
+	return conn;
+}
+
+struct hub *conn_hub(const struct conn *conn)
+{
+	return conn->thread->hub;
+}
+
+/* Bytes that libwebsockets must send or keep. It wants LWS_PRE bytes of room before them, hence the copy. */
+static bool send_through(struct conn *conn, const char *bytes, size_t len)
+{
+	struct buf *room = &conn->thread->scratch;
+	bool sent;
+
+	buf_clear(room);
+	if (!buf_reserve(room, LWS_PRE + len))
+		return false;
+	memcpy(room->bytes + LWS_PRE, bytes, len);
+	sent = lws_write(conn->wsi, (unsigned char *)room->bytes + LWS_PRE, len, LWS_WRITE_HTTP) >= 0;
+	if (room->room > SCRATCH_KEPT)
+		buf_finish(room);
+	return sent;
+}
+
+/* What send() took, at least 0; -1: the connection is dead. */
+static ssize_t send_directly(struct conn *conn, const char *bytes, size_t len)
+{
+	ssize_t n;
+
+	do
+		n = send(lws_get_socket_fd(conn->wsi), bytes, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	while (n < 0 && errno == EINTR);
+	if (n < 0 && (errno == EAGAIN || errno == ENOBUFS || errno == ENOMEM))
+		return 0;
+	return n;
+}
+
+enum send_result conn_send(struct conn *conn, const char *bytes, size_t len)
+{
+	ssize_t taken = 0;
+
+	if (conn->gone)
+		return SEND_DEAD;
+	if (!conn->thread->tls && !lws_partial_buffered(conn->wsi)) {
+		taken = send_directly(conn, bytes, len);
+		if (taken == (ssize_t)len)
+			return SEND_ALL;
+	}
+	if (taken < 0 || !send_through(conn, bytes + taken, len - (size_t)taken)) {
+		conn_kill(conn);
+		return SEND_DEAD;
+	}
+	if (!lws_partial_buffered(conn->wsi))
+		return SEND_ALL;
+	conn->behind = true;
+	lws_callback_on_writable(conn->wsi);
+	return SEND_BEHIND;
+}
+
+void conn_want_writable(struct session *session)
+{
+	struct conn *conn = conn_of(session);
+
+	if (conn->gone || conn->closing)
+		return;
+	conn->wants = true;
+	lws_callback_on_writable(conn->wsi);
+}
+
+unsigned long conn_progress(struct session *session)
+{
+	struct conn *conn = conn_of(session);
+
+	return conn->gone ? 0 : acknowledged(lws_get_socket_fd(conn->wsi));
+}
+
+void conn_writable(struct conn *conn)
+{
+	if (!(conn->behind || conn->wants) || conn->closing || conn->gone || !conn->open)
+		return;
+	conn->behind = conn->wants = false;
+	thread_touch(conn->thread);
+	session_writable(&conn->session);
+}
+
+static void unwatch(struct conn *conn)
+{
+	if (!conn->deadline)
+		return;
+	if (conn->next)
+		conn->next->prev = conn->prev;
+	if (conn->prev)
+		conn->prev->next = conn->next;
+	else
+		conn->thread->watched = conn->next;
+	conn->next = conn->prev = NULL;
+	conn->deadline = 0;
+}
+
+void conn_watch(struct conn *conn, int64_t ms)
+{
+	unwatch(conn);
+	if (!ms)
+		return;
+	conn->deadline = clock_ms() + ms;
+	conn->next = conn->thread->watched;
+	if (conn->next)
+		conn->next->prev = conn;
+	conn->thread->watched = conn;
+}
+
+void conn_overdue(struct thread *thread)
+{
+	int64_t now = clock_ms();
+	struct conn *next;
+
+	for (struct conn *conn = thread->watched; conn; conn = next) {
+		next = conn->next;
+		if (conn->deadline <= now) {
+			unwatch(conn);
+			conn_kill(conn);
+		}
+	}
+}
+
+void conn_kill(struct conn *conn)
+{
+	if (conn->gone)
+		return;
+	/* A connection that reads nothing while it waits for an answer would not notice. */
+	if (conn->kind == CONN_HTTP)
+		lws_rx_flow_control(conn->wsi, 1);
+	shutdown(lws_get_socket_fd(conn->wsi), SHUT_RDWR);
+	lws_callback_on_writable(conn->wsi);
+}
+
+void conn_gone(struct conn *conn)
+{
+	if (conn->gone)
+		return;
+	conn->gone = true;
+	unwatch(conn);
+	if (!conn->open)
+		return;
+	conn->open = false;
+	thread_touch(conn->thread);
+	session_disconnected(&conn->session, conn->close_reason ? conn->close_reason : CLOSE_CLIENT);
+}
+
+void conn_free(struct conn *conn)
+{
+	if (!conn)
+		return;
+	conn_gone(conn);
+	exchange_end(conn);
+	if (conn->message)
+		buf_finish(conn->message);
+	free(conn->message);
+	free(conn);
+}

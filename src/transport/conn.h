@@ -1,0 +1,73 @@
+/* One accepted socket, whatever is spoken on it: an HTTP request at a time, then perhaps a stream or a websocket, which stay
+ * one to their end. libwebsockets owns the socket and keeps a pointer to this as its «user» pointer; the session that the hub
+ * sees is embedded here. Everything runs on the socket's network thread.
+ *
+ * Life: made when the first request's headers are there, freed when libwebsockets says that its side is destroyed, which
+ * is never inside one of our calls. In between, conn_gone() marks the moment after which nothing may be sent.
+ *
+ * Closing: a polite end is begun by the owner (a close frame, or an answer that says so); whoever does not take it until
+ * the deadline is cut off by conn_kill(). Deadlines are checked four times a second, over the few that have one.
+ */
+#ifndef ESINK_CONN_H
+#define ESINK_CONN_H
+
+#include <libwebsockets.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "esink/session.h"
+
+struct exchange;
+struct thread;
+
+enum conn_kind { CONN_HTTP, CONN_STREAM, CONN_WEBSOCKET };
+
+struct conn {
+	struct session session; /* first: the hub hands it back */
+	struct thread *thread;
+	struct lws *wsi;
+	struct conn *next, *prev;  /* of those with a deadline */
+	int64_t deadline;          /* ms, monotonic; 0: none */
+	struct exchange *exchange; /* the HTTP request under way, http.h; a stream keeps it until its headers are out */
+	struct buf *message;       /* a websocket message that came in parts */
+	uint8_t kind, close_reason;
+	bool open;    /* the hub knows the session */
+	bool behind;  /* libwebsockets holds bytes of ours that the kernel did not take */
+	bool wants;   /* session_writable() was asked for */
+	bool started; /* stream: the headers are out */
+	bool closing; /* an end was begun: nothing more of the session's is sent */
+	bool gone;    /* nothing at all is sent */
+};
+
+static inline struct conn *conn_of(struct session *session)
+{
+	return (struct conn *)session;
+}
+
+/* The connection of a socket, made when it has none yet. */
+struct conn *conn_get(struct lws *wsi);
+struct hub *conn_hub(const struct conn *conn);
+
+/* Sends all of bytes, ahead of nothing: what the kernel does not take is kept by libwebsockets and goes out first. The
+ * bytes are framed already. SEND_BEHIND: call nothing more until writable. */
+enum send_result conn_send(struct conn *conn, const char *bytes, size_t len);
+
+/* For transport_ops. */
+void conn_want_writable(struct session *session);
+unsigned long conn_progress(struct session *session);
+
+/* The socket is writable and nothing is held: tells the session if it waits for that. */
+void conn_writable(struct conn *conn);
+
+void conn_watch(struct conn *conn, int64_t ms); /* cut it off that long from now; 0: no more */
+void conn_overdue(struct thread *thread);       /* cuts off whose deadline has passed */
+
+/* Shuts the socket down both ways; libwebsockets then finds it dead and destroys it. */
+void conn_kill(struct conn *conn);
+/* The connection has ended: tells the hub. Idempotent. */
+void conn_gone(struct conn *conn);
+void conn_free(struct conn *conn);
+
+#endif

@@ -1,0 +1,362 @@
+/* Requests, in the order of libwebsockets' callbacks: headers -> (answer at once) or (body -> answer). An answer goes out in
+ * one write. A POST whose body is welcome is answered when the body has come; one that is refused unread is answered at
+ * once, and the connection reads on for a moment before it closes, so that the answer is not lost to a reset.
+ */
+#include "transport/http.h"
+
+#include <string.h>
+#include <strings.h>
+
+#include "base/mem.h"
+#include "transport/dispatch.h"
+#include "transport/publish.h"
+#include "transport/stream.h"
+#include "transport/thread.h"
+
+#define LINGER_MS 2000
+#define LINGER_BYTES 1048576
+
+static const char *allowed(enum route route)
+{
+	switch (route) {
+	case ROUTE_PUBLISH:
+		return "POST, OPTIONS";
+	case ROUTE_WEBSOCKET:
+		return "GET, OPTIONS";
+	case ROUTE_PING:
+		return "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+	default:
+		return "GET, HEAD, OPTIONS";
+	}
+}
+
+static struct exchange *exchange_begin(struct conn *conn)
+{
+	struct exchange *exchange = mem_zero(1, sizeof(*exchange));
+
+	exchange_end(conn);
+	head_read(&exchange->head, conn->wsi, &conn->thread->shared->cors);
+	exchange->body = buf_init(conn->thread->shared->config.max_body_bytes);
+	exchange->answer = buf_init(BUF_NO_MAX); /* by the number of sessions that an answer names */
+	conn->exchange = exchange;
+	conn->thread->requests++;
+	return exchange;
+}
+
+void exchange_end(struct conn *conn)
+{
+	struct exchange *exchange = conn->exchange;
+
+	if (!exchange)
+		return;
+	conn->exchange = NULL;
+	conn->thread->requests--;
+	publish_detach(exchange->call);
+	head_finish(&exchange->head);
+	if (exchange->body.bytes)
+		memset(exchange->body.bytes, 0, exchange->body.len); /* it may hold the operator's token */
+	buf_finish(&exchange->body);
+	buf_finish(&exchange->answer);
+	mem_wipe_free(exchange->bearer);
+	free(exchange);
+}
+
+static bool closes(const struct conn *conn)
+{
+	return !conn->exchange->head.keep_alive || conn->thread->draining;
+}
+
+bool exchange_reply(struct conn *conn, const struct reply *reply)
+{
+	AUTO_BUF struct buf bytes = buf_init(BUF_NO_MAX); /* by its body */
+	struct reply whole = *reply;
+
+	whole.close = reply->close || closes(conn);
+	reply_write(&bytes, &whole, &conn->exchange->head, conn->thread->tls);
+	return conn_send(conn, bytes.bytes, bytes.len) != SEND_DEAD;
+}
+
+static bool reply_error(struct conn *conn, int status, const char *message)
+{
+	AUTO_BUF struct buf body = buf_init(4096);
+	bool method = status == 405 || status == 204;
+
+	reply_error_body(&body, status, message);
+	return exchange_reply(conn,
+		&(struct reply){.status = status, .body = buf_as_span(&body),
+			.allow = method ? allowed(conn->exchange->head.route) : NULL});
+}
+
+static bool reply_ready(struct conn *conn)
+{
+	const struct server_config *config = &conn->thread->shared->config;
+	struct err err = {""};
+
+	if (config->ready(config->ready_context, &err))
+		return exchange_reply(conn, &(struct reply){.status = 200, .body = span_of("{\"code\":200}")});
+	return reply_error(conn, 503, err.text[0] ? err.text : "Not ready");
+}
+
+/* Everything that needs no body and begins no session. */
+static bool answer(struct conn *conn)
+{
+	const struct head *head = &conn->exchange->head;
+	bool reads = head->method == METHOD_GET || head->method == METHOD_HEAD;
+
+	if (head->route == ROUTE_NONE)
+		return reply_error(conn, 404, "Route not found");
+	if (head->preflight || (head->method == METHOD_OPTIONS && head->route != ROUTE_PING))
+		return exchange_reply(conn,
+			&(struct reply){.status = 204, .allow = allowed(head->route), .preflight = head->preflight});
+	if (head->route == ROUTE_PING)
+		return exchange_reply(conn,
+			&(struct reply){.status = 200, .type = "text/plain; charset=utf-8", .body = span_of("pong")});
+	if (head->route == ROUTE_READY && reads)
+		return reply_ready(conn);
+	if (head->route == ROUTE_STREAM && head->method == METHOD_HEAD)
+		return exchange_reply(conn, &(struct reply){.status = 200, .stream = true});
+	if (head->route == ROUTE_WEBSOCKET && head->method == METHOD_GET)
+		return reply_error(conn, 426, "This is a websocket: connect with ws:// or wss://");
+	return reply_error(conn, 405, "Method not allowed");
+}
+
+static bool publishes(const struct head *head)
+{
+	return head->route == ROUTE_PUBLISH && head->method == METHOD_POST;
+}
+
+/* Refusals that need no more than the headers; 0: none. */
+static int refused(const struct conn *conn, const char **message)
+{
+	const struct head *head = &conn->exchange->head;
+	size_t most = conn->thread->shared->config.max_body_bytes;
+
+	if (publishes(head) && !publish_enabled(conn)) {
+		*message = "SECURITY_TOKEN is not configured";
+		return 403;
+	}
+	if (head->malformed || (publishes(head) && !head->has_length)) {
+		*message = "A body needs a Content-Length, and no Transfer-Encoding";
+		return 411;
+	}
+	if (publishes(head) && head->content_length > most) {
+		*message = "The body is too large";
+		return 413;
+	}
+	return 0;
+}
+
+int http_headers(struct lws *wsi)
+{
+	struct conn *conn = conn_get(wsi);
+	struct exchange *exchange;
+	const char *message;
+	bool body;
+	int status;
+
+	if (conn->kind != CONN_HTTP || conn->closing)
+		return 1; /* a second request on a stream */
+	exchange = exchange_begin(conn);
+	body = exchange->head.content_length > 0;
+	status = refused(conn, &message);
+	if (exchange->head.method == METHOD_POST && exchange->head.has_length && !exchange->head.malformed)
+		return 0; /* http_body_begins() follows */
+	if (!status && exchange->head.route == ROUTE_STREAM && exchange->head.method == METHOD_GET && !body)
+		return 0; /* http_serve() follows */
+	if (!status && exchange->head.keep_alive && !body && exchange->head.method != METHOD_POST)
+		return 0; /* likewise */
+	exchange->head.keep_alive = false;
+	if (status)
+		reply_error(conn, status, message);
+	else
+		answer(conn);
+	exchange_end(conn);
+	return 1;
+}
+
+/* An answer was written: the next request, or the end. */
+static int done(struct conn *conn, bool alive)
+{
+	bool close = !alive || closes(conn);
+
+	exchange_end(conn);
+	conn_watch(conn, 0);
+	return close || lws_http_transaction_completed(conn->wsi) ? -1 : 0;
+}
+
+int http_serve(struct lws *wsi, struct lws_process_html_args *args)
+{
+	struct conn *conn = conn_get(wsi);
+
+	if (!conn->exchange || conn->exchange->head.method == METHOD_POST)
+		return 0;
+	args->final = 1;
+	if (conn->exchange->head.route == ROUTE_STREAM && conn->exchange->head.method == METHOD_GET)
+		stream_begin(conn);
+	else if (done(conn, answer(conn)))
+		conn_kill(conn); /* a failure returned from here would be answered a second time */
+	return 0;
+}
+
+int http_body_begins(struct lws *wsi)
+{
+	struct conn *conn = conn_get(wsi);
+	struct exchange *exchange = conn->exchange;
+	const char *message;
+	int status;
+
+	if (!exchange)
+		return -1;
+	status = refused(conn, &message);
+	if (status) {
+		exchange->head.keep_alive = false;
+		if (!reply_error(conn, status, message) || exchange->head.expects)
+			return -1;
+		exchange->lingers = true;
+		conn_watch(conn, LINGER_MS);
+		return 0;
+	}
+	if (publishes(&exchange->head))
+		exchange->bearer = request_bearer(wsi);
+	conn_watch(conn, conn->thread->shared->config.request_timeout_ms);
+	if (exchange->head.expects && exchange->head.content_length)
+		conn_send(conn, "HTTP/1.1 100 Continue\r\n\r\n", 25);
+	return 0;
+}
+
+int http_body(struct lws *wsi, const char *bytes, size_t len)
+{
+	struct conn *conn = conn_get(wsi);
+	struct exchange *exchange = conn->exchange;
+
+	if (!exchange)
+		return -1;
+	if (publishes(&exchange->head) && !exchange->lingers)
+		return buf_bytes(&exchange->body, bytes, len) ? 0 : -1;
+	exchange->swallowed += len;
+	return exchange->swallowed > LINGER_BYTES ? -1 : 0;
+}
+
+int http_body_ends(struct lws *wsi)
+{
+	struct conn *conn = conn_get(wsi);
+	struct exchange *exchange = conn->exchange;
+
+	if (!exchange || exchange->lingers)
+		return -1;
+	if (exchange->call || exchange->answer_waits) {
+		lws_rx_flow_control(wsi, 0); /* the next request has to wait */
+		return 0;
+	}
+	conn_watch(conn, 0);
+	if (!publishes(&exchange->head))
+		return done(conn, answer(conn));
+	publish_begin(conn);
+	return 0;
+}
+
+void exchange_answer_later(struct conn *conn, int status, struct span body)
+{
+	struct exchange *exchange = conn->exchange;
+	struct reply reply = {.status = status, .body = body, .close = closes(conn)};
+
+	reply_write(&exchange->answer, &reply, &exchange->head, conn->thread->tls);
+	exchange->answer_waits = true;
+	lws_rx_flow_control(conn->wsi, 1);
+	lws_callback_on_writable(conn->wsi);
+}
+
+int http_writable(struct lws *wsi)
+{
+	struct conn *conn = lws_wsi_user(wsi);
+	struct exchange *exchange;
+
+	if (!conn || lws_partial_buffered(wsi))
+		return 0;
+	if (conn->kind == CONN_STREAM) {
+		conn_writable(conn);
+		return conn->closing && !lws_partial_buffered(wsi) ? -1 : 0;
+	}
+	exchange = conn->exchange;
+	if (!exchange || !exchange->answer_waits)
+		return 0;
+	exchange->answer_waits = false;
+	return done(conn, conn_send(conn, exchange->answer.bytes, exchange->answer.len) != SEND_DEAD);
+}
+
+/* Why a websocket is refused; 0: it is not. */
+static int upgrade_refused(struct lws *wsi, const struct head *head, const char **message)
+{
+	char version[8] = "";
+
+	lws_hdr_copy(wsi, version, sizeof(version), WSI_TOKEN_VERSION);
+	*message = "Route not found";
+	if (head->route != ROUTE_WEBSOCKET)
+		return 404;
+	*message = "Method not allowed";
+	if (head->method != METHOD_GET)
+		return 405;
+	*message = "The Origin is not allowed: see CORS_ORIGIN";
+	if (!head->origin_allowed)
+		return 403;
+	*message = "Only version 13 of the websocket protocol is spoken here";
+	if (strcmp(version, "13") != 0)
+		return 426;
+	*message = "Not a websocket handshake: Host, Connection: Upgrade or a Sec-WebSocket-Key is missing";
+	if (lws_hdr_total_length(wsi, WSI_TOKEN_HOST) <= 0 || !request_lists(wsi, WSI_TOKEN_CONNECTION, "upgrade") ||
+		lws_hdr_total_length(wsi, WSI_TOKEN_KEY) != 24 || head->content_length || head->malformed)
+		return 400;
+	*message = "The only subprotocol spoken here is " PROTOCOL_NAME;
+	if (lws_hdr_total_length(wsi, WSI_TOKEN_PROTOCOL) > 0 &&
+		(lws_hdr_total_length(wsi, WSI_TOKEN_PROTOCOL) > 100 ||
+			!request_lists(wsi, WSI_TOKEN_PROTOCOL, PROTOCOL_NAME)))
+		return 400;
+	return 0;
+}
+
+int http_upgrade(struct lws *wsi, char *protocol)
+{
+	struct conn *conn;
+	const char *message;
+	int status;
+
+	/* libwebsockets has refused an unknown protocol already and may have freed the word. */
+	if (lws_hdr_total_length(wsi, WSI_TOKEN_UPGRADE) <= 0)
+		return -1;
+	conn = conn_get(wsi);
+	if (conn->kind != CONN_HTTP || conn->closing)
+		return -1;
+	if (strcasecmp(protocol, "websocket") != 0) {
+		protocol[0] = '-'; /* h2c: it goes on in HTTP/1.1 when it does not recognise its own copy of the word */
+		return 0;
+	}
+	status = upgrade_refused(wsi, &exchange_begin(conn)->head, &message);
+	conn->exchange->head.keep_alive = false;
+	if (status)
+		reply_error(conn, status, message);
+	exchange_end(conn);
+	return status ? -1 : 0;
+}
+
+int http_foreign(struct lws *wsi, const char *bytes, size_t len)
+{
+	struct conn *conn = conn_get(wsi);
+	struct head head = {.method = METHOD_OTHER, .allow_origin = conn->thread->shared->cors.all ? (char *)"*" : NULL};
+	AUTO_BUF struct buf body = buf_init(4096), out = buf_init(8192);
+	const char *space = memchr(bytes, ' ', len < 32 ? len : 32);
+	struct reply reply = {.status = 400, .close = true};
+
+	if (!space) {
+		reply_error_body(&body, 400, "This is no HTTP request");
+	} else if (len - (size_t)(space - bytes) > 7 && memcmp(space, " /ping ", 7) == 0) {
+		reply = (struct reply){.status = 200, .type = "text/plain; charset=utf-8", .close = true};
+		buf_text(&body, "pong");
+	} else {
+		reply = (struct reply){.status = 405, .allow = "GET, HEAD, POST, OPTIONS", .close = true};
+		reply_error_body(&body, 405, "Method not allowed");
+	}
+	reply.body = buf_as_span(&body);
+	reply_write(&out, &reply, &head, conn->thread->tls);
+	conn_send(conn, out.bytes, out.len);
+	return -1;
+}

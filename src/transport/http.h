@@ -1,0 +1,45 @@
+/* The HTTP side of a connection: one exchange, a request and its answer, at a time. The functions are what dispatch.c calls
+ * for libwebsockets' callbacks; their results are what such a callback returns: 0 goes on, anything else ends the
+ * connection after what was written is sent. */
+#ifndef ESINK_HTTP_H
+#define ESINK_HTTP_H
+
+#include <libwebsockets.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/buf.h"
+#include "transport/conn.h"
+#include "transport/reply.h"
+#include "transport/request.h"
+
+struct publish_call;
+
+/* From a request's headers to the last byte of its answer. */
+struct exchange {
+	struct head head;
+	struct buf body;           /* of POST /publish */
+	size_t swallowed;          /* body bytes that nobody reads */
+	char *bearer;              /* of POST /publish; wiped */
+	struct publish_call *call; /* waiting for the database; publish.h */
+	struct buf answer;         /* written when the socket is writable */
+	bool answer_waits;
+	bool lingers;              /* answered before its body came: reads on for a moment, then closes */
+};
+
+int http_headers(struct lws *wsi);                                    /* the headers are there */
+int http_serve(struct lws *wsi, struct lws_process_html_args *args);  /* answer, unless a body follows */
+int http_body_begins(struct lws *wsi);
+int http_body(struct lws *wsi, const char *bytes, size_t len);
+int http_body_ends(struct lws *wsi);
+int http_writable(struct lws *wsi);
+int http_upgrade(struct lws *wsi, char *protocol); /* may it become a websocket? */
+int http_foreign(struct lws *wsi, const char *bytes, size_t len); /* what is no HTTP request that libwebsockets knows */
+
+/* Answers as soon as the socket is writable; for answers that come later. body is the caller's. */
+void exchange_answer_later(struct conn *conn, int status, struct span body);
+/* Sends an answer now. False: the connection is dead. */
+bool exchange_reply(struct conn *conn, const struct reply *reply);
+void exchange_end(struct conn *conn);
+
+#endif

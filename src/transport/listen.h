@@ -1,0 +1,29 @@
+/* Taking the port, and the sockets that accept on it. */
+#ifndef ESINK_LISTEN_H
+#define ESINK_LISTEN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "esink/status.h"
+#include "transport/server.h"
+
+/* One socket per thread and address: fds[thread * addresses + address]. */
+struct listening {
+	int *fds;
+	size_t threads, addresses;
+	int port;
+};
+
+/* Takes the port exclusively first, so that a second esink is refused and does not share it, and then shares it among the
+ * threads. The error names PORT or HOST. */
+bool listening_open(struct listening *listening, const struct server_config *config, struct err *err);
+void listening_close(struct listening *listening); /* those that nobody took (set to -1) */
+
+struct thread;
+/* On the thread's loop: accepts until listen_end(). A lack of descriptors pauses it until the next listen_resume(). */
+bool listen_begin(struct thread *thread);
+void listen_resume(struct thread *thread);
+void listen_end(struct thread *thread);
+
+#endif

@@ -1,0 +1,217 @@
+/* Reading requests. Values are bounded by libwebsockets' header table (HEADER_BYTES, thread.c). */
+#include "transport/request.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/mem.h"
+
+static const struct {
+	const char *path;
+	enum route route;
+} routes[] = {
+	{"/ping", ROUTE_PING},
+	{"/ready", ROUTE_READY},
+	{"/publish", ROUTE_PUBLISH},
+	{"/stream", ROUTE_STREAM},
+	{"/ws", ROUTE_WEBSOCKET},
+};
+
+/* A known header's value, malloc'ed; NULL when it was not sent. */
+static char *header(struct lws *wsi, enum lws_token_indexes name)
+{
+	int len = lws_hdr_total_length(wsi, name);
+	char *value;
+
+	if (len <= 0)
+		return NULL;
+	value = mem_zero((size_t)len + 1, 1);
+	if (lws_hdr_copy(wsi, value, len + 1, name) < 0)
+		value[0] = 0;
+	return value;
+}
+
+/* The same for one that libwebsockets has no name for: lower case, with its colon. */
+static char *custom_header(struct lws *wsi, const char *name)
+{
+	int name_len = (int)strlen(name), len = lws_hdr_custom_length(wsi, name, name_len);
+	char *value;
+
+	if (len < 0)
+		return NULL;
+	value = mem_zero((size_t)len + 1, 1);
+	if (lws_hdr_custom_copy(wsi, value, len + 1, name, name_len) < 0)
+		value[0] = 0;
+	return value;
+}
+
+static enum method method_of(int index)
+{
+	switch (index) {
+	case LWSHUMETH_GET:
+		return METHOD_GET;
+	case LWSHUMETH_HEAD:
+		return METHOD_HEAD;
+	case LWSHUMETH_POST:
+		return METHOD_POST;
+	case LWSHUMETH_OPTIONS:
+		return METHOD_OPTIONS;
+	default:
+		return METHOD_OTHER;
+	}
+}
+
+static enum route route_of(const char *path, int len)
+{
+	for (size_t i = 0; i < sizeof(routes) / sizeof(*routes); i++) {
+		if (span_is((struct span){path, (size_t)len}, routes[i].path))
+			return routes[i].route;
+	}
+	return ROUTE_NONE;
+}
+
+bool request_lists(struct lws *wsi, enum lws_token_indexes name, const char *word)
+{
+	char *value = header(wsi, name);
+	size_t len = strlen(word);
+	bool found = false;
+
+	for (const char *at = value; at && *at && !found; at += strcspn(at, ",")) {
+		at += strspn(at, ", \t");
+		found = strncasecmp(at, word, len) == 0 && strchr(", \t", at[len]);
+	}
+	free(value);
+	return found;
+}
+
+static void read_length(struct head *head, struct lws *wsi)
+{
+	char *value = header(wsi, WSI_TOKEN_HTTP_CONTENT_LENGTH);
+	size_t len = value ? strlen(value) : 0;
+
+	head->has_length = value != NULL;
+	head->malformed = lws_hdr_total_length(wsi, WSI_TOKEN_HTTP_TRANSFER_ENCODING) > 0;
+	if (value && (len > 15 || strspn(value, "0123456789") != len))
+		head->malformed = true;
+	else if (value)
+		head->content_length = strtoull(value, NULL, 10);
+	free(value);
+}
+
+static void read_origin(struct head *head, struct lws *wsi, const struct cors *cors)
+{
+	char *origin = header(wsi, WSI_TOKEN_ORIGIN), *host = header(wsi, WSI_TOKEN_HOST);
+
+	head->origin_allowed = cors_allows(cors, span_of(origin), span_of(host));
+	if (cors->all)
+		head->allow_origin = mem_text("*");
+	else if (origin && head->origin_allowed)
+		head->allow_origin = mem_text(origin);
+	free(origin);
+	free(host);
+}
+
+/* HTTP/1.1 without `Connection: close`. */
+static bool stays(struct lws *wsi)
+{
+	char *version = header(wsi, WSI_TOKEN_HTTP);
+	bool current = version && strcmp(version, "HTTP/1.1") == 0;
+
+	free(version);
+	return current && !request_lists(wsi, WSI_TOKEN_CONNECTION, "close");
+}
+
+void head_read(struct head *head, struct lws *wsi, const struct cors *cors)
+{
+	char *path = NULL;
+	int len = 0, method = lws_http_get_uri_and_method(wsi, &path, &len);
+
+	*head = (struct head){.method = METHOD_OTHER};
+	if (method >= 0) {
+		head->method = method_of(method);
+		head->route = route_of(path, len);
+	}
+	read_length(head, wsi);
+	read_origin(head, wsi, cors);
+	head->keep_alive = stays(wsi);
+	head->expects = request_lists(wsi, WSI_TOKEN_HTTP_EXPECT, "100-continue");
+	head->preflight = head->method == METHOD_OPTIONS && lws_hdr_total_length(wsi, WSI_TOKEN_ORIGIN) > 0 &&
+		lws_hdr_custom_length(wsi, "access-control-request-method:", 30) >= 0;
+}
+
+void head_finish(struct head *head)
+{
+	free(head->allow_origin);
+	*head = (struct head){0};
+}
+
+char *request_bearer(struct lws *wsi)
+{
+	char *value = header(wsi, WSI_TOKEN_HTTP_AUTHORIZATION), *token;
+	bool is = value && strncasecmp(value, "Bearer ", 7) == 0;
+
+	if (!value)
+		return NULL;
+	token = mem_text(is ? value + 7 + strspn(value + 7, " ") : "");
+	mem_wipe_free(value);
+	return token;
+}
+
+static void add(struct span **list, size_t *count, size_t *room, const char *text, size_t len)
+{
+	mem_grow(list, room, *count, sizeof(**list));
+	(*list)[(*count)++] = (struct span){mem_text_n(text, len), len};
+}
+
+/* One `name=value` of the query. The first of several tokens or positions counts. */
+static void take(struct query *query, const char *part, size_t len)
+{
+	const char *equals = memchr(part, '=', len);
+	struct span name = {part, equals ? (size_t)(equals - part) : len};
+	const char *value = equals ? equals + 1 : part + len;
+	size_t value_len = (size_t)(part + len - value);
+
+	if (span_is(name, "token") && !query->token) {
+		query->token = mem_text_n(value, value_len);
+		query->token_in_query = true;
+	} else if (span_is(name, "after") && !query->after) {
+		query->after = mem_text_n(value, value_len);
+	} else if (span_is(name, "topics")) {
+		add(&query->topics, &query->topic_count, &query->topic_room, value, value_len);
+	} else if (span_is(name, "types")) {
+		add(&query->types, &query->type_count, &query->type_room, value, value_len);
+	}
+}
+
+void query_read(struct query *query, struct lws *wsi)
+{
+	*query = (struct query){.token = request_bearer(wsi), .after = custom_header(wsi, "last-event-id:")};
+	for (int i = 0;; i++) {
+		int len = lws_hdr_fragment_length(wsi, WSI_TOKEN_HTTP_URI_ARGS, i), n;
+		char *part = mem_zero((size_t)(len < 0 ? 0 : len) + 1, 1);
+
+		n = lws_hdr_copy_fragment(wsi, part, len + 1, WSI_TOKEN_HTTP_URI_ARGS, i);
+		if (n > 0)
+			take(query, part, (size_t)n);
+		mem_wipe_free(part);
+		if (n < 0)
+			return;
+	}
+}
+
+static void drop(struct span *list, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		free((char *)list[i].p);
+	free(list);
+}
+
+void query_finish(struct query *query)
+{
+	mem_wipe_free(query->token);
+	free(query->after);
+	drop(query->topics, query->topic_count);
+	drop(query->types, query->type_count);
+	*query = (struct query){0};
+}

@@ -1,0 +1,54 @@
+/* What a request says, copied out of libwebsockets' header table: the head, which every answer needs, and the query of those
+ * that begin a session.
+ *
+ * libwebsockets decodes the path once, merges `//` and resolves `/./` and `/../`; the result is compared byte for byte and
+ * nothing decodes it again. It splits the query at & and ; and decodes each part once.
+ */
+#ifndef ESINK_REQUEST_H
+#define ESINK_REQUEST_H
+
+#include <libwebsockets.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "esink/span.h"
+#include "transport/cors.h"
+
+enum method { METHOD_GET, METHOD_HEAD, METHOD_POST, METHOD_OPTIONS, METHOD_OTHER };
+enum route { ROUTE_NONE, ROUTE_PING, ROUTE_READY, ROUTE_PUBLISH, ROUTE_STREAM, ROUTE_WEBSOCKET };
+
+struct head {
+	enum method method;
+	enum route route;
+	uint64_t content_length;
+	bool has_length, malformed; /* malformed: a Content-Length that is no number, or a Transfer-Encoding */
+	bool keep_alive;
+	bool expects;        /* Expect: 100-continue */
+	bool preflight;
+	bool origin_allowed; /* or there is none */
+	char *allow_origin;  /* of Access-Control-Allow-Origin; NULL: none */
+};
+
+void head_read(struct head *head, struct lws *wsi, const struct cors *cors);
+void head_finish(struct head *head);
+
+/* The token of `Authorization: Bearer`, malloc'ed; NULL: no such header; "" when it holds something else. */
+char *request_bearer(struct lws *wsi);
+
+/* Does a header whose value is a list of words hold this one, ignoring case? */
+bool request_lists(struct lws *wsi, enum lws_token_indexes header, const char *word);
+
+struct query {
+	char *token, *after;            /* NULL: not given */
+	struct span *topics, *types;    /* each malloc'ed */
+	size_t topic_count, type_count, topic_room, type_room;
+	bool token_in_query;
+};
+
+/* token: from Authorization, else from the query; after: from Last-Event-ID, else from the query. */
+void query_read(struct query *query, struct lws *wsi);
+void query_finish(struct query *query); /* wipes the token */
+
+#endif

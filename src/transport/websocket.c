@@ -1,0 +1,162 @@
+/* The hub hands over whole frames; here are only the frames that the protocol itself needs. Our own close frame is sent the
+ * same way as everything else, behind what is queued, and then the peer has a moment to answer it; libwebsockets closes
+ * when it has. A message arrives in parts of RX_BYTES and is put together, up to the limit; one that came in a single part
+ * is passed on as it lies.
+ */
+#include "transport/websocket.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/utf8.h"
+#include "transport/begin.h"
+#include "transport/conn.h"
+#include "transport/thread.h"
+
+#define CLOSE_MS 3000
+
+static enum send_result websocket_send(struct session *session, const char *bytes, size_t len)
+{
+	struct conn *conn = conn_of(session);
+
+	return conn->closing ? SEND_DEAD : conn_send(conn, bytes, len);
+}
+
+static void websocket_close(struct session *session, enum close_reason reason)
+{
+	struct conn *conn = conn_of(session);
+	const char *word = close_reason_word(reason);
+	int code = close_reason_code(reason);
+	char frame[4 + 123];
+	size_t len = strlen(word);
+
+	if (conn->gone || conn->closing)
+		return;
+	conn->closing = true;
+	conn->close_reason = (uint8_t)reason;
+	frame[0] = (char)0x88;
+	frame[1] = (char)(2 + len);
+	frame[2] = (char)(code >> 8);
+	frame[3] = (char)code;
+	memcpy(frame + 4, word, len);
+	conn_watch(conn, CLOSE_MS);
+	conn_send(conn, frame, 4 + len);
+}
+
+/* A ping with one byte: libwebsockets does not report the answer to an empty one. */
+static void websocket_heartbeat(struct session *session)
+{
+	struct conn *conn = conn_of(session);
+
+	if (!conn->closing && !conn->behind)
+		conn_send(conn, "\x89\x01.", 3);
+}
+
+static const struct transport_ops websocket_ops = {
+	.name = "websocket",
+	.encoding = ENCODING_WEBSOCKET,
+	.send = websocket_send,
+	.want_writable = conn_want_writable,
+	.close = websocket_close,
+	.progress = conn_progress,
+	.heartbeat = websocket_heartbeat,
+};
+
+/* We end it: the close frame to the client, the news to the hub. */
+static void end(struct conn *conn, enum close_reason reason)
+{
+	websocket_close(&conn->session, reason);
+	conn->open = false;
+	session_disconnected(&conn->session, reason);
+}
+
+int websocket_opened(struct lws *wsi)
+{
+	struct conn *conn = conn_get(wsi);
+	enum close_reason reason = CLOSE_NONE;
+	const char *message = NULL;
+	struct opening opening;
+
+	opening_read(&opening, conn);
+	conn->kind = CONN_WEBSOCKET;
+	thread_touch(conn->thread);
+	conn->open = session_open(&conn->session, conn_hub(conn), &websocket_ops, &opening.request, &reason, &message);
+	if (!conn->open)
+		websocket_close(&conn->session, reason);
+	opening_finish(&opening);
+	return 0;
+}
+
+static void deliver(struct conn *conn, struct span text)
+{
+	if (utf8_valid(text.p, text.len))
+		session_receive(&conn->session, text);
+	else
+		end(conn, CLOSE_BAD_MESSAGE);
+}
+
+static void forget(struct conn *conn)
+{
+	if (conn->message)
+		buf_finish(conn->message);
+	free(conn->message);
+	conn->message = NULL;
+}
+
+int websocket_received(struct lws *wsi, const char *bytes, size_t len)
+{
+	struct conn *conn = conn_get(wsi);
+	size_t most = conn->thread->shared->config.max_message_bytes;
+	bool last = lws_is_final_fragment(wsi);
+
+	if (conn->closing || conn->gone)
+		return 0;
+	thread_touch(conn->thread);
+	session_heard(&conn->session);
+	if (lws_frame_is_binary(wsi)) {
+		end(conn, CLOSE_BAD_MESSAGE);
+		return 0;
+	}
+	if (last && !conn->message && len <= most) {
+		deliver(conn, (struct span){bytes ? bytes : "", len});
+		return 0;
+	}
+	if (!conn->message) {
+		conn->message = mem_alloc(sizeof(*conn->message));
+		*conn->message = buf_init(most);
+	}
+	if (!buf_bytes(conn->message, bytes, len))
+		end(conn, CLOSE_TOO_LARGE);
+	else if (last)
+		deliver(conn, buf_as_span(conn->message));
+	if (last || conn->closing)
+		forget(conn);
+	return 0;
+}
+
+int websocket_writable(struct lws *wsi)
+{
+	struct conn *conn = lws_wsi_user(wsi);
+
+	if (conn && !lws_partial_buffered(wsi))
+		conn_writable(conn);
+	return 0;
+}
+
+void websocket_ponged(struct lws *wsi)
+{
+	struct conn *conn = conn_get(wsi);
+
+	if (!conn->closing && !conn->gone)
+		session_heard(&conn->session);
+}
+
+int websocket_peer_closes(struct lws *wsi)
+{
+	struct conn *conn = conn_get(wsi);
+	bool answers_ours = conn->closing;
+
+	conn->closing = true; /* libwebsockets sends the answer: nothing may follow it */
+	conn_gone(conn);
+	return answers_ours ? -1 : 0;
+}

@@ -1,0 +1,14 @@
+/* Websockets: GET /ws. The results are what libwebsockets' callback returns. */
+#ifndef ESINK_WEBSOCKET_H
+#define ESINK_WEBSOCKET_H
+
+#include <libwebsockets.h>
+#include <stddef.h>
+
+int websocket_opened(struct lws *wsi);
+int websocket_received(struct lws *wsi, const char *bytes, size_t len);
+int websocket_writable(struct lws *wsi);
+void websocket_ponged(struct lws *wsi);
+int websocket_peer_closes(struct lws *wsi);
+
+#endif
