@@ -1,0 +1,190 @@
+/* Prevents: a browser's pattern that stops a network thread, and a subscription that receives what it did not ask for or
+ * misses what it did. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "rules/topics.h"
+
+#define COUNT(array) (sizeof(array) / sizeof(*(array)))
+#define SPAN(text) ((struct span){text, sizeof(text) - 1})
+
+static enum status subscribe(
+	const char *topic, const char *type, size_t max_bytes, struct subscription **ret, struct err *err)
+{
+	struct span topics[] = {span_of(topic)}, types[] = {span_of(type)};
+
+	return subscription_create(topics, topic ? 1 : 0, types, type ? 1 : 0, 4, max_bytes, ret, err);
+}
+
+static void test_matching(void **state)
+{
+	const struct {
+		const char *pattern;
+		struct span topic;
+		bool wanted;
+	} cases[] = {
+		{NULL, SPAN("orders"), true},
+		{"", SPAN("orders"), true},
+		{"orders", SPAN("orders"), true},
+		{"orders", SPAN("orders_archive"), true}, /* anchored at the start alone */
+		{"orders$", SPAN("orders_archive"), false},
+		{"orders$", SPAN("orders\n"), false},
+		{"orders", SPAN("shop.orders"), false},
+		{"a|orders", SPAN("shop.orders"), false},
+		{".*orders", SPAN("shop.orders"), true},
+		{"Orders", SPAN("orders"), false},
+		{"(?i)Orders", SPAN("orders"), true},
+		{"..$", SPAN("\xc3\xa9t"), true}, /* characters, not bytes */
+		{"or", SPAN("or\xff"), true},
+		{"or.", SPAN("or\xff"), false},
+		{".*", SPAN("\xff\xfe"), true},
+		{"x*$", SPAN(""), true},
+		{"o", SPAN(""), false},
+		{"a\\x00b", SPAN("a\0b"), true},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct subscription *s = NULL;
+		struct err err = {""};
+
+		if (subscribe(cases[i].pattern, NULL, 256, &s, &err) != STATUS_OK)
+			fail_msg("%s: %s", cases[i].pattern, err.text);
+		for (int again = 0; again < 2; again++)
+			if (subscription_wants(s, cases[i].topic, span_of("insert")) != cases[i].wanted)
+				fail_msg("%s against %s", cases[i].pattern, cases[i].topic.p);
+		subscription_destroy(s);
+	}
+}
+
+static void test_types(void **state)
+{
+	struct subscription *s = NULL;
+	const struct span *list;
+
+	(void)state;
+	assert_int_equal(subscribe(NULL, "insert", 256, &s, NULL), STATUS_OK);
+	assert_true(subscription_wants(s, span_of("a"), span_of("insert")));
+	assert_false(subscription_wants(s, span_of("a"), span_of("inserts")));
+	assert_false(subscription_wants(s, span_of("a"), span_of("Insert")));
+	assert_int_equal(subscription_topics(s, &list), 0);
+	assert_int_equal(subscription_types(s, &list), 1);
+	assert_true(span_is(list[0], "insert"));
+	subscription_destroy(s);
+}
+
+static void test_refusals(void **state)
+{
+	const struct {
+		const char *pattern, *says;
+	} cases[] = {
+		{"(", "topic pattern \"(\" is not valid at character 2: missing closing parenthesis"},
+		{"[z-a]", "topic pattern \"[z-a]\" is not valid"},
+		{"\\C", "topic pattern \"\\C\" is not valid"},
+		{"\xff", "topic pattern \"\" is not valid"},
+		{"12345678901234567890123456789012345678901", "has 41 bytes, at most 40 are allowed"},
+		{"(a+)+$", "topic pattern \"(a+)+$\" is too costly"},
+		{"(\\w+)*x$", "is too costly"},
+		{"(z|z|zz)*$", "is too costly"},
+		{"(.*)*\\x02", "is too costly"},
+		{"(a+)+b", "is too costly"},
+		{"(?:(?:(?:a{99}){99}){99}){99}", "too large"},
+		{"(?:.{0,99}){0,99}q", "too "},
+		{"(?R)", "too costly"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct subscription *s = NULL;
+		struct err err = {""};
+
+		if (subscribe(cases[i].pattern, NULL, 40, &s, &err) != STATUS_INVALID || s ||
+			!strstr(err.text, cases[i].says))
+			fail_msg("%s: %s", cases[i].pattern, s ? "accepted" : err.text);
+	}
+}
+
+static void test_too_many(void **state)
+{
+	struct span five[5] = {SPAN("a"), SPAN("a"), SPAN("a"), SPAN("a"), SPAN("a")};
+	struct subscription *s = NULL;
+	struct err err = {""};
+
+	(void)state;
+	assert_int_equal(subscription_create(five, 5, NULL, 0, 4, 40, &s, &err), STATUS_TOO_MANY);
+	assert_string_equal(err.text, "5 topic patterns given, at most 4 are allowed");
+	assert_int_equal(subscription_create(NULL, 0, five, 5, 4, 40, &s, &err), STATUS_TOO_MANY);
+	assert_int_equal(subscription_create(five, 4, five, 4, 4, 40, &s, &err), STATUS_OK);
+	subscription_destroy(s);
+}
+
+/* One bad pattern among good ones: nothing may be left behind, which the sanitizer watches. */
+static void test_half_built(void **state)
+{
+	struct span topics[] = {SPAN("a"), SPAN("("), SPAN("b")};
+	struct subscription *s = NULL;
+
+	(void)state;
+	assert_int_equal(subscription_create(topics, 3, NULL, 0, 4, 40, &s, NULL), STATUS_INVALID);
+	assert_null(s);
+	subscription_destroy(NULL);
+}
+
+/* Passes the trial at the start, and explodes on a topic that only its author knows. */
+static void test_catastrophe(void **state)
+{
+	struct subscription *s = NULL;
+	char topic[128];
+	int64_t began = clock_ms();
+
+	(void)state;
+	assert_int_equal(subscribe("(?:\\x{40}+)+\\x{21}", NULL, 40, &s, NULL), STATUS_OK);
+	for (int i = 0; i < 100; i++) {
+		int len = snprintf(topic, sizeof(topic), "%.60s?%d",
+			"@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@", i);
+
+		memcpy(topic + len, "!", 2); /* so that no optimisation sees at once that it cannot match */
+		assert_false(subscription_wants(s, span_of(topic), span_of("x")));
+	}
+	assert_true(clock_ms() - began < 5000);
+	subscription_destroy(s);
+}
+
+/* Many more topics than are remembered, twice over, and some too long to remember. */
+static void test_memo(void **state)
+{
+	struct subscription *s = NULL;
+	char topic[400];
+
+	(void)state;
+	assert_int_equal(subscribe("t[0-9]*[02468]$", NULL, 40, &s, NULL), STATUS_OK);
+	for (int i = 0; i < 4000; i++) {
+		int len = snprintf(topic, sizeof(topic), "t%0*d", i % 3 ? 4 : 390, i % 2000);
+
+		if (subscription_wants(s, (struct span){topic, (size_t)len}, span_of("x")) != (i % 2 == 0))
+			fail_msg("%s", topic);
+	}
+	subscription_destroy(s);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_matching),
+		cmocka_unit_test(test_types),
+		cmocka_unit_test(test_refusals),
+		cmocka_unit_test(test_too_many),
+		cmocka_unit_test(test_half_built),
+		cmocka_unit_test(test_catastrophe),
+		cmocka_unit_test(test_memo),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
