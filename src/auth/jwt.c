@@ -41,6 +41,14 @@ static json_t *decode_object(struct span part)
 	return root;
 }
 
+/* libjwt would pass over characters that are not base64url. */
+static bool is_base64url(const char *text)
+{
+	AUTO_BUF struct buf bytes = buf_init(PART_MAX);
+
+	return base64url_decode(span_of(text), &bytes);
+}
+
 static bool header_fits(const json_t *header, const struct jwt_policy *policy)
 {
 	const char *alg = json_string_value(json_object_get(header, "alg"));
@@ -155,8 +163,8 @@ static bool read_claims(const json_t *payload, const struct jwt_policy *policy, 
 static bool verify_parts(const struct keys *keys, const struct jwt_policy *policy, const char *token,
 	const json_t *header, const json_t *payload, int64_t now, struct claims *claims)
 {
-	return header && payload && header_fits(header, policy) &&
-	       signature_good(keys, header, token, policy->algorithm) && read_claims(payload, policy, now, claims);
+	return header_fits(header, policy) && signature_good(keys, header, token, policy->algorithm) &&
+	       read_claims(payload, policy, now, claims);
 }
 
 bool claims_verify(const struct keys *keys, const struct jwt_policy *policy, struct span token, int64_t now,
@@ -171,7 +179,8 @@ bool claims_verify(const struct keys *keys, const struct jwt_policy *policy, str
 		header = decode_object((struct span){copy, (size_t)(dot - copy)});
 		payload = decode_object((struct span){dot + 1, (size_t)(last - dot) - 1});
 	}
-	good = verify_parts(keys, policy, copy, header, payload, now, claims);
+	good = header && payload && is_base64url(last + 1) &&
+	       verify_parts(keys, policy, copy, header, payload, now, claims);
 	json_decref(header);
 	json_decref(payload);
 	mem_wipe_free(copy);
