@@ -49,8 +49,10 @@ static bool grants(const struct auth *auth, const char *token, const char *user)
 static bool refuses(const struct auth *auth, const char *token)
 {
 	struct identity identity;
+	bool good = check(auth, token, &identity) == AUTH_REFUSED && !identity.user;
 
-	return check(auth, token, &identity) == AUTH_REFUSED && !identity.user;
+	free(identity.user);
+	return good;
 }
 
 /* -- tokens that are not JWTs ----------------------------------------------------------------------------------- */
