@@ -30,7 +30,7 @@
 #define DRAIN_MS 4000    /* for clients; the rest of the five seconds is for the database */
 #define SHUTDOWN_MS 4800 /* after it the process ends however it stands: nothing durable is in it */
 #define FETCH_MS 1000    /* longest wait of one fetch */
-#define FILES_OF_OURS 64 /* descriptors that are no client connections: database, loops, log, listening sockets */
+#define FILES_OF_OURS 256 /* descriptors that are no client connections: database, loops, log, listening sockets */
 
 struct app {
 	const struct config *config;
@@ -38,6 +38,7 @@ struct app {
 	struct auth *auth;
 	const struct source_ops *ops;
 	struct source_config source_config;
+	struct hub_config hub_config; /* the hubs borrow it */
 	void *source;
 	struct lanes *lanes;
 	struct server *server;
@@ -222,23 +223,19 @@ static void make_lanes(struct app *app)
 	app->lanes = lanes_create(app->ops, app->source, &lanes);
 }
 
-/* As many files as the system lets us have, and no more connections than that allows. */
+/* No more than the hard limit of open files allows; the server raises the soft one to what it needs. */
 static uint32_t allowed_connections(const struct config *config)
 {
 	struct rlimit files;
 	int64_t allowed = config->max_connections;
 
-	if (getrlimit(RLIMIT_NOFILE, &files) != 0)
+	if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_max == RLIM_INFINITY ||
+		files.rlim_max >= (rlim_t)allowed + FILES_OF_OURS)
 		return (uint32_t)allowed;
-	files.rlim_cur = files.rlim_max;
-	if (setrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur == RLIM_INFINITY)
-		return (uint32_t)allowed;
-	if (files.rlim_cur < (rlim_t)allowed + FILES_OF_OURS) {
-		allowed = files.rlim_cur > 2 * FILES_OF_OURS ? (int64_t)files.rlim_cur - FILES_OF_OURS : FILES_OF_OURS;
-		log_line(config->max_connections_set ? LOG_WARN : LOG_INFO, "app",
-			"MAX_CONNECTIONS is %lld, not %lld: the limit of open files is %llu", (long long)allowed,
-			(long long)config->max_connections, (unsigned long long)files.rlim_cur);
-	}
+	allowed = files.rlim_max > 2 * FILES_OF_OURS ? (int64_t)files.rlim_max - FILES_OF_OURS : FILES_OF_OURS;
+	log_line(config->max_connections_set ? LOG_WARN : LOG_INFO, "app",
+		"MAX_CONNECTIONS is %lld, not %lld: no more than %llu files may be open (ulimit -Hn)", (long long)allowed,
+		(long long)config->max_connections, (unsigned long long)files.rlim_max);
 	return (uint32_t)allowed;
 }
 
@@ -249,6 +246,7 @@ static struct hub_config hub_settings(const struct app *app, uint32_t max_sessio
 	return (struct hub_config){
 		.auth = app->auth,
 		.services = {app->lanes, lanes_lookup, lanes_publish, lanes_read},
+		.rules = app->rules,
 		.allow_republishing = config->allow_republishing,
 		.default_source = config->default_source,
 		.auth_timeout_ms = config->auth_timeout,
@@ -275,7 +273,6 @@ static bool make_server(struct app *app, struct err *err)
 {
 	const struct config *config = app->config;
 	uint32_t connections = allowed_connections(config);
-	const struct hub_config hub = hub_settings(app, connections);
 	const struct server_config server = {
 		.host = config->host,
 		.port = (int)config->port,
@@ -297,7 +294,8 @@ static bool make_server(struct app *app, struct err *err)
 	size_t count;
 	struct hub *const *hubs;
 
-	app->server = server_create(&server, &hub, err);
+	app->hub_config = hub_settings(app, connections);
+	app->server = server_create(&server, &app->hub_config, err);
 	if (!app->server)
 		return false;
 	hubs = server_hubs(app->server, &count);
@@ -353,21 +351,27 @@ static enum app_exit app_start(struct app *app)
 
 /* -- running and ending ------------------------------------------------------------------------------------------------ */
 
+static void tell_reload(const char *what, enum status status, const struct err *err)
+{
+	if (status == STATUS_OK)
+		log_info("app", "SIGHUP: %s: read again", what);
+	else
+		log_error("app", "SIGHUP: %s: stays as it was: %s", what, err->text);
+}
+
 /* What cannot be read stays as it was: a relay does not stop over a file that is half-way replaced. */
 static void reload(struct app *app)
 {
+	const struct config *config = app->config;
+	const char *keys = config->jwt_jwks_file ? config->jwt_jwks_file : config->jwt_public_key_file;
 	struct err err = {{0}};
 
-	if (auth_reload(app->auth, &err) == STATUS_OK)
-		log_info("app", "SIGHUP: token keys were read again");
-	else
-		log_error("app", "SIGHUP: the token keys stay as they were: %s", err.text);
-	if (!app->config->use_ssl)
-		return;
-	if (server_reload(app->server, &err) == STATUS_OK)
-		log_info("app", "SIGHUP: the certificate was read again");
-	else
-		log_error("app", "SIGHUP: the certificate stays as it was: %s", err.text);
+	if (keys)
+		tell_reload(keys, auth_reload(app->auth, &err), &err);
+	if (config->use_ssl)
+		tell_reload(config->ssl_cert_file, server_reload(app->server, &err), &err);
+	if (!keys && !config->use_ssl)
+		log_info("app", "SIGHUP: no file of keys or certificates is configured");
 }
 
 static enum app_exit app_wait(struct app *app)

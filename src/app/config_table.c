@@ -113,7 +113,7 @@ const struct setting settings[] = {
 	{"LOG_FORMAT", SETTING_INDEX, FIELD(log_format), "text", NULL, 0, 0, formats, 0,
 		"One line of text, or one JSON object a line.", NULL},
 
-	{INT("MAX_CONNECTIONS", max_connections, "20000", 1, 1000000), 0,
+	{INT("MAX_CONNECTIONS", max_connections, "10000", 1, 1000000), 0,
 		"Open client connections. Without a value of its own it is lowered to what the limit of open files "
 		"(ulimit -n) allows.", "Limits: connections and sessions"},
 	{INT("MAX_SESSIONS_PER_USER", max_sessions_per_user, "1000", 1, 1000000), SETTING_ZERO_IS_OFF,
