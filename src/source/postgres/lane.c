@@ -64,13 +64,13 @@ static int timeout(const struct lane *lane)
 static enum status find_auth_table(struct lane *lane, PGresult **result, struct err *err)
 {
 	static const char sql[] =
-		"SELECT n.nspname, c.relname, t.attname, u.attname FROM (SELECT CASE WHEN strpos($1, '.') > 0 THEN split_part($1, '.', 1) END AS s, "
-		"CASE WHEN strpos($1, '.') > 0 THEN substr($1, strpos($1, '.') + 1) ELSE $1 END AS t) w "
+		"SELECT n.nspname, c.relname, t.attname, u.attname FROM (SELECT CASE WHEN strpos($1::text, '.') > 0 THEN split_part($1::text, '.', 1) END AS s, "
+		"CASE WHEN strpos($1::text, '.') > 0 THEN substr($1::text, strpos($1::text, '.') + 1) ELSE $1::text END AS t) w "
 		"JOIN pg_namespace n ON n.nspname IN (coalesce(w.s, current_schema()), lower(w.s)) "
 		"JOIN pg_class c ON c.relnamespace = n.oid AND c.relname IN (w.t, lower(w.t)) AND c.relkind IN ('r', 'p', 'v', 'm', 'f') "
-		"JOIN pg_attribute t ON t.attrelid = c.oid AND t.attname IN ($2, lower($2)) AND NOT t.attisdropped "
-		"JOIN pg_attribute u ON u.attrelid = c.oid AND u.attname IN ($3, lower($3)) AND NOT u.attisdropped "
-		"ORDER BY (c.relname = w.t) DESC, (t.attname = $2) DESC, (u.attname = $3) DESC LIMIT 1";
+		"JOIN pg_attribute t ON t.attrelid = c.oid AND t.attname IN ($2::text, lower($2::text)) AND NOT t.attisdropped "
+		"JOIN pg_attribute u ON u.attrelid = c.oid AND u.attname IN ($3::text, lower($3::text)) AND NOT u.attisdropped "
+		"ORDER BY (c.relname = w.t) DESC, (t.attname = $2::text) DESC, (u.attname = $3::text) DESC LIMIT 1";
 	const struct source_config *config = lane->source->config;
 	const char *params[] = {config->auth_table, config->auth_column, config->auth_user_column};
 
