@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 
-#include "base/log.h"
 #include "base/mem.h"
 #include "transport/dispatch.h"
 #include "transport/listen.h"
@@ -50,17 +49,11 @@ static void fit_file_limit(const struct server_config *config)
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
 		return;
-	if (limit.rlim_max != RLIM_INFINITY && wanted > limit.rlim_max) {
-		log_warn("http", "MAX_CONNECTIONS is %u, but no more than %lu files may be open (ulimit -n)",
-			config->max_connections, (unsigned long)limit.rlim_max);
-		wanted = limit.rlim_max;
-	}
-	limit.rlim_cur = wanted;
+	limit.rlim_cur = limit.rlim_max != RLIM_INFINITY && wanted > limit.rlim_max ? limit.rlim_max : wanted;
 	setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-static bool init_threads(struct server *server, const struct hub_config *hub_config, struct listening *listening,
-	SSL_CTX *certificate, struct err *err)
+static bool init_threads(struct server *server, struct listening *listening, SSL_CTX *certificate, struct err *err)
 {
 	server->count = listening->threads;
 	server->threads = mem_zero(server->count, sizeof(*server->threads));
@@ -73,7 +66,7 @@ static bool init_threads(struct server *server, const struct hub_config *hub_con
 			thread->listen_fds[a] = listening->fds[t * listening->addresses + a];
 			listening->fds[t * listening->addresses + a] = -1;
 		}
-		if (!thread_init(thread, &server->shared, hub_config, server->hub_shared, certificate, err))
+		if (!thread_init(thread, &server->shared, server->hub_shared, certificate, err))
 			return false;
 		server->hubs[t] = thread->hub;
 	}
@@ -88,6 +81,7 @@ struct server *server_create(const struct server_config *config, const struct hu
 	bool made = false;
 
 	server->shared.config = *config;
+	server->shared.hub = *hub_config;
 	fill_defaults(&server->shared.config);
 	cors_init(&server->shared.cors, config->cors_origins, config->cors_origin_count);
 	atomic_store(&server->shared.complained, INT64_MIN / 2);
@@ -98,7 +92,7 @@ struct server *server_create(const struct server_config *config, const struct hu
 		certificate = tls_read(config->cert_file, config->key_file, err);
 	if ((certificate || !(config->cert_file || config->key_file)) &&
 		listening_open(&listening, &server->shared.config, err))
-		made = init_threads(server, hub_config, &listening, certificate, err);
+		made = init_threads(server, &listening, certificate, err);
 	server->port = listening.port;
 	listening_close(&listening);
 	SSL_CTX_free(certificate);

@@ -99,7 +99,7 @@ void stream_begin(struct conn *conn)
 	opening_read(&opening, conn);
 	conn->kind = CONN_STREAM;
 	conn->exchange->head.keep_alive = false;
-	lws_http_mark_sse(conn->wsi);
+	lws_http_headers_detach(conn->wsi); /* 20 kB that nobody needs any more */
 	lws_set_timeout(conn->wsi, NO_PENDING_TIMEOUT, 0);
 	thread_touch(conn->thread);
 	if (!opening.request.token.p) /* there is no message that could bring one */

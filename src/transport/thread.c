@@ -154,8 +154,8 @@ static bool make_context(struct thread *thread, SSL_CTX *certificate, struct err
 	return false;
 }
 
-bool thread_init(struct thread *thread, struct shared *shared, const struct hub_config *hub_config,
-	struct hub_shared *hub_shared, SSL_CTX *certificate, struct err *err)
+bool thread_init(struct thread *thread, struct shared *shared, struct hub_shared *hub_shared, SSL_CTX *certificate,
+	struct err *err)
 {
 	thread->shared = shared;
 	thread->tls = certificate != NULL;
@@ -165,19 +165,41 @@ bool thread_init(struct thread *thread, struct shared *shared, const struct hub_
 	uv_prepare_init(&thread->loop, &thread->prepare);
 	uv_timer_init(&thread->loop, &thread->tick);
 	thread->async.data = thread->prepare.data = thread->tick.data = thread;
-	thread->hub = hub_create(hub_config, hub_shared, wake, thread);
+	thread->hub = hub_create(&shared->hub, hub_shared, wake, thread);
 	return make_context(thread, certificate, err);
 }
 
-static void run_until_destroyed(struct thread *thread)
+struct census {
+	const struct thread *thread;
+	size_t foreign;
+};
+
+static void count_foreign(uv_handle_t *handle, void *context)
 {
-	/* libwebsockets frees a foreign loop's handles in several turns, and wants to be asked again in between */
-	for (int i = 0; i < 100 && thread->context; i++) {
-		lws_context_destroy(thread->context);
+	struct census *census = context;
+
+	census->foreign += handle->data != census->thread;
+}
+
+/* libwebsockets closes its handles in our loop over several turns. Its second lws_context_destroy() unloads the code that
+ * their last callbacks run, so it must not come before they are gone. */
+static void destroy_context(struct thread *thread)
+{
+	struct census census = {.thread = thread, .foreign = 1};
+
+	if (!thread->context)
+		return;
+	lws_context_destroy(thread->context);
+	for (int i = 0; i < 1000 && census.foreign; i++) {
 		uv_run(&thread->loop, UV_RUN_NOWAIT);
+		census.foreign = 0;
+		uv_walk(&thread->loop, count_foreign, &census);
 	}
-	if (thread->context)
-		log_error("http", "libwebsockets did not let go of its sockets");
+	if (census.foreign)
+		log_error("http", "libwebsockets does not let go of its sockets");
+	else if (thread->context)
+		lws_context_destroy(thread->context);
+	thread->context = NULL;
 }
 
 static void *run(void *argument)
@@ -191,7 +213,7 @@ static void *run(void *argument)
 	uv_run(&thread->loop, UV_RUN_DEFAULT);
 	uv_prepare_stop(&thread->prepare);
 	uv_timer_stop(&thread->tick);
-	run_until_destroyed(thread);
+	destroy_context(thread);
 	hub_turn(thread->hub);
 	return NULL;
 }
@@ -236,7 +258,7 @@ void thread_finish(struct thread *thread)
 	if (!thread->shared)
 		return;
 	listen_end(thread);
-	run_until_destroyed(thread);
+	destroy_context(thread);
 	if (thread->hub) {
 		while (inbox_run(hub_inbox(thread->hub)))
 			;

@@ -25,6 +25,7 @@ struct conn;
 /* What all threads read and none writes after the start, but for the counter. */
 struct shared {
 	struct server_config config; /* defaults filled in */
+	struct hub_config hub;
 	struct cors cors;
 	atomic_uint connections;
 	_Atomic int64_t complained; /* when a refused connection was last logged, ms */
@@ -60,8 +61,8 @@ struct thread {
 };
 
 /* Makes loop, hub and context. listen_fds are the thread's from now on, also on failure. certificate: NULL without TLS. */
-bool thread_init(struct thread *thread, struct shared *shared, const struct hub_config *hub_config,
-	struct hub_shared *hub_shared, SSL_CTX *certificate, struct err *err);
+bool thread_init(struct thread *thread, struct shared *shared, struct hub_shared *hub_shared, SSL_CTX *certificate,
+	struct err *err);
 bool thread_start(struct thread *thread);
 void thread_stop(struct thread *thread, int64_t limit_ms); /* asks only; any thread */
 void thread_join(struct thread *thread);

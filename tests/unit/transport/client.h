@@ -1,0 +1,37 @@
+/* Raw sockets that speak to a relay byte by byte: the tests say exactly what goes over the wire. Reading waits 5 s at most. */
+#ifndef ESINK_TEST_CLIENT_H
+#define ESINK_TEST_CLIENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct client {
+	int fd;
+	char *in; /* received and not yet taken; NUL-terminated */
+	size_t len, room;
+};
+
+struct client client_open(int port);
+void client_close(struct client *client);
+void client_send(struct client *client, const void *bytes, size_t len);
+void client_say(struct client *client, const char *text);
+/* Reads until text is in what came; false: the end or no more time. */
+bool client_await(struct client *client, const char *text);
+/* Reads to the end of the connection; false: it did not end. */
+bool client_ends(struct client *client);
+
+/* One request on a connection of its own. Returns everything that came back, malloc'ed. */
+char *client_ask(int port, const char *request);
+int client_status(const char *answer); /* 0: none */
+
+/* Opens a websocket with that path and query (and further headers, each with its CRLF). */
+struct client websocket_open(int port, const char *path, const char *headers);
+/* A masked frame. */
+void websocket_frame(struct client *client, int first_byte, const char *payload, size_t len);
+void websocket_say(struct client *client, const char *text);
+/* The next frame: opcode, payload in *payload (malloc'ed, NUL-terminated); -1: the end, -2: broken framing. */
+int websocket_next(struct client *client, char **payload, size_t *len);
+/* Skips to the next close frame: its code; -1: none came. */
+int websocket_close_code(struct client *client);
+
+#endif
