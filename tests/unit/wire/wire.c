@@ -174,7 +174,7 @@ static void test_frames_are_made_once_per_class(void **state)
 	assert_ptr_equal(both, wire_frame(event, ENCODING_WEBSOCKET, CLASS_BOTH));
 	assert_ptr_not_equal(both, wire_frame(event, ENCODING_WEBSOCKET, CLASS_LEFT));
 	assert_ptr_not_equal(both, wire_frame(event, ENCODING_SSE, CLASS_BOTH));
-	assert_memory_equal(both->bytes + 4, "{\"event\":\"changes\",\"data\":{\"id\":\"1042\"", 40);
+	assert_memory_equal(both->bytes + 4, "{\"event\":\"changes\",\"data\":{\"id\":\"1042\"", 38);
 	event_unref(event);
 }
 

@@ -1,0 +1,167 @@
+/* Prevents: a send per event instead of per turn; a session that falls behind losing or repeating an event; a session that
+ * ends while it is being sent to taking the turn down with it.
+ */
+#include "world.h"
+
+static void test_one_send_a_turn(void **state)
+{
+	struct world *world = *state;
+	struct client *seven = client_of(world, "7");
+
+	publish_many(world, "7", 50);
+	assert_int_equal(seven->sends, 1);
+	assert_ids(seven, 101, 150);
+	publish(world, "7");
+	assert_int_equal(seven->sends, 2);
+	publish(world, "8");
+	assert_int_equal(seven->sends, 2);
+	assert_sent(seven, "changes:151");
+}
+
+static void test_behind_reads_on_from_the_tail(void **state)
+{
+	struct world *world = *state;
+	struct client *seven = client_of(world, "7");
+
+	seven->next = SEND_BEHIND;
+	publish_many(world, "7", 10);
+	publish_many(world, "7", 10);
+	publish_many(world, "8", 10);
+	publish_many(world, "7", 10);
+	assert_int_equal(seven->sends, 1);
+	seven->next = SEND_ALL;
+	client_writable(seven);
+	assert_int_equal(seven->sends, 2);
+	assert_int_equal(seven->session.state, SESSION_LIVE);
+	client_read(seven);
+	assert_int_equal(seven->count, 30);
+	assert_string_equal(json_string_value(json_object_get(message_data(seven, 9), "id")), "110");
+	assert_string_equal(json_string_value(json_object_get(message_data(seven, 10), "id")), "111");
+	assert_string_equal(json_string_value(json_object_get(message_data(seven, 20), "id")), "131");
+	client_forget(seven);
+	publish(world, "7");
+	assert_sent(seven, "changes:141");
+}
+
+/* More than a turn may hold: what fits goes out, the rest follows in steps, one for each time the socket has room. */
+static void test_over_the_limit_reads_on_in_steps(void **state)
+{
+	struct world *world = *state;
+	struct client *seven;
+
+	world->config.session_queue_bytes = 1000;
+	seven = client_of(world, "7");
+	publish_many(world, "7", 40);
+	assert_int_equal(seven->sends, 1);
+	assert_true(seven->bytes.len <= 1000);
+	assert_int_equal(seven->wanted, 1);
+	assert_int_equal(seven->session.state, SESSION_REPLAY);
+	publish_many(world, "7", 2);
+	for (int i = 0; i < 40 && seven->session.state == SESSION_REPLAY; i++)
+		session_writable(&seven->session);
+	assert_true(seven->sends > 5);
+	assert_ids(seven, 101, 142);
+	publish(world, "7");
+	assert_sent(seven, "changes:143");
+}
+
+static void test_one_frame_is_always_allowed(void **state)
+{
+	struct world *world = *state;
+	AUTO_BUF struct buf big = buf_init(1 << 20);
+	struct client *seven;
+	struct span users[] = {{"7", 1}};
+
+	world->config.session_queue_bytes = 1000;
+	seven = client_of(world, "7");
+	buf_text(&big, "{\"text\":\"");
+	for (int i = 0; i < 5000; i++)
+		buf_text(&big, "0123456789");
+	buf_text(&big, "\"}");
+	publish_parts(world, (struct event_parts){.users = users, .user_count = 1, .data = buf_as_span(&big)});
+	assert_int_equal(seven->sends, 1);
+	assert_int_equal(seven->session.state, SESSION_LIVE);
+	assert_sent(seven, "changes:101");
+}
+
+static void test_ends_while_it_is_sent_to(void **state)
+{
+	struct world *world = *state;
+	struct client *first = client_of(world, "7"), *middle = client_of(world, "7"), *last = client_of(world, "7");
+
+	middle->vanish_on_send = true;
+	publish(world, "7");
+	assert_int_equal(middle->session.state, SESSION_CLOSED);
+	assert_int_equal(hub_session_count(world->hub), 2);
+	publish(world, "7");
+	assert_sent(first, "changes:101 changes:102");
+	assert_sent(last, "changes:101 changes:102");
+	client_gone(middle);
+}
+
+static void test_dead_is_not_sent_to_again(void **state)
+{
+	struct world *world = *state;
+	struct client *seven = client_of(world, "7");
+
+	seven->next = SEND_DEAD;
+	publish(world, "7");
+	seven->next = SEND_ALL;
+	publish(world, "7");
+	assert_sent(seven, "");
+	assert_false(seven->closed);
+	client_gone(seven);
+	assert_int_equal(hub_session_count(world->hub), 0);
+}
+
+/* A broadcast to many in one turn is sent in parts, so that the list of deliveries stays bounded. */
+static void test_a_huge_turn(void **state)
+{
+	struct world *world = *state;
+	enum { CLIENTS = 100, EVENTS = 4000 };
+	struct client *clients[CLIENTS];
+
+	world->config.inbox_bytes = world->config.tail_bytes = world->config.session_queue_bytes = 16 << 20;
+	for (int i = 0; i < CLIENTS; i++)
+		clients[i] = client_of(world, "7");
+	publish_many(world, "*", EVENTS);
+	for (int i = 0; i < CLIENTS; i++) {
+		assert_true(clients[i]->sends == 2);
+		assert_ids(clients[i], 101, 100 + EVENTS);
+	}
+}
+
+static void test_streams_get_stream_events(void **state)
+{
+	struct world *world = *state;
+	struct client *stream = stream_open(world, "7", NULL), *socket;
+
+	lookup_answer(world, STATUS_OK, "7", false);
+	socket = client_of(world, "8");
+	assert_string_equal(json_string_value(json_object_get(message_data(stream, 0), "id")), "100");
+	assert_string_equal(json_string_value(json_object_get(stream->messages[0], "id")), JOURNAL ":100");
+	client_forget(stream);
+	publish_many(world, "7,8", 3);
+	client_read(stream);
+	assert_string_equal(json_string_value(json_object_get(stream->messages[2], "id")), JOURNAL ":103");
+	assert_ids(stream, 101, 103);
+	assert_ids(socket, 101, 103);
+}
+
+#define IN_A_WORLD(test) cmocka_unit_test_setup_teardown(test, world_setup, world_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		IN_A_WORLD(test_one_send_a_turn),
+		IN_A_WORLD(test_behind_reads_on_from_the_tail),
+		IN_A_WORLD(test_over_the_limit_reads_on_in_steps),
+		IN_A_WORLD(test_one_frame_is_always_allowed),
+		IN_A_WORLD(test_ends_while_it_is_sent_to),
+		IN_A_WORLD(test_dead_is_not_sent_to_again),
+		IN_A_WORLD(test_a_huge_turn),
+		IN_A_WORLD(test_streams_get_stream_events),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

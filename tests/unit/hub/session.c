@@ -1,0 +1,274 @@
+/* Prevents: a session let in over a limit or counted after it has gone; `connected` said before capture is live; a session
+ * that outlives its journal; a stream told of its refusal by bytes when HTTP should say it.
+ */
+#include "world.h"
+
+#include "hub/internal.h"
+
+static void test_connected_says_who_and_where(void **state)
+{
+	struct world *world = *state;
+	struct client *text = client_open(world, "t1", NULL), *number, *odd, *operator, *test;
+
+	lookup_answer(world, STATUS_OK, "7", false);
+	number = client_open(world, "t2", NULL);
+	lookup_answer(world, STATUS_OK, "7", true);
+	odd = client_open(world, "t3", NULL);
+	lookup_answer(world, STATUS_OK, "007", true);
+	operator= client_open(world, OPERATOR, NULL);
+	test = client_test(world);
+	assert_string_equal(json_string_value(json_object_get(message_data(text, 0), "userId")), "7");
+	assert_int_equal(json_integer_value(json_object_get(message_data(number, 0), "userId")), 7);
+	assert_string_equal(json_string_value(json_object_get(message_data(odd, 0), "userId")), "007");
+	assert_true(json_is_null(json_object_get(message_data(operator, 0), "userId")));
+	assert_true(json_is_true(json_object_get(message_data(operator, 0), "operator")));
+	assert_null(json_object_get(message_data(text, 0), "operator"));
+	assert_string_equal(json_string_value(json_object_get(message_data(test, 0), "userId")), "-1");
+	assert_string_equal(json_string_value(json_object_get(message_data(test, 0), "id")), "0");
+	assert_string_equal(json_string_value(json_object_get(message_data(text, 0), "sessionId")), text->session.id);
+	assert_int_equal(strlen(text->session.id), SESSION_ID_LEN);
+	assert_int_equal(json_integer_value(json_object_get(message_data(text, 0), "code")), 200);
+	assert_string_equal(json_string_value(json_object_get(message_data(text, 0), "message")), "Successfully connected.");
+	assert_string_equal(json_string_value(json_object_get(message_data(text, 0), "journal")), JOURNAL);
+	assert_string_equal(json_string_value(json_object_get(message_data(text, 0), "id")), "100");
+	assert_true(json_is_false(json_object_get(message_data(text, 0), "recovered")));
+}
+
+static void test_sessions_in_all(void **state)
+{
+	struct world *world = *state;
+	struct client *first, *third;
+
+	world->config.max_sessions = 2;
+	first = client_open(world, NULL, NULL);
+	client_open(world, NULL, NULL);
+	third = client_open(world, NULL, NULL);
+	assert_true(third->refused);
+	assert_int_equal(third->reason, CLOSE_TOO_MANY);
+	assert_string_not_equal(third->refusal, "");
+	client_gone(third);
+	client_gone(first);
+	client_gone(first);
+	assert_false(client_open(world, NULL, NULL)->refused);
+	assert_true(client_open(world, NULL, NULL)->refused);
+}
+
+static void test_sessions_per_address(void **state)
+{
+	struct world *world = *state;
+	struct session_request other = {.address = "2001:db8::1"}, unknown = {0};
+	struct client *first;
+
+	world->config.max_sessions_per_address = 1;
+	first = client_open(world, NULL, NULL);
+	assert_true(client_open(world, NULL, NULL)->refused);
+	assert_false(client_open_with(world, &fake_websocket, &other)->refused);
+	assert_false(client_open_with(world, &fake_websocket, &unknown)->refused);
+	assert_false(client_open_with(world, &fake_websocket, &unknown)->refused);
+	client_gone(first);
+	assert_false(client_open(world, NULL, NULL)->refused);
+}
+
+static void test_sessions_per_user(void **state)
+{
+	struct world *world = *state;
+	struct client *first, *second;
+
+	world->config.max_sessions_per_user = 1;
+	first = client_of(world, "7");
+	second = client_open(world, "7", NULL);
+	lookup_answer(world, STATUS_OK, "7", false);
+	assert_sent(second, "error:429");
+	assert_int_equal(second->reason, CLOSE_TOO_MANY);
+	client_of(world, "8");
+	client_gone(first);
+	assert_false(client_of(world, "7")->closed);
+}
+
+/* The counts are the process's, not the hub's. */
+static void test_limits_hold_over_hubs(void **state)
+{
+	struct world *world = *state;
+	struct hub *mine = world->hub, *other = hub_create(&world->config, world->shared, NULL, NULL);
+	struct client *there;
+
+	world->config.max_sessions = 1;
+	world->hub = other;
+	there = client_open(world, NULL, NULL);
+	world->hub = mine;
+	assert_true(client_open(world, NULL, NULL)->refused);
+	client_gone(there);
+	hub_destroy(other);
+	assert_false(client_open(world, NULL, NULL)->refused);
+}
+
+static void test_bad_requests_are_refused(void **state)
+{
+	struct world *world = *state;
+	struct session_request bad = {.topics = (struct span[]){{"(", 1}}, .topic_count = 1};
+	struct client *client = client_open(world, "7", "yesterday");
+
+	assert_true(client->refused);
+	assert_int_equal(client->reason, CLOSE_BAD_MESSAGE);
+	client = client_open_with(world, &fake_websocket, &bad);
+	assert_true(client->refused);
+	assert_int_equal(client->reason, CLOSE_BAD_MESSAGE);
+	assert_non_null(strchr(client->refusal, '('));
+	client = stream_open(world, NULL, NULL);
+	assert_true(client->refused);
+	assert_int_equal(client->reason, CLOSE_UNAUTHORIZED);
+	assert_int_equal(hub_session_count(world->hub), 0);
+	assert_int_equal(world->lookup_count, 0);
+}
+
+static void test_connected_waits_for_live(void **state)
+{
+	struct world *world = *state;
+	struct client *waits, *there = client_of(world, "8");
+
+	publish_many(world, "7,8", 2);
+	hub_away(world->hub);
+	hub_turn(world->hub);
+	waits = client_open(world, "7", JOURNAL ":101");
+	lookup_answer(world, STATUS_OK, "7", false);
+	hub_tick(world->hub);
+	assert_sent(waits, "");
+	assert_int_equal(waits->session.state, SESSION_WAITING);
+	assert_sent(there, "changes:101 changes:102");
+	world_live(world, JOURNAL, 102);
+	assert_sent(waits, "connected:recovered changes:102");
+	publish(world, "7,8");
+	assert_sent(waits, "changes:103");
+	assert_sent(there, "changes:103");
+}
+
+static void test_waiting_ends_with_503(void **state)
+{
+	struct world *world = *state;
+	struct client *socket, *stream;
+
+	world->config.live_timeout_ms = 20;
+	hub_away(world->hub);
+	hub_turn(world->hub);
+	socket = client_open(world, "7", NULL);
+	lookup_answer(world, STATUS_OK, "7", false);
+	stream = stream_open(world, "7", NULL);
+	lookup_answer(world, STATUS_OK, "7", false);
+	pause_ms(30);
+	hub_tick(world->hub);
+	assert_sent(socket, "error:503");
+	assert_sent(stream, "");
+	assert_int_equal(socket->reason, CLOSE_UNAVAILABLE);
+	assert_int_equal(stream->reason, CLOSE_UNAVAILABLE);
+}
+
+static void test_another_journal_closes(void **state)
+{
+	struct world *world = *state;
+	struct client *seven = client_of(world, "7"), *pending = client_open(world, "8", NULL), *reading;
+
+	reading = client_open(world, OPERATOR, JOURNAL ":50");
+	world_live(world, OTHER_JOURNAL, 3);
+	assert_int_equal(seven->reason, CLOSE_JOURNAL);
+	assert_sent(reading, "connected");
+	lookup_answer(world, STATUS_OK, "8", false);
+	assert_sent(pending, "connected");
+	read_answer(world, STATUS_OK, "8", 51, 52);
+	assert_sent(reading, "");
+	publish_parts(world, (struct event_parts){.journal = span_of(OTHER_JOURNAL)});
+	assert_sent(reading, "changes:4");
+}
+
+static void test_a_gap_closes_and_a_repeat_is_dropped(void **state)
+{
+	struct world *world = *state;
+	struct client *seven = client_of(world, "7");
+
+	publish_many(world, "7", 2);
+	world->head = 101;
+	publish(world, "7");
+	assert_ids(seven, 101, 102);
+	assert_false(seven->closed);
+	world->head = 109;
+	publish(world, "7");
+	assert_int_equal(seven->reason, CLOSE_JOURNAL);
+	assert_sent(seven, "");
+	publish(world, "7");
+	assert_sent(client_open(world, OPERATOR, JOURNAL ":110"), "connected:recovered changes:111");
+}
+
+/* A session may be disconnected within close(), and by the transport again later. */
+static void test_disconnected_within_close(void **state)
+{
+	struct world *world = *state;
+	struct client *first = client_of(world, "7"), *second = client_of(world, "7"), *third = client_of(world, "7");
+
+	first->vanish_on_close = second->vanish_on_close = third->vanish_on_close = true;
+	world_live(world, OTHER_JOURNAL, 1);
+	assert_int_equal(hub_session_count(world->hub), 0);
+	assert_int_equal(first->session.close_reason, CLOSE_JOURNAL);
+	session_disconnected(&second->session, CLOSE_CLIENT);
+	assert_int_equal(second->session.close_reason, CLOSE_JOURNAL);
+	client_say(second, "{\"event\":\"auth\"}");
+	session_writable(&second->session);
+	session_heard(&second->session);
+}
+
+static void test_drain(void **state)
+{
+	struct world *world = *state;
+	struct client *clients[8];
+	struct event *event;
+	size_t closed = 0;
+
+	for (int i = 0; i < 8; i++)
+		clients[i] = client_of(world, "7");
+	hub_drain(world->hub, 80);
+	assert_false(clients[7]->closed && clients[6]->closed && clients[0]->closed);
+	assert_true(client_open(world, "9", NULL)->refused);
+	pause_ms(45);
+	hub_tick(world->hub);
+	for (int i = 0; i < 8; i++)
+		closed += clients[i]->closed;
+	assert_in_range(closed, 3, 7);
+	pause_ms(60);
+	hub_turn(world->hub);
+	for (int i = 0; i < 8; i++)
+		assert_int_equal(clients[i]->reason, CLOSE_RESTART);
+	event = event_of(101, "7", (struct event_parts){0});
+	assert_false(hub_deliver(world->hub, &event, 1));
+	event_unref(event);
+}
+
+static void test_reasons(void **state)
+{
+	(void)state;
+	assert_string_equal(close_reason_word(CLOSE_SLOW), "slow");
+	assert_int_equal(close_reason_code(CLOSE_UNAUTHORIZED), 4401);
+	assert_int_equal(close_reason_code(CLOSE_RESTART), 1012);
+	assert_int_equal(close_reason_http(CLOSE_UNAVAILABLE), 503);
+	assert_string_equal(close_reason_word((enum close_reason)999), "open");
+}
+
+#define IN_A_WORLD(test) cmocka_unit_test_setup_teardown(test, world_setup, world_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		IN_A_WORLD(test_connected_says_who_and_where),
+		IN_A_WORLD(test_sessions_in_all),
+		IN_A_WORLD(test_sessions_per_address),
+		IN_A_WORLD(test_sessions_per_user),
+		IN_A_WORLD(test_limits_hold_over_hubs),
+		IN_A_WORLD(test_bad_requests_are_refused),
+		IN_A_WORLD(test_connected_waits_for_live),
+		IN_A_WORLD(test_waiting_ends_with_503),
+		IN_A_WORLD(test_another_journal_closes),
+		IN_A_WORLD(test_a_gap_closes_and_a_repeat_is_dropped),
+		IN_A_WORLD(test_disconnected_within_close),
+		IN_A_WORLD(test_drain),
+		cmocka_unit_test(test_reasons),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
