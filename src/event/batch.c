@@ -1,5 +1,6 @@
-/* Batches of events, and the ends of the jobs that travel between hubs and lanes: they live with the event because both
- * the source and the hub, which never include each other, make and free them.
+/* Batches of events, and the ends of the jobs that travel between hubs and lanes: they live with
+ * the event because both the source and the hub, which never include each other, make and free
+ * them.
  */
 #include <stdlib.h>
 

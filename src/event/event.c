@@ -1,9 +1,11 @@
-/* The sealed journal entry: one allocation that holds the struct, then its receivers, then every text it was made of, so
- * that making, sharing and freeing an event costs one malloc, one counter and one free.
+/* The sealed journal entry: one allocation that holds the struct, then its receivers, then every
+ * text it was made of, so that making, sharing and freeing an event costs one malloc, one counter
+ * and one free.
  *
- * The two audiences of an update that changed a routing column are merged here, once, into one class per user: in both
- * the user sees the update, only in the new one the row entered their view, only in the old one it left. Receivers are
- * kept sorted by (hash, id): a reader finds one user by binary search, whatever the size of the audience.
+ * The two audiences of an update that changed a routing column are merged here, once, into one
+ * class per user: in both the user sees the update, only in the new one the row entered their view,
+ * only in the old one it left. Receivers are kept sorted by (hash, id): a reader finds one user by
+ * binary search, whatever the size of the audience.
  */
 #include "esink/event.h"
 
@@ -33,7 +35,8 @@ static int compare_receivers(const void *left, const void *right)
 	return compare_ids(a->id, a->len, b->id, b->len);
 }
 
-static struct receiver *gather(struct receiver *at, const struct span *users, size_t count, unsigned bits)
+static struct receiver *gather(
+	struct receiver *at, const struct span *users, size_t count, unsigned bits)
 {
 	for (size_t i = 0; i < count; i++)
 		*at++ = (struct receiver){.hash = hash_bytes(users[i].p, users[i].len),
@@ -69,7 +72,8 @@ static size_t merge(struct receiver *receivers, size_t count)
 	return kept;
 }
 
-/* An update whose routing columns stayed is seen whole by its audience, and so is an insert or a delete. */
+/* An update whose routing columns stayed is seen whole by its audience, and so is an insert or a
+ * delete. */
 static size_t merge_audiences(struct receiver *receivers, const struct event_parts *parts)
 {
 	struct receiver *end;
@@ -107,9 +111,9 @@ static size_t users_len(const struct span *users, size_t count)
 
 static size_t texts_len(const struct event_parts *p)
 {
-	return p->topic.len + p->type.len + p->data.len + p->old.len + p->old_key.len + p->source.len +
-	       p->source_type.len + p->transaction_id.len + p->actor.len + p->ref.len +
-	       users_len(p->users, p->user_count) +
+	return p->topic.len + p->type.len + p->data.len + p->old.len + p->old_key.len +
+	       p->source.len + p->source_type.len + p->transaction_id.len + p->actor.len +
+	       p->ref.len + users_len(p->users, p->user_count) +
 	       (p->rerouted ? users_len(p->old_users, p->old_user_count) : 0);
 }
 
@@ -128,7 +132,9 @@ static void store_texts(struct event *event, const struct event_parts *parts, ch
 	for (size_t i = 0; i < event->receiver_count; i++) {
 		struct receiver *receiver = &event->receivers[i];
 
-		receiver->id = store(&at, (struct span){receiver->id ? receiver->id : "", receiver->len}).p;
+		receiver->id =
+			store(&at, (struct span){receiver->id ? receiver->id : "", receiver->len})
+				.p;
 	}
 }
 
@@ -166,12 +172,14 @@ void event_unref(struct event *event)
 	if (!event || atomic_fetch_sub_explicit(&event->refs, 1, memory_order_acq_rel) != 1)
 		return;
 	for (int encoding = 0; encoding < ENCODING_COUNT; encoding++)
-		for (int class = 0; class < CLASS_COUNT; class++)
-			free(atomic_load_explicit(&event->frames[encoding][class], memory_order_relaxed));
+		for (int class = 0; class < CLASS_COUNT; class ++)
+			free(atomic_load_explicit(
+				&event->frames[encoding][class], memory_order_relaxed));
 	free(event);
 }
 
-bool event_visible(const struct event *event, uint64_t hash, struct span user, enum event_class *class)
+bool event_visible(
+	const struct event *event, uint64_t hash, struct span user, enum event_class *class)
 {
 	struct receiver wanted = {.hash = hash, .id = user.p, .len = (uint32_t)user.len};
 	const struct receiver *found;
@@ -180,7 +188,8 @@ bool event_visible(const struct event *event, uint64_t hash, struct span user, e
 		*class = CLASS_BOTH;
 		return true;
 	}
-	found = bsearch(&wanted, event->receivers, event->receiver_count, sizeof(wanted), compare_receivers);
+	found = bsearch(&wanted, event->receivers, event->receiver_count, sizeof(wanted),
+		compare_receivers);
 	if (!found)
 		return false;
 	*class = found->class;

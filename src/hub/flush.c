@@ -1,9 +1,11 @@
-/* The end of a turn: every session that has deliveries gets one send. A single frame goes out from where it lies, shared by
- * all its receivers; several are laid side by side in a buffer of the hub's. Coalescing is what makes bursts cheap: one
- * system call per session and turn, whatever the number of events.
+/* The end of a turn: every session that has deliveries gets one send. A single frame goes out from
+ * where it lies, shared by all its receivers; several are laid side by side in a buffer of the
+ * hub's. Coalescing is what makes bursts cheap: one system call per session and turn, whatever the
+ * number of events.
  *
- * A session that gets more than session_queue_bytes in one turn, or whose socket did not take all, leaves LIVE at exactly
- * the event that it got last and reads on from the tail at its own pace: no queue of its own, no copy, no loss.
+ * A session that gets more than session_queue_bytes in one turn, or whose socket did not take all,
+ * leaves LIVE at exactly the event that it got last and reads on from the tail at its own pace: no
+ * queue of its own, no copy, no loss.
  */
 #include "base/mem.h"
 #include "hub/internal.h"
@@ -35,7 +37,8 @@ bool pack_add(struct hub *hub, struct pack *pack, const struct frame *frame)
 
 bool pack_send(struct session *session, const struct pack *pack)
 {
-	return session_put(session, pack->frames == 1 ? pack->only->bytes : session->hub->scratch, pack->len);
+	return session_put(
+		session, pack->frames == 1 ? pack->only->bytes : session->hub->scratch, pack->len);
 }
 
 static void flush_session(struct hub *hub, struct session *session)
@@ -46,7 +49,8 @@ static void flush_session(struct hub *hub, struct session *session)
 
 	for (;;) {
 		if (!pack_add(hub, &pack,
-			    wire_frame(delivery->event, session->ops->encoding, (enum event_class)delivery->class)))
+			    wire_frame(delivery->event, session->ops->encoding,
+				    (enum event_class)delivery->class)))
 			break;
 		last = delivery;
 		next = delivery->next;

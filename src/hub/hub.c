@@ -1,9 +1,12 @@
-/* The hub of one network thread: an inbox that the source and the lanes post to, and the turn that takes what it holds.
+/* The hub of one network thread: an inbox that the source and the lanes post to, and the turn that
+ * takes what it holds.
  *
- * Back-pressure: hub_deliver() counts the bytes that it hands over and waits above inbox_bytes until the hub has taken them,
- * so that a slow network thread slows the source instead of filling memory. A batch is always let through when none waits.
+ * Back-pressure: hub_deliver() counts the bytes that it hands over and waits above inbox_bytes
+ * until the hub has taken them, so that a slow network thread slows the source instead of filling
+ * memory. A batch is always let through when none waits.
  *
- * A batch that was ingested stays until the flush, because the deliveries of the turn point to its events.
+ * A batch that was ingested stays until the flush, because the deliveries of the turn point to its
+ * events.
  */
 #include <stdlib.h>
 
@@ -28,8 +31,8 @@ struct capture_change {
 	struct source_position head;
 };
 
-struct hub *hub_create(
-	const struct hub_config *config, struct hub_shared *shared, void (*wake)(void *), void *wake_context)
+struct hub *hub_create(const struct hub_config *config, struct hub_shared *shared,
+	void (*wake)(void *), void *wake_context)
 {
 	struct hub *hub = mem_zero(1, sizeof(*hub));
 
@@ -120,8 +123,10 @@ static void ingest_next(struct hub *hub, struct event *event)
 	if (strcmp(event->journal, hub->journal) != 0) {
 		begin_journal(hub, event->journal, event->id - 1);
 	} else if (event->id != head + 1) {
-		log_warn("hub", "event %llu follows %llu: %s", (unsigned long long)event->id, (unsigned long long)head,
-			event->id <= head ? "dropped, it was here before" : "sessions are closed to fetch anew");
+		log_warn("hub", "event %llu follows %llu: %s", (unsigned long long)event->id,
+			(unsigned long long)head,
+			event->id <= head ? "dropped, it was here before"
+					  : "sessions are closed to fetch anew");
 		if (event->id <= head)
 			return;
 		begin_journal(hub, event->journal, event->id - 1);
@@ -162,7 +167,8 @@ static bool wait_for_room(struct hub *hub, size_t bytes)
 	bool go;
 
 	pthread_mutex_lock(&hub->lock);
-	while (!hub->stopping && hub->waiting_bytes && hub->waiting_bytes + bytes > hub->config->inbox_bytes)
+	while (!hub->stopping && hub->waiting_bytes &&
+		hub->waiting_bytes + bytes > hub->config->inbox_bytes)
 		pthread_cond_wait(&hub->taken, &hub->lock);
 	go = !hub->stopping;
 	hub->waiting_bytes += go ? bytes : 0;

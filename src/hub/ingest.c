@@ -1,9 +1,10 @@
-/* One event to the sessions that may see it: the heart of the relay. The audience was sealed by the source; here it only
- * meets who is connected: everybody for a broadcast, the user index for named receivers, and the operators.
+/* One event to the sessions that may see it: the heart of the relay. The audience was sealed by the
+ * source; here it only meets who is connected: everybody for a broadcast, the user index for named
+ * receivers, and the operators.
  *
- * Nothing is sent and nothing allocated per delivery: a delivery is an entry of one array that all sessions share and that
- * is used again every turn; flush.c turns each session's chain of them into one send. Only LIVE sessions take part: others
- * find the event in the tail when they get there.
+ * Nothing is sent and nothing allocated per delivery: a delivery is an entry of one array that all
+ * sessions share and that is used again every turn; flush.c turns each session's chain of them into
+ * one send. Only LIVE sessions take part: others find the event in the tail when they get there.
  */
 #include "base/mem.h"
 #include "hub/internal.h"
@@ -15,12 +16,13 @@ static void note_shown(struct hub *hub, struct session *session)
 	hub->shown_ids[hub->shown_count++] = session->id;
 }
 
-static void chain(struct hub *hub, struct session *session, struct event *event, enum event_class class)
+static void chain(
+	struct hub *hub, struct session *session, struct event *event, enum event_class class)
 {
 	uint32_t index = (uint32_t)++hub->delivery_count;
 
 	mem_grow(&hub->deliveries, &hub->delivery_room, index, sizeof(struct delivery));
-	hub->deliveries[index] = (struct delivery){event, 0, (uint8_t)class};
+	hub->deliveries[index] = (struct delivery){event, 0, (uint8_t) class};
 	if (session->dirty) {
 		hub->deliveries[session->last_delivery].next = index;
 	} else {
@@ -32,12 +34,13 @@ static void chain(struct hub *hub, struct session *session, struct event *event,
 	session->last_delivery = index;
 }
 
-static void deliver(struct hub *hub, struct session *session, struct event *event, enum event_class class)
+static void deliver(
+	struct hub *hub, struct session *session, struct event *event, enum event_class class)
 {
 	if (session->state != SESSION_LIVE)
 		return;
-	if (session->subscription &&
-		!subscription_wants(session->subscription, event->topic, event_type_shown(event, class)))
+	if (session->subscription && !subscription_wants(session->subscription, event->topic,
+					     event_type_shown(event, class)))
 		return;
 	chain(hub, session, event, class);
 	if (event->ref.p)
@@ -51,7 +54,8 @@ static void to_everyone(struct hub *hub, struct event *event)
 			deliver(hub, session, event, CLASS_BOTH);
 }
 
-static void to_sessions_of(struct hub *hub, struct user *user, struct event *event, enum event_class class)
+static void to_sessions_of(
+	struct hub *hub, struct user *user, struct event *event, enum event_class class)
 {
 	for (struct session *session = user->sessions; session; session = session->user_next)
 		deliver(hub, session, event, class);
@@ -61,8 +65,8 @@ static void to_receivers(struct hub *hub, struct event *event)
 {
 	for (uint32_t i = 0; i < event->receiver_count; i++) {
 		const struct receiver *receiver = &event->receivers[i];
-		struct user *user =
-			map_get(&hub->users, receiver->hash, (struct span){receiver->id, receiver->len});
+		struct user *user = map_get(
+			&hub->users, receiver->hash, (struct span){receiver->id, receiver->len});
 
 		if (user)
 			to_sessions_of(hub, user, event, receiver->class);

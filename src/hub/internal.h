@@ -1,10 +1,11 @@
-/* What the files of src/hub share and nobody else sees. In order of the path: hub.c (inbox, turns) -> ingest.c (event to
- * sessions) -> flush.c (deliveries to one send a session) -> replay.c (sessions that read on by themselves, from the tail or
- * the journal); session.c, login.c, receive.c, republish.c, sample.c, timers.c are the life of one session; users.c, tail.c,
+/* What the files of src/hub share and nobody else sees. In order of the path: hub.c (inbox, turns)
+ * -> ingest.c (event to sessions) -> flush.c (deliveries to one send a session) -> replay.c
+ * (sessions that read on by themselves, from the tail or the journal); session.c, login.c,
+ * receive.c, republish.c, sample.c, timers.c are the life of one session; users.c, tail.c,
  * shared.c, walk.c are what the others stand on.
  *
- * A rule that all of them keep: ops->send and ops->close may end the session they are called for, so whoever called
- * looks at session_usable() before touching it again.
+ * A rule that all of them keep: ops->send and ops->close may end the session they are called for,
+ * so whoever called looks at session_usable() before touching it again.
  */
 #ifndef ESINK_HUB_INTERNAL_H
 #define ESINK_HUB_INTERNAL_H
@@ -27,13 +28,13 @@
 #define RETRY_MS 500               /* before a look-up that failed is tried again */
 #define RECHECK_RETRY_MS 5000      /* the same for a session that is in already */
 #define SAMPLE_MS 5000             /* TEST sessions */
-#define WALK_WHOLE 4096            /* sessions that one tick looks at; of more, a quarter at a time */
+#define WALK_WHOLE 4096 /* sessions that one tick looks at; of more, a quarter at a time */
 
 /* session->requested */
 #define SESSION_CONNECTED 1 /* `connected` was sent */
 #define SESSION_NUMERIC 2   /* the user id is shown as a number */
 
-/* -- users.c: who is here, by user ------------------------------------------------------------------------------- */
+/* -- users.c: who is here, by user -- */
 struct user {
 	uint64_t hash;
 	struct session *sessions;
@@ -44,7 +45,7 @@ struct user {
 void user_join(struct session *session, struct span id); /* kind USER; kind OPERATOR: id absent */
 void user_leave(struct session *session);
 
-/* -- tail.c: the newest events, by id ---------------------------------------------------------------------------- */
+/* -- tail.c: the newest events, by id -- */
 struct tail {
 	struct event **ring; /* of the event with id i: ring[i & (room - 1)] */
 	size_t room, count, bytes;
@@ -52,7 +53,8 @@ struct tail {
 };
 
 void tail_reset(struct tail *tail, uint64_t next_id);
-void tail_append(struct tail *tail, struct event *event); /* takes a reference of its own; id must be tail_head() + 1 */
+/* Takes a reference of its own; the id must be tail_head() + 1. */
+void tail_append(struct tail *tail, struct event *event);
 void tail_trim(struct tail *tail, size_t max_bytes);
 struct event *tail_event(const struct tail *tail, uint64_t id); /* NULL: not kept */
 static inline uint64_t tail_head(const struct tail *tail)
@@ -60,9 +62,10 @@ static inline uint64_t tail_head(const struct tail *tail)
 	return tail->first + tail->count - 1;
 }
 
-/* -- shared.c: what is counted over all hubs ----------------------------------------------------------------------- */
+/* -- shared.c: what is counted over all hubs -- */
 /* False with a sentence when a limit refuses one more. Any thread. */
-bool shared_enter(struct hub_shared *shared, const struct hub_config *config, const char *address, const char **message);
+bool shared_enter(struct hub_shared *shared, const struct hub_config *config, const char *address,
+	const char **message);
 void shared_leave(struct hub_shared *shared, const char *address);
 bool shared_user_enter(struct hub_shared *shared, uint32_t max, struct span user);
 void shared_user_leave(struct hub_shared *shared, struct span user);
@@ -70,7 +73,7 @@ void shared_user_leave(struct hub_shared *shared, struct span user);
 void shared_raise_head(struct hub_shared *shared, const char *journal, uint64_t id);
 uint64_t shared_head(struct hub_shared *shared, const char *journal);
 
-/* -- walk.c: all sessions, while any of them may go ---------------------------------------------------------------- */
+/* -- walk.c: all sessions, while any of them may go -- */
 struct walk {
 	struct session *at;
 	struct walk *below;
@@ -82,7 +85,7 @@ void walk_end(struct hub *hub, struct walk *walk);
 void sessions_link(struct session *session);
 void sessions_unlink(struct session *session);
 
-/* -- the hub ---------------------------------------------------------------------------------------------------------- */
+/* -- the hub -- */
 /* One session is to get one event in this turn; the next of the same session by index. */
 struct delivery {
 	struct event *event; /* kept by its batch until the flush */
@@ -123,8 +126,8 @@ struct hub {
 	size_t scratch_room;
 	struct buf said; /* the message under construction */
 
-	struct reading *reads, **reads_last;     /* wait their turn */
-	struct lookup *lookups, **lookups_last;  /* wait their turn */
+	struct reading *reads, **reads_last;    /* wait their turn */
+	struct lookup *lookups, **lookups_last; /* wait their turn */
 	size_t reads_under_way, lookups_under_way;
 	struct republish *republishing;
 
@@ -139,7 +142,7 @@ struct hub {
 	struct err refusal; /* session_open()'s sentence, until its next call */
 };
 
-/* -- ingest.c, flush.c ------------------------------------------------------------------------------------------------ */
+/* -- ingest.c, flush.c -- */
 void ingest(struct hub *hub, struct event *event);
 void flush(struct hub *hub);
 void spent_release(struct hub *hub); /* hub.c */
@@ -149,10 +152,11 @@ struct pack {
 	const struct frame *only; /* the first; alone it is sent from where it lies */
 	size_t frames, len;
 };
-bool pack_add(struct hub *hub, struct pack *pack, const struct frame *frame); /* false: no room for it */
+/* False: no room for it. */
+bool pack_add(struct hub *hub, struct pack *pack, const struct frame *frame);
 bool pack_send(struct session *session, const struct pack *pack); /* as session_put() */
 
-/* -- replay.c --------------------------------------------------------------------------------------------------------- */
+/* -- replay.c -- */
 void leave_live(struct session *session, uint64_t position, uint64_t key);
 void leave_live_at_head(struct session *session);
 void replay(struct session *session); /* the next step of a session in REPLAY that is not behind */
@@ -160,7 +164,7 @@ void reading_start(struct session *session);
 void reading_forget(struct session *session);
 void readings_go_on(struct hub *hub);
 
-/* -- session.c -------------------------------------------------------------------------------------------------------- */
+/* -- session.c -- */
 static inline bool session_usable(const struct session *session)
 {
 	return session->state != SESSION_CLOSED && session->state != SESSION_CLOSING;
@@ -176,7 +180,8 @@ bool session_put(struct session *session, const char *bytes, size_t len);
 bool session_tell(struct session *session, const char *bytes, size_t len);
 void session_end(struct session *session, enum close_reason reason);
 /* Says why, where that is possible, then ends it. */
-void session_end_saying(struct session *session, int code, const char *message, enum close_reason reason);
+void session_end_saying(
+	struct session *session, int code, const char *message, enum close_reason reason);
 void session_admit(struct session *session, struct identity *identity); /* takes identity->user */
 /* WAITING: says `connected` and goes on, or waits for what is missing. */
 void session_connect(struct session *session);
@@ -184,25 +189,28 @@ void session_connect(struct session *session);
 void session_resume(struct session *session, struct event_batch *page);
 void replay_page(struct session *session, const struct event_batch *page); /* replay.c */
 
-/* -- say.c ------------------------------------------------------------------------------------------------------------ */
-/* A named message, now or as soon as the session may be spoken to. False: it is not to be used any more. */
+/* -- say.c -- */
+/* A named message, now or as soon as the session may be spoken to. False: it is not to be used any
+ * more. */
 bool say(struct session *session, const char *name, struct span json);
-bool say_with_id(struct session *session, const char *name, struct span json); /* streams: id: of its position */
+/* The same; to a stream with `id:`, its position. */
+bool say_with_id(struct session *session, const char *name, struct span json);
 bool say_error(struct session *session, int code, const char *message);
-void say_error_now(struct session *session, int code, const char *message); /* last words: `connected` or not */
+/* Last words before it ends, `connected` or not. */
+void say_error_now(struct session *session, int code, const char *message);
 bool say_connected(struct session *session, bool recovered);
 bool say_subscribed(struct session *session);
 bool say_position(struct session *session);
 bool say_held(struct session *session); /* what had to wait */
 uint64_t session_position(const struct session *session);
 
-/* -- login.c ---------------------------------------------------------------------------------------------------------- */
+/* -- login.c -- */
 void login(struct session *session, struct span token);
 void login_tick(struct session *session);
 void login_forget(struct session *session);
 void lookups_go_on(struct hub *hub);
 
-/* -- receive.c, subscribe.c, republish.c, sample.c, timers.c ------------------------------------------------------------ */
+/* -- receive.c, subscribe.c, republish.c, sample.c, timers.c -- */
 void subscribe_message(struct session *session, const json_t *data);
 void unsubscribe_message(struct session *session);
 void republish_message(struct session *session, struct span text, json_t *data);

@@ -1,11 +1,17 @@
-/* From a token to an admitted session. What can be decided without the database is decided at once; a table token goes to a
- * look-up lane and comes back through the inbox, possibly after its session has gone. Three occasions share the way:
- *   LOGIN    the first token; while the database is away it is tried again until live_timeout, then 503
- *   RENEW    another `auth` message; must name the same user, else the session ends
- *   RECHECK  the table token again, every auth_recheck: a token that is gone ends the session, a database that is away
- *            does not
- * The token of a look-up is kept, for the re-checks, and wiped with the session. Look-ups under way are bounded per hub;
- * the rest wait in order.
+/* From a token to an admitted session. What can be decided without the database is decided at once;
+ * a table token goes to a look-up lane and comes back through the inbox, possibly after its session
+ * has gone. Three occasions share the way:
+ *
+ * - LOGIN: the first token; while the database is away it is tried again until live_timeout, then
+ *   503.
+ *
+ * - RENEW: another `auth` message; must name the same user, else the session ends.
+ *
+ * - RECHECK: the table token again, every auth_recheck: a token that is gone ends the session, a
+ *   database that is away does not.
+ *
+ * The token of a look-up is kept, for the re-checks, and wiped with the session. Look-ups under way
+ * are bounded per hub; the rest wait in order.
  */
 #include <stdlib.h>
 
@@ -65,7 +71,8 @@ static bool same_identity(const struct session *session, const struct identity *
 }
 
 /* Takes identity->user. */
-static void accept_identity(struct session *session, struct identity *identity, enum occasion occasion)
+static void accept_identity(
+	struct session *session, struct identity *identity, enum occasion occasion)
 {
 	if (occasion == LOGIN) {
 		session_admit(session, identity);
@@ -94,7 +101,8 @@ static void looked_up(struct session *session, struct lookup_job *job)
 	struct credentials *credentials = session->auth;
 	enum occasion occasion = credentials->occasion;
 	int64_t recheck = session->hub->config->auth_recheck_ms;
-	struct identity identity = {.kind = IDENTITY_USER, .user = job->user.id, .numeric = job->user.numeric};
+	struct identity identity = {
+		.kind = IDENTITY_USER, .user = job->user.id, .numeric = job->user.numeric};
 
 	credentials->pending = NULL;
 	if (job->status == STATUS_OK && identity.user && *identity.user) {
@@ -111,7 +119,8 @@ static void looked_up(struct session *session, struct lookup_job *job)
 
 static void lookup_done(struct task *task)
 {
-	struct lookup *lookup = (struct lookup *)(void *)((char *)task - offsetof(struct lookup, task));
+	struct lookup *lookup =
+		(struct lookup *)(void *)((char *)task - offsetof(struct lookup, task));
 	struct hub *hub = lookup->hub;
 
 	hub->lookups_under_way--;
@@ -134,7 +143,8 @@ static void look_up(struct session *session)
 	struct credentials *credentials = session->auth;
 	struct lookup *lookup = mem_zero(1, sizeof(*lookup));
 
-	lookup->job = (struct lookup_job){.done = on_lane, .owner = hub, .token = mem_text(credentials->token)};
+	lookup->job = (struct lookup_job){
+		.done = on_lane, .owner = hub, .token = mem_text(credentials->token)};
 	lookup->task.run = lookup_done;
 	lookup->hub = hub;
 	lookup->session = session;
@@ -164,7 +174,8 @@ void lookups_go_on(struct hub *hub)
 {
 	const struct hub_config *config = hub->config;
 
-	while (hub->lookups && (!config->max_pending_auth || hub->lookups_under_way < config->max_pending_auth)) {
+	while (hub->lookups &&
+		(!config->max_pending_auth || hub->lookups_under_way < config->max_pending_auth)) {
 		struct lookup *lookup = hub->lookups;
 
 		pop(hub);
@@ -214,7 +225,7 @@ void login(struct session *session, struct span token)
 		session_set_state(session, SESSION_AUTHENTICATING);
 	}
 	if (verdict == AUTH_GRANTED) {
-		login_forget(session); /* a renewal by another kind of token ends the re-checks of the old one */
+		login_forget(session); /* a JWT needs no re-checks, whatever it renews */
 		accept_identity(session, &identity, occasion);
 	} else if (verdict == AUTH_LOOKUP) {
 		begin_look_up(session, token, occasion);
@@ -223,7 +234,8 @@ void login(struct session *session, struct span token)
 	}
 }
 
-/* Re-checks never crowd out those who wait at the door: they take at most half of the look-ups under way. */
+/* Re-checks never crowd out those who wait at the door: they take at most half of the look-ups
+ * under way. */
 static bool crowded(const struct hub *hub, enum occasion occasion)
 {
 	uint32_t max = hub->config->max_pending_auth;

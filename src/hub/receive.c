@@ -1,7 +1,8 @@
-/* What a client says. A message that is not of the vocabulary's shape ends the session; one that is, but asks for something
- * impossible, is answered with `error` and changes nothing.
+/* What a client says. A message that is not of the vocabulary's shape ends the session; one that
+ * is, but asks for something impossible, is answered with `error` and changes nothing.
  *
- * Before `connected` a client may already subscribe (it need not wait for us); the answer is held until then.
+ * Before `connected` a client may already subscribe (it need not wait for us); the answer is held
+ * until then.
  */
 #include <stdio.h>
 
@@ -17,7 +18,8 @@ static bool too_many(struct session *session)
 		session->messages = 0;
 	}
 	session->messages++;
-	return hub->config->max_messages_per_second && session->messages > hub->config->max_messages_per_second;
+	return hub->config->max_messages_per_second &&
+	       session->messages > hub->config->max_messages_per_second;
 }
 
 static bool take_after(struct session *session, const json_t *after)
@@ -45,9 +47,11 @@ static void auth_message(struct session *session, const json_t *data)
 		say_error(session, 400, "An earlier auth message is still being looked at.");
 		return;
 	}
-	if (session->state == SESSION_OPENED && !take_after(session, json_object_get(data, "after"))) {
-		session_end_saying(
-			session, 400, "after is not a position; expected JOURNAL:ID or an id.", CLOSE_BAD_MESSAGE);
+	if (session->state == SESSION_OPENED &&
+		!take_after(session, json_object_get(data, "after"))) {
+		session_end_saying(session, 400,
+			"after is not a position; expected JOURNAL:ID or an id.",
+			CLOSE_BAD_MESSAGE);
 		return;
 	}
 	if (json_is_string(token))
@@ -56,7 +60,8 @@ static void auth_message(struct session *session, const json_t *data)
 		session_end_saying(session, 401, "Unauthorized", CLOSE_UNAUTHORIZED);
 }
 
-static void dispatch(struct session *session, struct span text, const struct client_message *message)
+static void dispatch(
+	struct session *session, struct span text, const struct client_message *message)
 {
 	if (session->state == SESSION_OPENED && message->kind != CLIENT_AUTH) {
 		session_end_saying(session, 401, "Unauthorized", CLOSE_UNAUTHORIZED);
@@ -76,7 +81,8 @@ static void dispatch(struct session *session, struct span text, const struct cli
 		republish_message(session, text, message->data);
 		break;
 	case CLIENT_UNKNOWN:
-		say_error(session, 400, "Unknown event; expected auth, subscribe, unsubscribe or event.");
+		say_error(session, 400,
+			"Unknown event; expected auth, subscribe, unsubscribe or event.");
 		break;
 	}
 }
@@ -91,7 +97,8 @@ void session_receive(struct session *session, struct span text)
 	session_heard(session);
 	session->hub->now = clock_ms();
 	if (too_many(session)) {
-		session_end_saying(session, 429, "Too many messages in one second.", CLOSE_TOO_MANY);
+		session_end_saying(
+			session, 429, "Too many messages in one second.", CLOSE_TOO_MANY);
 		return;
 	}
 	if (wire_parse(text, &message, &err) != STATUS_OK) {

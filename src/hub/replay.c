@@ -1,11 +1,12 @@
-/* Sessions that are not at the head: resuming after a reconnect, or behind their socket. Each has a position, the id up to
- * which every event was considered for it, and takes one step at a time: from the tail while that reaches, else by a page
- * of the journal, which a lane reads. A step sends at most session_queue_bytes and then yields until the socket is writable
- * again. At the head the session is LIVE.
+/* Sessions that are not at the head: resuming after a reconnect, or behind their socket. Each has a
+ * position, the id up to which every event was considered for it, and takes one step at a time:
+ * from the tail while that reaches, else by a page of the journal, which a lane reads. A step sends
+ * at most session_queue_bytes and then yields until the socket is writable again. At the head the
+ * session is LIVE.
  *
- * Pages asked for are bounded per hub; others wait in order. A session that ends while its page is under way leaves it
- * behind: the page finds no session and is freed. What of a page does not fit is dropped and read again later, so that a
- * slow client never holds rows in memory.
+ * Pages asked for are bounded per hub; others wait in order. A session that ends while its page is
+ * under way leaves it behind: the page finds no session and is freed. What of a page does not fit
+ * is dropped and read again later, so that a slow client never holds rows in memory.
  */
 #include <stdlib.h>
 
@@ -40,13 +41,15 @@ static bool visible(struct session *session, const struct event *event, enum eve
 {
 	if (session->kind == SESSION_OPERATOR)
 		*class = CLASS_BOTH;
-	else if (!session->user || !event_visible(event, session->user->hash, session->user->id, class))
+	else if (!session->user ||
+		 !event_visible(event, session->user->hash, session->user->id, class))
 		return false;
-	return !session->subscription ||
-	       subscription_wants(session->subscription, event->topic, event_type_shown(event, *class));
+	return !session->subscription || subscription_wants(session->subscription, event->topic,
+						 event_type_shown(event, *class));
 }
 
-/* One event considered: its frame goes into the pack if the session may see it. False: no room, position stays. */
+/* One event considered: its frame goes into the pack if the session may see it. False: no room,
+ * position stays. */
 static bool consider(struct session *session, struct pack *pack, struct event *event)
 {
 	enum event_class class;
@@ -91,7 +94,8 @@ void replay(struct session *session)
 	send_and_go_on(session, &pack);
 }
 
-/* The journal may be ahead of this hub: what lies beyond the head comes by itself, and would come twice. */
+/* The journal may be ahead of this hub: what lies beyond the head comes by itself, and would come
+ * twice. */
 void replay_page(struct session *session, const struct event_batch *page)
 {
 	uint64_t head = tail_head(&session->hub->tail);
@@ -112,7 +116,8 @@ static bool page_fits(const struct session *session, const struct read_job *job)
 	return first->id == job->after + 1 && strcmp(first->journal, session->hub->journal) == 0;
 }
 
-/* A session that was live lost its place in the journal: it must not go on as if nothing was missing. */
+/* A session that was live lost its place in the journal: it must not go on as if nothing was
+ * missing. */
 static void page_arrived(struct session *session, struct read_job *job)
 {
 	bool gone = job->status == STATUS_GONE ||
@@ -133,7 +138,8 @@ static void page_arrived(struct session *session, struct read_job *job)
 
 static void reading_done(struct task *task)
 {
-	struct reading *reading = (struct reading *)(void *)((char *)task - offsetof(struct reading, task));
+	struct reading *reading =
+		(struct reading *)(void *)((char *)task - offsetof(struct reading, task));
 	struct hub *hub = reading->hub;
 	struct session *session = reading->session;
 
@@ -162,7 +168,8 @@ void reading_start(struct session *session)
 	if (session->reading)
 		return;
 	reading = mem_zero(1, sizeof(*reading));
-	reading->job = (struct read_job){.done = on_lane, .owner = hub, .after = after, .max = READ_PAGE};
+	reading->job =
+		(struct read_job){.done = on_lane, .owner = hub, .after = after, .max = READ_PAGE};
 	reading->job.key = session->state == SESSION_WAITING ? 0 : session->key;
 	memcpy(reading->job.journal, hub->journal, sizeof(hub->journal));
 	reading->task.run = reading_done;

@@ -1,6 +1,7 @@
-/* A client's `event` message: a published event that goes through the journal to the sender's own sessions, and to nobody
- * else whatever it says. Nothing is answered when it went well: the event itself comes back. The data is passed on as the
- * client wrote it, digits and all, less the filtered columns of the table that it names.
+/* A client's `event` message: a published event that goes through the journal to the sender's own
+ * sessions, and to nobody else whatever it says. Nothing is answered when it went well: the event
+ * itself comes back. The data is passed on as the client wrote it, digits and all, less the
+ * filtered columns of the table that it names.
  */
 #include <stdlib.h>
 
@@ -45,11 +46,13 @@ static bool allowed(struct session *session)
 	if (!session_connected(session))
 		say_error(session, 400, "Wait for `connected` before sending an event.");
 	else if (!session->hub->config->allow_republishing)
-		say_error(session, 403, "This server does not take events from clients (ALLOW_REPUBLISHING).");
+		say_error(session, 403,
+			"This server does not take events from clients (ALLOW_REPUBLISHING).");
 	else if (session->kind == SESSION_TEST)
 		say_error(session, 403, "A TEST session cannot send events.");
 	else if (session->kind == SESSION_OPERATOR)
-		say_error(session, 400, "The operator has no user to send an event to; use POST /publish.");
+		say_error(session, 400,
+			"The operator has no user to send an event to; use POST /publish.");
 	else
 		return true;
 	return false;
@@ -57,7 +60,8 @@ static bool allowed(struct session *session)
 
 static void republish_done(struct task *task)
 {
-	struct republish *republish = (struct republish *)(void *)((char *)task - offsetof(struct republish, task));
+	struct republish *republish =
+		(struct republish *)(void *)((char *)task - offsetof(struct republish, task));
 	struct hub *hub = republish->hub;
 	struct session *session = republish->session;
 	struct republish **at = &hub->republishing;
@@ -102,17 +106,20 @@ static bool filter(const struct hub *hub, const char *table, char **text)
 
 	if (!hub->config->rules)
 		return true;
-	if (ruleset_filter_data(hub->config->rules, table, span_of(*text), &filtered, &err) != STATUS_OK)
+	if (ruleset_filter_data(hub->config->rules, table, span_of(*text), &filtered, &err) !=
+		STATUS_OK)
 		return false;
 	free(*text);
 	*text = filtered;
 	return true;
 }
 
-static struct republish *prepare(struct session *session, const struct published *published, char *data)
+static struct republish *prepare(
+	struct session *session, const struct published *published, char *data)
 {
 	struct republish *republish = mem_zero(1, sizeof(*republish));
-	const char *source = published->source ? published->source : session->hub->config->default_source;
+	const char *source =
+		published->source ? published->source : session->hub->config->default_source;
 
 	republish->job.done = on_lane;
 	republish->job.owner = session->hub;

@@ -1,5 +1,5 @@
-/* TEST sessions: the one thing that they ever get is a sample event, made here and of no journal. They are in no index, so
- * no rule, broadcast, publication or history reaches them.
+/* TEST sessions: the one thing that they ever get is a sample event, made here and of no journal.
+ * They are in no index, so no rule, broadcast, publication or history reaches them.
  */
 #include "base/clock.h"
 #include "hub/internal.h"
@@ -25,7 +25,8 @@ void sample_send(struct session *session)
 	const struct frame *frame = wire_frame(event, session->ops->encoding, CLASS_BOTH);
 
 	session->sample_at = session->hub->now + SAMPLE_MS;
-	if (!session->subscription || subscription_wants(session->subscription, event->topic, event->type))
+	if (!session->subscription ||
+		subscription_wants(session->subscription, event->topic, event->type))
 		session_tell(session, frame->bytes, frame->len);
 	event_unref(event);
 }

@@ -1,6 +1,6 @@
-/* The named messages of the server: connected, error, subscribed, position. A session may not be spoken to while it is behind
- * its socket, nor before `connected`, which must come first; what is to be said then is held, in a bounded buffer, and goes
- * out before anything else.
+/* The named messages of the server: connected, error, subscribed, position. A session may not be
+ * spoken to while it is behind its socket, nor before `connected`, which must come first; what is
+ * to be said then is held, in a bounded buffer, and goes out before anything else.
  */
 #include <stdlib.h>
 
@@ -9,7 +9,9 @@
 #include "hub/internal.h"
 #include "rules/topics.h"
 
-#define SAID_MAX ((size_t)1 << 20) /* far above any of these messages; the largest repeats a client's own */
+#define SAID_MAX                                                                                   \
+	((size_t)1 << 20) /* far above any of these messages; the largest repeats a client's own   \
+			   */
 
 uint64_t session_position(const struct session *session)
 {
@@ -36,7 +38,8 @@ static bool speak(struct session *session)
 	struct buf *said = &session->hub->said;
 
 	if (said->full) {
-		log_warn("hub", "session %s: a message of more than %zu bytes was not sent", session->id, SAID_MAX);
+		log_warn("hub", "session %s: a message of more than %zu bytes was not sent",
+			session->id, SAID_MAX);
 		return true;
 	}
 	if (session->behind || !session_connected(session))
@@ -44,7 +47,8 @@ static bool speak(struct session *session)
 	return session_tell(session, said->bytes, said->len);
 }
 
-static struct buf *message(struct session *session, const char *name, struct span json, struct span id)
+static struct buf *message(
+	struct session *session, const char *name, struct span json, struct span id)
 {
 	struct buf *said = &session->hub->said;
 
@@ -64,7 +68,8 @@ bool say_with_id(struct session *session, const char *name, struct span json)
 {
 	AUTO_BUF struct buf id = buf_init(64);
 
-	buf_printf(&id, "%s:%llu", session->hub->journal, (unsigned long long)session_position(session));
+	buf_printf(&id, "%s:%llu", session->hub->journal,
+		(unsigned long long)session_position(session));
 	message(session, name, json, buf_as_span(&id));
 	return speak(session);
 }
@@ -133,8 +138,9 @@ static void user_json(struct buf *json, const struct session *session)
 		buf_json_string(json, session->user->id);
 }
 
-/* A stream's id: is its position, not the head: one that breaks off in the middle of its replay resumes where it was. A TEST
- * session has no part in the journal, so it is not told how far that has come. */
+/* A stream's id: is its position, not the head: one that breaks off in the middle of its replay
+ * resumes where it was. A TEST session has no part in the journal, so it is not told how far that
+ * has come. */
 bool say_connected(struct session *session, bool recovered)
 {
 	AUTO_BUF struct buf json = buf_init(SAID_MAX);
@@ -144,7 +150,8 @@ bool say_connected(struct session *session, bool recovered)
 	buf_printf(&json, "{\"sessionId\":\"%s\",\"userId\":", session->id);
 	user_json(&json, session);
 	buf_printf(&json,
-		",\"code\":200,\"message\":\"Successfully connected.\",\"journal\":\"%s\",\"id\":\"%llu\","
+		",\"code\":200,\"message\":\"Successfully "
+		"connected.\",\"journal\":\"%s\",\"id\":\"%llu\","
 		"\"recovered\":%s}",
 		hub->journal, (unsigned long long)head, recovered ? "true" : "false");
 	if (session->kind == SESSION_TEST)

@@ -1,9 +1,11 @@
-/* The life of one session: opened by a transport, admitted once it is known who it is, connected once capture is live and it
- * is decided whether its resume point can be honoured, ended for exactly one reason.
+/* The life of one session: opened by a transport, admitted once it is known who it is, connected
+ * once capture is live and it is decided whether its resume point can be honoured, ended for
+ * exactly one reason.
  *
- * Ending has two halves. session_end() takes the session out of every index, so that nothing is routed to it any more, and
- * asks the transport to close; session_disconnected(), which the transport calls when the connection has gone, forgets the
- * rest. Between the two it is CLOSING and only stays in the list.
+ * Ending has two halves. session_end() takes the session out of every index, so that nothing is
+ * routed to it any more, and asks the transport to close; session_disconnected(), which the
+ * transport calls when the connection has gone, forgets the rest. Between the two it is CLOSING and
+ * only stays in the list.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,7 +30,8 @@ void session_set_state(struct session *session, enum session_state state)
 
 /* -- opening -- */
 
-static bool refuse(struct session *session, enum close_reason why, enum close_reason *reason, const char **message)
+static bool refuse(struct session *session, enum close_reason why, enum close_reason *reason,
+	const char **message)
 {
 	*reason = why;
 	*message = session->hub->refusal.text;
@@ -46,15 +49,16 @@ static bool take_request(struct session *session, const struct session_request *
 	if (request->after.p) {
 		session->has_after = 1;
 		if (!wire_parse_position(request->after, session->after_journal, &session->after)) {
-			err_set(err, STATUS_INVALID, "after is not a position; expected JOURNAL:ID or an id.");
+			err_set(err, STATUS_INVALID,
+				"after is not a position; expected JOURNAL:ID or an id.");
 			return false;
 		}
 	}
 	if (!request->topic_count && !request->type_count)
 		return true;
-	return subscription_create(request->topics, request->topic_count, request->types, request->type_count,
-		       config->max_patterns, config->max_pattern_bytes, &session->subscription,
-		       err) == STATUS_OK;
+	return subscription_create(request->topics, request->topic_count, request->types,
+		       request->type_count, config->max_patterns, config->max_pattern_bytes,
+		       &session->subscription, err) == STATUS_OK;
 }
 
 static bool enter(struct session *session)
@@ -73,7 +77,8 @@ bool session_open(struct session *session, struct hub *hub, const struct transpo
 	hub->now = clock_ms();
 	session->hub = hub;
 	session->ops = ops;
-	snprintf(session->address, sizeof(session->address), "%s", request->address ? request->address : "");
+	snprintf(session->address, sizeof(session->address), "%s",
+		request->address ? request->address : "");
 	if (hub->draining) {
 		err_set(&hub->refusal, STATUS_STOPPED, "The server is shutting down.");
 		return refuse(session, CLOSE_RESTART, reason, message);
@@ -116,7 +121,8 @@ void session_admit(struct session *session, struct identity *identity)
 		session->requested |= identity->numeric ? SESSION_NUMERIC : 0;
 		user_join(session, user);
 	} else {
-		session_end_saying(session, 429, "Too many sessions of this user; close some first.", CLOSE_TOO_MANY);
+		session_end_saying(session, 429,
+			"Too many sessions of this user; close some first.", CLOSE_TOO_MANY);
 	}
 	free(identity->user);
 	identity->user = NULL;
@@ -147,7 +153,8 @@ static enum resume resume_from(const struct session *session)
 	if (session->after_journal[0] && strcmp(session->after_journal, hub->journal) != 0)
 		return RESUME_LOST;
 	if (session->after > head)
-		return session->after <= shared_head(hub->shared, hub->journal) ? RESUME_AHEAD : RESUME_LOST;
+		return session->after <= shared_head(hub->shared, hub->journal) ? RESUME_AHEAD
+										: RESUME_LOST;
 	if (session->after == head || tail_event(&hub->tail, session->after + 1))
 		return RESUME_TAIL;
 	return RESUME_JOURNAL;
@@ -282,9 +289,11 @@ void session_end(struct session *session, enum close_reason reason)
 	session->ops->close(session, reason);
 }
 
-void session_end_saying(struct session *session, int code, const char *message, enum close_reason reason)
+void session_end_saying(
+	struct session *session, int code, const char *message, enum close_reason reason)
 {
-	bool silent = session->behind || (session->ops->encoding == ENCODING_SSE && !session_connected(session));
+	bool silent = session->behind ||
+		      (session->ops->encoding == ENCODING_SSE && !session_connected(session));
 
 	if (!silent && session_usable(session))
 		say_error_now(session, code, message);
@@ -308,7 +317,8 @@ void session_disconnected(struct session *session, enum close_reason reason)
 	if (session->close_reason == CLOSE_NONE)
 		session->close_reason = (uint8_t)reason;
 	log_info("hub", "session %s ended: %s (%s from %s)", session->id,
-		close_reason_word((enum close_reason)session->close_reason), session->ops->name, session->address);
+		close_reason_word((enum close_reason)session->close_reason), session->ops->name,
+		session->address);
 	withdraw(session);
 	sessions_unlink(session);
 	session_set_state(session, SESSION_CLOSED);

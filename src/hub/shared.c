@@ -1,5 +1,6 @@
-/* What all hubs of the process count together: sessions in all, by address, by user; and the newest event id that any of
- * them was handed. One mutex: it is taken when a session comes or goes and once per batch, never per event.
+/* What all hubs of the process count together: sessions in all, by address, by user; and the newest
+ * event id that any of them was handed. One mutex: it is taken when a session comes or goes and
+ * once per batch, never per event.
  */
 #include <stdlib.h>
 
@@ -75,14 +76,16 @@ static void count_down(struct map *counters, struct span key)
 	}
 }
 
-bool shared_enter(struct hub_shared *shared, const struct hub_config *config, const char *address, const char **message)
+bool shared_enter(struct hub_shared *shared, const struct hub_config *config, const char *address,
+	const char **message)
 {
 	bool entered = false;
 
 	pthread_mutex_lock(&shared->lock);
 	if (config->max_sessions && shared->sessions >= config->max_sessions)
 		*message = "Too many sessions on this server; try again later.";
-	else if (*address && !count_up(&shared->addresses, span_of(address), config->max_sessions_per_address))
+	else if (*address &&
+		 !count_up(&shared->addresses, span_of(address), config->max_sessions_per_address))
 		*message = "Too many sessions from this address; close some first.";
 	else
 		entered = true;

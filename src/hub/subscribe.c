@@ -1,5 +1,5 @@
-/* subscribe and unsubscribe: what a session wants of what it may see. A new subscription replaces the old one whole, and only
- * when all of it is good.
+/* subscribe and unsubscribe: what a session wants of what it may see. A new subscription replaces
+ * the old one whole, and only when all of it is good.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,7 +8,8 @@
 #include "hub/internal.h"
 #include "rules/topics.h"
 
-/* The strings of data[key] as spans, borrowed; malloc'ed array. False: it is something else than a list of strings. */
+/* The strings of data[key] as spans, borrowed; malloc'ed array. False: it is something else than a
+ * list of strings. */
 static bool read_list(const json_t *data, const char *key, struct span **texts, size_t *count)
 {
 	const json_t *list = json_object_get(data, key), *entry;
@@ -31,20 +32,22 @@ static bool read_list(const json_t *data, const char *key, struct span **texts, 
 	return true;
 }
 
-static enum status parse(const struct session *session, const json_t *data, struct subscription **ret, struct err *err)
+static enum status parse(const struct session *session, const json_t *data,
+	struct subscription **ret, struct err *err)
 {
 	const struct hub_config *config = session->hub->config;
 	struct span *topics, *types = NULL;
 	size_t topic_count, type_count = 0;
 	enum status status;
 
-	if (!read_list(data, "topics", &topics, &topic_count) || !read_list(data, "types", &types, &type_count))
+	if (!read_list(data, "topics", &topics, &topic_count) ||
+		!read_list(data, "types", &types, &type_count))
 		status = err_set(err, STATUS_INVALID, "topics and types must be lists of strings.");
 	else if (!topic_count && !type_count)
 		status = STATUS_OK;
 	else
-		status = subscription_create(topics, topic_count, types, type_count, config->max_patterns,
-			config->max_pattern_bytes, ret, err);
+		status = subscription_create(topics, topic_count, types, type_count,
+			config->max_patterns, config->max_pattern_bytes, ret, err);
 	free(topics);
 	free(types);
 	return status;

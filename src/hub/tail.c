@@ -1,5 +1,5 @@
-/* The newest events of the journal, kept for sessions that read on at their own pace. Ids have no gaps, so the place of an
- * event follows from its id and a look-up costs one mask.
+/* The newest events of the journal, kept for sessions that read on at their own pace. Ids have no
+ * gaps, so the place of an event follows from its id and a look-up costs one mask.
  */
 #include <stdlib.h>
 

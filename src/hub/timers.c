@@ -1,8 +1,9 @@
-/* About four times a second: what happened to nobody's call. Deadlines of states, expired and re-checked tokens, stalled and
- * silent peers, heartbeats, positions, samples, and the closing of all sessions before a restart.
+/* About four times a second: what happened to nobody's call. Deadlines of states, expired and
+ * re-checked tokens, stalled and silent peers, heartbeats, positions, samples, and the closing of
+ * all sessions before a restart.
  *
- * A tick walks the sessions, up to WALK_WHOLE of them in one go; of more it looks at a quarter, so that each is seen once a
- * second and no tick takes long.
+ * A tick walks the sessions, up to WALK_WHOLE of them in one go; of more it looks at a quarter, so
+ * that each is seen once a second and no tick takes long.
  */
 #include "base/clock.h"
 #include "hub/internal.h"
@@ -10,12 +11,14 @@
 static void tick_opened(struct session *session)
 {
 	if (session->hub->now >= session->deadline)
-		session_end_saying(session, 401, "No auth message came in time.", CLOSE_AUTH_TIMEOUT);
+		session_end_saying(
+			session, 401, "No auth message came in time.", CLOSE_AUTH_TIMEOUT);
 }
 
 static void unavailable(struct session *session)
 {
-	session_end_saying(session, 503, "The database is not available; try again later.", CLOSE_UNAVAILABLE);
+	session_end_saying(
+		session, 503, "The database is not available; try again later.", CLOSE_UNAVAILABLE);
 }
 
 static void tick_authenticating(struct session *session)
@@ -64,7 +67,8 @@ static bool stalled(struct session *session)
 	return true;
 }
 
-/* Nothing was sent for a while: is anybody there? Whoever gets events is proved by the bytes that it takes. */
+/* Nothing was sent for a while: is anybody there? Whoever gets events is proved by the bytes that
+ * it takes. */
 static bool gone_quiet(struct session *session)
 {
 	const struct hub_config *config = session->hub->config;

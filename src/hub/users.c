@@ -1,5 +1,6 @@
-/* The index from a user to the sessions of that user, and the list of operators. An entry exists as long as somebody of
- * that id is here. TEST sessions are in neither: nothing that is routed can find them.
+/* The index from a user to the sessions of that user, and the list of operators. An entry exists as
+ * long as somebody of that id is here. TEST sessions are in neither: nothing that is routed can
+ * find them.
  */
 #include <stdlib.h>
 

@@ -1,5 +1,6 @@
-/* The list of all sessions, and walks over it that survive any session's end: closing one may, within the transport's
- * callback, disconnect it or another. Every walk under way is registered, and unlinking moves it on.
+/* The list of all sessions, and walks over it that survive any session's end: closing one may,
+ * within the transport's callback, disconnect it or another. Every walk under way is registered,
+ * and unlinking moves it on.
  */
 #include "hub/internal.h"
 
@@ -35,7 +36,8 @@ void sessions_link(struct session *session)
 	hub->count++;
 }
 
-/* Only a session that ends between the routing of an event and the flush is on the dirty list: rare, so it is searched. */
+/* Only a session that ends between the routing of an event and the flush is on the dirty list:
+ * rare, so it is searched. */
 static void leave_dirty(struct session *session)
 {
 	struct session **at = &session->hub->dirty;

@@ -1,5 +1,6 @@
-/* What clients send, checked: messages, resume points, published events. Everything here meets hostile bytes: no text of the
- * client's gets into an error sentence unless it is a name that it chose for a key, and never into a log.
+/* What clients send, checked: messages, resume points, published events. Everything here meets
+ * hostile bytes: no text of the client's gets into an error sentence unless it is a name that it
+ * chose for a key, and never into a log.
  */
 #include <math.h>
 #include <stdio.h>
@@ -23,7 +24,8 @@ static void describe(const json_error_t *error, struct err *err)
 		what = "is not valid UTF-8";
 	else if (json_error_code(error) == json_error_null_character)
 		what = "has a NUL character in a string";
-	err_set(err, STATUS_INVALID, "The text %s, near line %d, column %d.", what, error->line, error->column);
+	err_set(err, STATUS_INVALID, "The text %s, near line %d, column %d.", what, error->line,
+		error->column);
 }
 
 json_t *wire_load(struct span text, struct err *err)
@@ -31,9 +33,11 @@ json_t *wire_load(struct span text, struct err *err)
 	json_error_t error;
 	json_t *root = json_loadb(text.p, text.len, JSON_REJECT_DUPLICATES, &error);
 
-	/* A number(20) is a fair thing to publish, and it is passed on as text: only reading it here needs the real. */
+	/* A number(20) is a fair thing to publish, and it is passed on as text: only reading it
+	 * here needs the real. */
 	if (!root && json_error_code(&error) == json_error_numeric_overflow)
-		root = json_loadb(text.p, text.len, JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL, &error);
+		root = json_loadb(
+			text.p, text.len, JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL, &error);
 	if (!root)
 		describe(&error, err);
 	return root;
@@ -72,7 +76,8 @@ enum status wire_parse(struct span text, struct client_message *message, struct 
 	}
 	if (!name || !json_is_object(data)) {
 		json_decref(root);
-		return err_set(err, STATUS_INVALID, "A message must be {\"event\":NAME,\"data\":{...}}; %s.",
+		return err_set(err, STATUS_INVALID,
+			"A message must be {\"event\":NAME,\"data\":{...}}; %s.",
 			name ? "\"data\" is not an object" : "\"event\" is not a string");
 	}
 	*message = (struct client_message){kind_of(name), root, data};
@@ -190,7 +195,8 @@ static bool parse_user(const json_t *value, struct published *out)
 		if (len == 0 || len >= sizeof(out->user))
 			return false;
 		out->broadcast = strcmp(json_string_value(value), "*") == 0;
-		memcpy(out->user, out->broadcast ? "" : json_string_value(value), out->broadcast ? 1 : len + 1);
+		memcpy(out->user, out->broadcast ? "" : json_string_value(value),
+			out->broadcast ? 1 : len + 1);
 	} else if (whole(value, &number)) {
 		snprintf(out->user, sizeof(out->user), "%lld", (long long)number);
 	} else if (json_is_real(value)) {
@@ -207,32 +213,38 @@ static bool given(const json_t *value)
 	return value && !json_is_null(value);
 }
 
-static enum status parse_optional(const json_t *body, struct published *out, const char **key, struct err *err)
+static enum status parse_optional(
+	const json_t *body, struct published *out, const char **key, struct err *err)
 {
-	const json_t *timestamp = json_object_get(body, "timestamp"), *source = json_object_get(body, "source"),
+	const json_t *timestamp = json_object_get(body, "timestamp"),
+		     *source = json_object_get(body, "source"),
 		     *version = json_object_get(body, "version");
 	int64_t number;
 
 	if (given(timestamp)) {
 		if (!whole(timestamp, &number) || number < 1 || number > TIMESTAMP_MAX)
-			return bad(key, "timestamp", err, "timestamp must be milliseconds since 1970, a whole number above 0.");
+			return bad(key, "timestamp", err,
+				"timestamp must be milliseconds since 1970, a whole number above "
+				"0.");
 		out->timestamp = number;
 	}
 	if (given(source)) {
 		if (!is_name(source))
-			return bad(key, "source", err, "source must be a string of 1 to 64 characters.");
+			return bad(key, "source", err,
+				"source must be a string of 1 to 64 characters.");
 		out->source = json_string_value(source);
 	}
 	if (given(version)) {
 		if (!whole(version, &number) || number < 0 || number > INT32_MAX)
-			return bad(key, "version", err, "version must be a whole number from 0 to 2147483647.");
+			return bad(key, "version", err,
+				"version must be a whole number from 0 to 2147483647.");
 		out->version = (int32_t)number;
 	}
 	return STATUS_OK;
 }
 
-enum status wire_parse_published(
-	const json_t *body, bool needs_user, struct published *published, const char **key, struct err *err)
+enum status wire_parse_published(const json_t *body, bool needs_user, struct published *published,
+	const char **key, struct err *err)
 {
 	struct published out = {.version = 1};
 	const json_t *user = json_object_get(body, "userId");
@@ -247,7 +259,8 @@ enum status wire_parse_published(
 		return bad(key, "table", err, "table must be a string of 1 to 64 characters.");
 	if (needs_user && !parse_user(user, &out))
 		return bad(key, "userId", err,
-			"userId must be a string of 1 to 255 bytes, a number, or \"*\" for every session.");
+			"userId must be a string of 1 to 255 bytes, a number, or \"*\" for every "
+			"session.");
 	out.type = json_string_value(json_object_get(body, "type"));
 	out.table = json_string_value(json_object_get(body, "table"));
 	status = parse_optional(body, &out, key, err);

@@ -1,8 +1,12 @@
-/* The event's JSON envelope (CONTRACT section 2). The database's own JSON texts (data, old, old_key) are spliced in as they
- * came; only the short strings around them are escaped. What differs by class is decided here and nowhere else:
- *   both     everything, `old` where the source sent one
- *   entered  without `old`: the receiver must not see the row as it was before it became theirs
- *   left     type delete and the old key alone
+/* The event's JSON envelope (CONTRACT section 2). The database's own JSON texts (data, old,
+ * old_key) are spliced in as they came; only the short strings around them are escaped. What
+ * differs by class is decided here and nowhere else:
+ *
+ * - both: everything, `old` where the source sent one;
+ *
+ * - entered: without `old`, because the row was somebody else's then;
+ *
+ * - left: type delete and the old key alone.
  */
 #include "wire/wire.h"
 

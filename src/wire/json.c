@@ -1,8 +1,9 @@
-/* Websocket text frames: {"event":NAME,"data":JSON} behind an unmasked server header (RFC 6455 section 5.2), complete, so
- * that frames can be concatenated and written to the socket as they are.
+/* Websocket text frames: {"event":NAME,"data":JSON} behind an unmasked server header (RFC 6455
+ * section 5.2), complete, so that frames can be concatenated and written to the socket as they are.
  *
- * The header's size depends on the payload's. The payload is appended behind room for the longest header and moved down when
- * a shorter one does: a memmove of up to 64 kB once per event and class; a larger payload has the longest header and stays.
+ * The header's size depends on the payload's. The payload is appended behind room for the longest
+ * header and moved down when a shorter one does: a memmove of up to 64 kB once per event and class;
+ * a larger payload has the longest header and stays.
  */
 #include "wire/formats.h"
 

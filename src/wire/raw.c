@@ -1,8 +1,9 @@
-/* Finds a member's own bytes in JSON text that jansson has accepted. Numbers go through jansson as doubles, so a published
- * 0.10 would leave as 0.10000000000000001: what is only passed on is cut out of the text instead.
+/* Finds a member's own bytes in JSON text that jansson has accepted. Numbers go through jansson as
+ * doubles, so a published 0.10 would leave as 0.10000000000000001: what is only passed on is cut
+ * out of the text instead.
  *
- * A scanner, not a parser: it knows strings, brackets and scalars, and relies on the text being valid for the rest. On
- * invalid text it still ends and reads nothing beyond the span.
+ * A scanner, not a parser: it knows strings, brackets and scalars, and relies on the text being
+ * valid for the rest. On invalid text it still ends and reads nothing beyond the span.
  */
 #include "wire/wire.h"
 

@@ -1,8 +1,9 @@
 /* Server-sent events: `id:`, `event:` and one `data:` line, ended by an empty line.
  *
- * A line break inside data would end the field, and the database's JSON text may hold some: a json column keeps its
- * author's layout. In valid JSON a raw CR or LF can only stand between tokens, so each becomes a space; the value stays
- * the same. A NUL cannot occur in it, and `id:` and `event:` hold only what we write ourselves.
+ * A line break inside data would end the field, and the database's JSON text may hold some: a json
+ * column keeps its author's layout. In valid JSON a raw CR or LF can only stand between tokens, so
+ * each becomes a space; the value stays the same. A NUL cannot occur in it, and `id:` and `event:`
+ * hold only what we write ourselves.
  */
 #include "wire/formats.h"
 
@@ -28,7 +29,8 @@ bool sse_changes(struct buf *buf, const struct event *event, enum event_class cl
 {
 	size_t start;
 
-	buf_printf(buf, "id: %s:%llu\nevent: changes\ndata: ", event->journal, (unsigned long long)event->id);
+	buf_printf(buf, "id: %s:%llu\nevent: changes\ndata: ", event->journal,
+		(unsigned long long)event->id);
 	start = buf->len;
 	envelope_write(buf, event, class);
 	return end_data(buf, start);

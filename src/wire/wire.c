@@ -1,5 +1,6 @@
-/* From (event, encoding, class) to bytes, made once and kept in the event. Several network threads may frame the same event
- * at the same moment: each makes its own copy, one wins the compare-and-swap, the others free theirs.
+/* From (event, encoding, class) to bytes, made once and kept in the event. Several network threads
+ * may frame the same event at the same moment: each makes its own copy, one wins the
+ * compare-and-swap, the others free theirs.
  */
 #include "wire/wire.h"
 
@@ -10,15 +11,18 @@
 
 #define ENVELOPE_ROOM 320 /* names, quotes and numbers around the texts of an ordinary event */
 
-static bool write_changes(struct buf *buf, enum encoding encoding, const struct event *event, enum event_class class)
+static bool write_changes(
+	struct buf *buf, enum encoding encoding, const struct event *event, enum event_class class)
 {
 	if (encoding == ENCODING_SSE)
 		return sse_changes(buf, event, class);
 	return json_changes(buf, event, class);
 }
 
-/* The frame is built in place: its length field first, then the bytes, so that nothing is copied. */
-static struct frame *make_frame(enum encoding encoding, const struct event *event, enum event_class class)
+/* The frame is built in place: its length field first, then the bytes, so that nothing is copied.
+ */
+static struct frame *make_frame(
+	enum encoding encoding, const struct event *event, enum event_class class)
 {
 	static const struct frame empty;
 	struct buf buf = buf_init(BUF_NO_MAX); /* bounded by the event, which the source bounds */
@@ -30,7 +34,8 @@ static struct frame *make_frame(enum encoding encoding, const struct event *even
 	frame = (struct frame *)(void *)buf.bytes;
 	frame->len = buf.len - sizeof(empty);
 	if (buf.room - buf.len > 64)
-		frame = mem_resize(frame, buf.len + 1); /* frames live as long as the tail: give the rest back */
+		frame = mem_resize(frame,
+			buf.len + 1); /* frames live as long as the tail: give the rest back */
 	return frame;
 }
 
@@ -42,13 +47,15 @@ const struct frame *wire_frame(struct event *event, enum encoding encoding, enum
 	if (frame)
 		return frame;
 	made = make_frame(encoding, event, class);
-	if (atomic_compare_exchange_strong_explicit(slot, &frame, made, memory_order_acq_rel, memory_order_acquire))
+	if (atomic_compare_exchange_strong_explicit(
+		    slot, &frame, made, memory_order_acq_rel, memory_order_acquire))
 		return made;
 	free(made);
 	return frame;
 }
 
-bool wire_message(struct buf *buf, enum encoding encoding, const char *name, struct span json, struct span id)
+bool wire_message(
+	struct buf *buf, enum encoding encoding, const char *name, struct span json, struct span id)
 {
 	if (encoding == ENCODING_SSE)
 		return sse_message(buf, name, json, id);

@@ -1,5 +1,5 @@
-/* Prevents: a user who lost a row still seeing it, or who gained one seeing how it was before; a user named twice getting
- * an event twice; an event freed while somebody reads it.
+/* Prevents: a user who lost a row still seeing it, or who gained one seeing how it was before; a
+ * user named twice getting an event twice; an event freed while somebody reads it.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -57,7 +57,9 @@ static int class_for(const struct event *event, const char *user)
 {
 	enum event_class class;
 
-	return event_visible(event, hash_bytes(user, strlen(user)), span_of(user), &class) ? (int)class : NOBODY;
+	return event_visible(event, hash_bytes(user, strlen(user)), span_of(user), &class)
+		       ? (int)class
+		       : NOBODY;
 }
 
 static void test_merge(void **state)
@@ -66,15 +68,19 @@ static void test_merge(void **state)
 	for (size_t i = 0; i < sizeof(merges) / sizeof(*merges); i++) {
 		const struct merge_case *c = &merges[i];
 		struct span users[8], old_users[8];
-		struct event_parts parts = {.users = users, .old_users = old_users, .rerouted = c->rerouted,
-			.broadcast = c->broadcast, .data = span_of("{}")};
+		struct event_parts parts = {.users = users,
+			.old_users = old_users,
+			.rerouted = c->rerouted,
+			.broadcast = c->broadcast,
+			.data = span_of("{}")};
 		struct event *event;
 
 		parts.user_count = split(c->users, users);
 		parts.old_user_count = split(c->old_users, old_users);
 		event = event_create(&parts);
 		if (class_for(event, "7") != c->class || event->receiver_count != c->receivers)
-			fail_msg("%s: class %d, %u receivers", c->name, class_for(event, "7"), event->receiver_count);
+			fail_msg("%s: class %d, %u receivers", c->name, class_for(event, "7"),
+				event->receiver_count);
 		event_unref(event);
 	}
 }
@@ -109,8 +115,11 @@ static void test_many_receivers_are_found(void **state)
 static void test_texts_are_copied_and_absent_stays_absent(void **state)
 {
 	char text[] = "orders";
-	struct event_parts parts = {.id = 7, .topic = span_of(text), .type = span_of("update"),
-		.journal = span_of("0123456789abcdef"), .actor = {"", 0}};
+	struct event_parts parts = {.id = 7,
+		.topic = span_of(text),
+		.type = span_of("update"),
+		.journal = span_of("0123456789abcdef"),
+		.actor = {"", 0}};
 	struct event *event = event_create(&parts), *same = event_ref(event);
 
 	(void)state;

@@ -1,5 +1,6 @@
-/* Prevents: a slow network thread filling memory, a source that waits for ever for a hub that stops, and any loss, repeat
- * or disorder when events, sessions that come and go and stalled sockets meet at random.
+/* Prevents: a slow network thread filling memory, a source that waits for ever for a hub that
+ * stops, and any loss, repeat or disorder when events, sessions that come and go and stalled
+ * sockets meet at random.
  */
 #include "world.h"
 
@@ -71,7 +72,8 @@ static void test_deliver_ends_when_the_hub_stops(void **state)
 static void test_jobs_end_before_the_hub(void **state)
 {
 	struct world *world = *state;
-	struct client *client = client_open(world, "7", NULL), *reader = client_open(world, OPERATOR, JOURNAL ":5");
+	struct client *client = client_open(world, "7", NULL),
+		      *reader = client_open(world, OPERATOR, JOURNAL ":5");
 
 	client_gone(client);
 	client_gone(reader);
@@ -137,12 +139,14 @@ static void collect(struct peer *peer)
 		const json_t *id = json_object_get(message_data(peer->client, i), "id");
 		uint64_t number;
 
-		if (strcmp(json_string_value(json_object_get(peer->client->messages[i], "event")), "changes") != 0)
+		if (strcmp(json_string_value(json_object_get(peer->client->messages[i], "event")),
+			    "changes") != 0)
 			continue;
 		number = strtoull(json_string_value(id), NULL, 10);
 		for (uint64_t between = peer->seen + 1; between < number; between++)
 			if (is_for(peer, between))
-				fail_msg("lost %llu before %llu", (unsigned long long)between, (unsigned long long)number);
+				fail_msg("lost %llu before %llu", (unsigned long long)between,
+					(unsigned long long)number);
 		assert_true(number > peer->seen);
 		assert_true(is_for(peer, number));
 		peer->seen = number;
@@ -157,10 +161,13 @@ static void answer_reads(struct world *world)
 		struct read_job *job = world->reads[0];
 		uint64_t last = job->after + 1 + (uint64_t)rand() % 20;
 
-		memmove(world->reads, world->reads + 1, --world->read_count * sizeof(*world->reads));
+		memmove(world->reads, world->reads + 1,
+			--world->read_count * sizeof(*world->reads));
 		job->status = rand() % 5 ? STATUS_OK : STATUS_UNAVAILABLE;
-		for (uint64_t id = job->after + 1; job->status == STATUS_OK && id <= last && id <= world->head; id++)
-			event_batch_add(&job->batch, event_of(id, users_of(id), (struct event_parts){0}));
+		for (uint64_t id = job->after + 1;
+			job->status == STATUS_OK && id <= last && id <= world->head; id++)
+			event_batch_add(
+				&job->batch, event_of(id, users_of(id), (struct event_parts){0}));
 		job->done(job);
 	}
 	hub_turn(world->hub);
@@ -181,8 +188,8 @@ static void connect_peer(struct world *world, struct peer *peer)
 	snprintf(after, sizeof(after), JOURNAL ":%llu", (unsigned long long)peer->seen);
 	request.after = span_of(after);
 	if (peer->client)
-		assert_true(session_open(
-			&peer->client->session, world->hub, &fake_websocket, &request, &reason, &message));
+		assert_true(session_open(&peer->client->session, world->hub, &fake_websocket,
+			&request, &reason, &message));
 	else
 		peer->client = client_open_with(world, &fake_websocket, &request);
 	lookup_answer(world, STATUS_OK, peer->user, false);

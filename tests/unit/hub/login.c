@@ -1,12 +1,14 @@
-/* Prevents: a session admitted without a good token, kept after its token expired or was revoked, renewed as somebody else;
- * a look-up that comes back to a session that has gone; a database that is away throwing out those who are in.
+/* Prevents: a session admitted without a good token, kept after its token expired or was revoked,
+ * renewed as somebody else; a look-up that comes back to a session that has gone; a database that
+ * is away throwing out those who are in.
  */
 #include "world.h"
 
 static void test_bad_tokens(void **state)
 {
 	struct world *world = *state;
-	struct client *client = client_open(world, "bad", NULL), *stream, *empty = client_open(world, "", NULL);
+	struct client *client = client_open(world, "bad", NULL), *stream,
+		      *empty = client_open(world, "", NULL);
 	struct session_request nul = {.token = {"a\0b", 3}}, broken = {.token = {"a\xff", 2}};
 
 	lookup_answer(world, STATUS_UNAUTHORIZED, NULL, false);
@@ -110,16 +112,19 @@ static void test_a_full_lane_is_asked_again(void **state)
 static void test_auth_message(void **state)
 {
 	struct world *world = *state;
-	struct client *client = client_open(world, NULL, NULL), *late = client_open(world, NULL, NULL);
+	struct client *client = client_open(world, NULL, NULL),
+		      *late = client_open(world, NULL, NULL);
 
 	publish_many(world, "7", 3);
-	client_say(client, "{\"event\":\"auth\",\"data\":{\"token\":\"7\",\"after\":\"" JOURNAL ":102\"}}");
+	client_say(client,
+		"{\"event\":\"auth\",\"data\":{\"token\":\"7\",\"after\":\"" JOURNAL ":102\"}}");
 	assert_string_equal(world->lookups[0]->token, "7");
 	client_say(client, "{\"event\":\"auth\",\"data\":{\"token\":\"8\"}}");
 	assert_int_equal(world->lookup_count, 1);
 	lookup_answer(world, STATUS_OK, "7", false);
 	assert_sent(client, "connected:recovered error:400 changes:103");
-	client_say(late, "{\"event\":\"auth\",\"data\":{\"token\":\"" OPERATOR "\",\"after\":102}}");
+	client_say(
+		late, "{\"event\":\"auth\",\"data\":{\"token\":\"" OPERATOR "\",\"after\":102}}");
 	assert_sent(late, "connected:recovered changes:103");
 }
 
@@ -131,15 +136,19 @@ static void test_auth_messages_that_are_refused(void **state)
 		enum close_reason reason;
 	} cases[] = {
 		{"{\"event\":\"auth\",\"data\":{}}", "error:401", CLOSE_UNAUTHORIZED},
-		{"{\"event\":\"auth\",\"data\":{\"token\":{\"a\":1}}}", "error:401", CLOSE_UNAUTHORIZED},
+		{"{\"event\":\"auth\",\"data\":{\"token\":{\"a\":1}}}", "error:401",
+			CLOSE_UNAUTHORIZED},
 		{"{\"event\":\"auth\",\"data\":{\"token\":7}}", "error:401", CLOSE_UNAUTHORIZED},
 		{"{\"event\":\"auth\",\"data\":{\"token\":null}}", "error:401", CLOSE_UNAUTHORIZED},
 		{"{\"event\":\"auth\",\"data\":{\"token\":\"\"}}", "error:401", CLOSE_UNAUTHORIZED},
 		{"{\"event\":\"subscribe\",\"data\":{}}", "error:401", CLOSE_UNAUTHORIZED},
 		{"{\"event\":\"event\",\"data\":{}}", "error:401", CLOSE_UNAUTHORIZED},
-		{"{\"event\":\"auth\",\"data\":{\"token\":\"7\",\"after\":\"x\"}}", "error:400", CLOSE_BAD_MESSAGE},
-		{"{\"event\":\"auth\",\"data\":{\"token\":\"7\",\"after\":-1}}", "error:400", CLOSE_BAD_MESSAGE},
-		{"{\"event\":\"auth\",\"data\":{\"token\":\"7\",\"after\":[]}}", "error:400", CLOSE_BAD_MESSAGE},
+		{"{\"event\":\"auth\",\"data\":{\"token\":\"7\",\"after\":\"x\"}}", "error:400",
+			CLOSE_BAD_MESSAGE},
+		{"{\"event\":\"auth\",\"data\":{\"token\":\"7\",\"after\":-1}}", "error:400",
+			CLOSE_BAD_MESSAGE},
+		{"{\"event\":\"auth\",\"data\":{\"token\":\"7\",\"after\":[]}}", "error:400",
+			CLOSE_BAD_MESSAGE},
 		{"token", "error:400", CLOSE_BAD_MESSAGE},
 	};
 
@@ -196,7 +205,8 @@ static void test_renewed_by_a_table_token(void **state)
 {
 	struct world *world = *state;
 	char *token = jwt_of("7", 0.08);
-	struct client *client = client_open(world, token, NULL), *other = client_open(world, token, NULL);
+	struct client *client = client_open(world, token, NULL),
+		      *other = client_open(world, token, NULL);
 
 	renew(client, "table");
 	lookup_answer(world, STATUS_OK, "7", false);

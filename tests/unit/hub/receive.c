@@ -1,5 +1,5 @@
-/* Prevents: a client's message ending anything but its own session, changing a subscription by halves, or being answered
- * before `connected` or while the socket is full.
+/* Prevents: a client's message ending anything but its own session, changing a subscription by
+ * halves, or being answered before `connected` or while the socket is full.
  */
 #include "world.h"
 
@@ -9,7 +9,8 @@ static const struct {
 	const char *text, *sent;
 	bool closed;
 } cases[] = {
-	{"{\"event\":\"subscribe\",\"data\":{\"topics\":[\"a\"],\"types\":[\"insert\"]}}", "subscribed", false},
+	{"{\"event\":\"subscribe\",\"data\":{\"topics\":[\"a\"],\"types\":[\"insert\"]}}",
+		"subscribed", false},
 	{"{\"event\":\"subscribe\"}", "subscribed", false},
 	{"{\"event\":\"subscribe\",\"data\":{\"topics\":null,\"types\":[]}}", "subscribed", false},
 	{"{\"event\":\"unsubscribe\"}", "subscribed", false},
@@ -17,7 +18,8 @@ static const struct {
 	{"{\"event\":\"subscribe\",\"data\":{\"topics\":\"a\"}}", "error:400", false},
 	{"{\"event\":\"subscribe\",\"data\":{\"topics\":[1]}}", "error:400", false},
 	{"{\"event\":\"subscribe\",\"data\":{\"types\":{}}}", "error:400", false},
-	{"{\"event\":\"subscribe\",\"data\":{\"topics\":[\"1\",\"2\",\"3\",\"4\",\"5\",\"6\",\"7\",\"8\",\"9\",\"10\",\"11\"]}}",
+	{"{\"event\":\"subscribe\",\"data\":{\"topics\":[\"1\",\"2\",\"3\",\"4\",\"5\",\"6\",\"7\","
+	 "\"8\",\"9\",\"10\",\"11\"]}}",
 		"error:400", false},
 	{"{\"event\":\"constructor\"}", "error:400", false},
 	{"{\"event\":\"connected\",\"data\":{}}", "error:400", false},

@@ -1,5 +1,6 @@
-/* Prevents: a silent hole. A session that resumes or that was behind gets every event once, in order, from the tail or the
- * journal, or it is told (recovered:false, or closed) that it must fetch its state anew.
+/* Prevents: a silent hole. A session that resumes or that was behind gets every event once, in
+ * order, from the tail or the journal, or it is told (recovered:false, or closed) that it must
+ * fetch its state anew.
  */
 #include "world.h"
 
@@ -28,7 +29,8 @@ static void test_resume_from_the_tail(void **state)
 
 	publish_many(world, "7", 5);
 	publish_many(world, "8", 1);
-	assert_sent(resume(world, JOURNAL ":102"), "connected:recovered changes:103 changes:104 changes:105");
+	assert_sent(resume(world, JOURNAL ":102"),
+		"connected:recovered changes:103 changes:104 changes:105");
 	assert_sent(resume(world, "103"), "connected:recovered changes:104 changes:105");
 	assert_sent(resume(world, JOURNAL ":106"), "connected:recovered");
 	assert_sent(resume(world, JOURNAL ":100"),
@@ -75,7 +77,8 @@ static void test_resume_from_the_journal_then_the_tail(void **state)
 	client_read(client);
 	assert_int_equal(client->count, 51);
 	assert_true(json_is_true(json_object_get(message_data(client, 0), "recovered")));
-	assert_string_equal(json_string_value(json_object_get(message_data(client, 0), "id")), "106");
+	assert_string_equal(
+		json_string_value(json_object_get(message_data(client, 0), "id")), "106");
 	client_forget(client);
 	client_writable(client);
 	assert_int_equal(world->reads[0]->after, 102);
@@ -176,7 +179,8 @@ static void test_a_page_that_does_not_fit_is_read_again(void **state)
 	client = resume(world, JOURNAL ":80");
 	for (int i = 0; i < 30 && client->session.state != SESSION_LIVE; i++) {
 		if (world->read_count)
-			read_answer(world, STATUS_OK, "7", world->reads[0]->after + 1, world->reads[0]->after + 10);
+			read_answer(world, STATUS_OK, "7", world->reads[0]->after + 1,
+				world->reads[0]->after + 10);
 		else
 			client_writable(client);
 	}
@@ -255,20 +259,24 @@ static void test_replay_obeys_class_and_subscription(void **state)
 {
 	struct world *world = *state;
 	struct span seven[] = {{"7", 1}};
-	struct session_request request = {.token = span_of(OPERATOR), .after = span_of(JOURNAL ":100")};
-	struct client *operator;
+	struct session_request request = {
+		.token = span_of(OPERATOR), .after = span_of(JOURNAL ":100")};
+	struct client *boss;
 
-	publish_parts(world, (struct event_parts){.rerouted = true, .old_users = seven, .old_user_count = 1});
-	publish_parts(world, (struct event_parts){.topic = span_of("other"), .users = seven, .user_count = 1});
+	publish_parts(world,
+		(struct event_parts){.rerouted = true, .old_users = seven, .old_user_count = 1});
+	publish_parts(world,
+		(struct event_parts){.topic = span_of("other"), .users = seven, .user_count = 1});
 	publish(world, "*");
 	publish(world, "8");
-	assert_sent(resume(world, JOURNAL ":100"), "connected:recovered changes:101:delete changes:102 changes:103");
-	operator= client_open_with(world, &fake_websocket, &request);
-	assert_sent(operator, "connected:recovered changes:101 changes:102 changes:103 changes:104");
+	assert_sent(resume(world, JOURNAL ":100"),
+		"connected:recovered changes:101:delete changes:102 changes:103");
+	boss = client_open_with(world, &fake_websocket, &request);
+	assert_sent(boss, "connected:recovered changes:101 changes:102 changes:103 changes:104");
 	request.topics = (struct span[]){{"oth", 3}};
 	request.topic_count = 1;
-	operator= client_open_with(world, &fake_websocket, &request);
-	assert_sent(operator, "connected:recovered changes:102");
+	boss = client_open_with(world, &fake_websocket, &request);
+	assert_sent(boss, "connected:recovered changes:102");
 }
 
 static void test_test_sessions_have_no_history(void **state)

@@ -1,5 +1,5 @@
-/* Prevents: a client's event reaching anybody but the sender, carrying a filtered column or altered digits, or its refusal
- * echoing a token.
+/* Prevents: a client's event reaching anybody but the sender, carrying a filtered column or altered
+ * digits, or its refusal echoing a token.
  */
 #include "world.h"
 
@@ -12,9 +12,9 @@ static void test_goes_to_the_sender_alone(void **state)
 	struct client *client = client_of(world, "7");
 	const struct publication *item;
 
-	client_say(client,
-		EVENT("\"table\":\"t\",\"type\":\"ping\",\"data\":{\"n\":0.10,\"m\":12345678901234567890123},\"userId\":\"*\","
-		      "\"source\":\"me\",\"timestamp\":5,\"version\":2"));
+	client_say(client, EVENT("\"table\":\"t\",\"type\":\"ping\",\"data\":{\"n\":0.10,\"m\":"
+				 "12345678901234567890123},\"userId\":\"*\","
+				 "\"source\":\"me\",\"timestamp\":5,\"version\":2"));
 	item = &world->publishes[0]->item;
 	assert_string_equal(item->user, "7");
 	assert_false(item->broadcast);
@@ -38,8 +38,10 @@ static void test_filters_apply(void **state)
 	struct world *world = *state;
 	struct client *client = client_of(world, "7");
 
-	client_say(client, EVENT("\"table\":\"secrets\",\"type\":\"t\",\"data\":{\"password\":\"hunter2\",\"a\":1}"));
-	client_say(client, EVENT("\"table\":\"auth\",\"type\":\"t\",\"d\\u0061ta\":{\"token\":\"hunter2\",\"a\":1}"));
+	client_say(client, EVENT("\"table\":\"secrets\",\"type\":\"t\",\"data\":{\"password\":"
+				 "\"hunter2\",\"a\":1}"));
+	client_say(client, EVENT("\"table\":\"auth\",\"type\":\"t\",\"d\\u0061ta\":{\"token\":"
+				 "\"hunter2\",\"a\":1}"));
 	for (int i = 0; i < 2; i++) {
 		assert_null(strstr(world->publishes[i]->item.data, "hunter2"));
 		assert_non_null(strstr(world->publishes[i]->item.data, "\"a\":1"));
@@ -52,12 +54,14 @@ static void test_invalid(void **state)
 	struct client *client = client_of(world, "7");
 	json_t *data, *original;
 
-	client_say(client, EVENT("\"table\":\"t\",\"data\":{},\"token\":\"s3cret\",\"securityToken\":\"s3cret\",\"x\":1"));
+	client_say(client, EVENT("\"table\":\"t\",\"data\":{},\"token\":\"s3cret\","
+				 "\"securityToken\":\"s3cret\",\"x\":1"));
 	data = message_data(client, 0);
 	original = json_object_get(data, "originalBody");
 	assert_string_equal(json_string_value(json_object_get(data, "type")), "ValidationError");
 	assert_string_equal(json_string_value(json_object_get(data, "key")), "type");
-	assert_string_equal(json_string_value(json_object_get(data, "message")), "Invalid parameters given");
+	assert_string_equal(
+		json_string_value(json_object_get(data, "message")), "Invalid parameters given");
 	assert_int_equal(json_integer_value(json_object_get(data, "code")), 400);
 	assert_int_equal(json_object_size(original), 3);
 	assert_null(json_object_get(original, "token"));
@@ -68,14 +72,15 @@ static void test_invalid(void **state)
 static void test_not_allowed(void **state)
 {
 	struct world *world = *state;
-	struct client *client = client_of(world, "7"), *operator= client_operator(world), *test = client_test(world);
+	struct client *client = client_of(world, "7"), *boss = client_operator(world),
+		      *test = client_test(world);
 
 	client_forget(test);
-	client_say(operator, GOOD);
+	client_say(boss, GOOD);
 	client_say(test, GOOD);
 	world->config.allow_republishing = false;
 	client_say(client, GOOD);
-	assert_sent(operator, "error:400");
+	assert_sent(boss, "error:400");
 	assert_sent(test, "error:403");
 	assert_sent(client, "error:403");
 	assert_int_equal(world->publish_count, 0);

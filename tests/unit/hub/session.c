@@ -1,5 +1,6 @@
-/* Prevents: a session let in over a limit or counted after it has gone; `connected` said before capture is live; a session
- * that outlives its journal; a stream told of its refusal by bytes when HTTP should say it.
+/* Prevents: a session let in over a limit or counted after it has gone; `connected` said before
+ * capture is live; a session that outlives its journal; a stream told of its refusal by bytes when
+ * HTTP should say it.
  */
 #include "world.h"
 
@@ -8,28 +9,34 @@
 static void test_connected_says_who_and_where(void **state)
 {
 	struct world *world = *state;
-	struct client *text = client_open(world, "t1", NULL), *number, *odd, *operator, *test;
+	struct client *text = client_open(world, "t1", NULL), *number, *odd, *boss, *test;
 
 	lookup_answer(world, STATUS_OK, "7", false);
 	number = client_open(world, "t2", NULL);
 	lookup_answer(world, STATUS_OK, "7", true);
 	odd = client_open(world, "t3", NULL);
 	lookup_answer(world, STATUS_OK, "007", true);
-	operator= client_open(world, OPERATOR, NULL);
+	boss = client_open(world, OPERATOR, NULL);
 	test = client_test(world);
-	assert_string_equal(json_string_value(json_object_get(message_data(text, 0), "userId")), "7");
+	assert_string_equal(
+		json_string_value(json_object_get(message_data(text, 0), "userId")), "7");
 	assert_int_equal(json_integer_value(json_object_get(message_data(number, 0), "userId")), 7);
-	assert_string_equal(json_string_value(json_object_get(message_data(odd, 0), "userId")), "007");
-	assert_true(json_is_null(json_object_get(message_data(operator, 0), "userId")));
-	assert_true(json_is_true(json_object_get(message_data(operator, 0), "operator")));
+	assert_string_equal(
+		json_string_value(json_object_get(message_data(odd, 0), "userId")), "007");
+	assert_true(json_is_null(json_object_get(message_data(boss, 0), "userId")));
+	assert_true(json_is_true(json_object_get(message_data(boss, 0), "operator")));
 	assert_null(json_object_get(message_data(text, 0), "operator"));
-	assert_string_equal(json_string_value(json_object_get(message_data(test, 0), "userId")), "-1");
+	assert_string_equal(
+		json_string_value(json_object_get(message_data(test, 0), "userId")), "-1");
 	assert_string_equal(json_string_value(json_object_get(message_data(test, 0), "id")), "0");
-	assert_string_equal(json_string_value(json_object_get(message_data(text, 0), "sessionId")), text->session.id);
+	assert_string_equal(json_string_value(json_object_get(message_data(text, 0), "sessionId")),
+		text->session.id);
 	assert_int_equal(strlen(text->session.id), SESSION_ID_LEN);
 	assert_int_equal(json_integer_value(json_object_get(message_data(text, 0), "code")), 200);
-	assert_string_equal(json_string_value(json_object_get(message_data(text, 0), "message")), "Successfully connected.");
-	assert_string_equal(json_string_value(json_object_get(message_data(text, 0), "journal")), JOURNAL);
+	assert_string_equal(json_string_value(json_object_get(message_data(text, 0), "message")),
+		"Successfully connected.");
+	assert_string_equal(
+		json_string_value(json_object_get(message_data(text, 0), "journal")), JOURNAL);
 	assert_string_equal(json_string_value(json_object_get(message_data(text, 0), "id")), "100");
 	assert_true(json_is_false(json_object_get(message_data(text, 0), "recovered")));
 }
@@ -89,7 +96,8 @@ static void test_sessions_per_user(void **state)
 static void test_limits_hold_over_hubs(void **state)
 {
 	struct world *world = *state;
-	struct hub *mine = world->hub, *other = hub_create(&world->config, world->shared, NULL, NULL);
+	struct hub *mine = world->hub,
+		   *other = hub_create(&world->config, world->shared, NULL, NULL);
 	struct client *there;
 
 	world->config.max_sessions = 1;
@@ -165,7 +173,8 @@ static void test_waiting_ends_with_503(void **state)
 static void test_another_journal_closes(void **state)
 {
 	struct world *world = *state;
-	struct client *seven = client_of(world, "7"), *pending = client_open(world, "8", NULL), *reading;
+	struct client *seven = client_of(world, "7"), *pending = client_open(world, "8", NULL),
+		      *reading;
 
 	reading = client_open(world, OPERATOR, JOURNAL ":50");
 	world_live(world, OTHER_JOURNAL, 3);
@@ -194,14 +203,16 @@ static void test_a_gap_closes_and_a_repeat_is_dropped(void **state)
 	assert_int_equal(seven->reason, CLOSE_JOURNAL);
 	assert_sent(seven, "");
 	publish(world, "7");
-	assert_sent(client_open(world, OPERATOR, JOURNAL ":110"), "connected:recovered changes:111");
+	assert_sent(
+		client_open(world, OPERATOR, JOURNAL ":110"), "connected:recovered changes:111");
 }
 
 /* A session may be disconnected within close(), and by the transport again later. */
 static void test_disconnected_within_close(void **state)
 {
 	struct world *world = *state;
-	struct client *first = client_of(world, "7"), *second = client_of(world, "7"), *third = client_of(world, "7");
+	struct client *first = client_of(world, "7"), *second = client_of(world, "7"),
+		      *third = client_of(world, "7");
 
 	first->vanish_on_close = second->vanish_on_close = third->vanish_on_close = true;
 	world_live(world, OTHER_JOURNAL, 1);

@@ -1,5 +1,5 @@
-/* Prevents: a session that hangs for ever: one that never authenticates, takes no bytes, answers no ping; and a quiet one
- * whose resume point grows old.
+/* Prevents: a session that hangs for ever: one that never authenticates, takes no bytes, answers no
+ * ping; and a quiet one whose resume point grows old.
  */
 #include "world.h"
 
@@ -96,9 +96,11 @@ static void test_quiet_sessions_get_a_position(void **state)
 	pause_ms(30);
 	hub_tick(world->hub);
 	hub_tick(world->hub);
-	assert_string_equal(json_string_value(json_object_get(message_data(socket, 0), "journal")), JOURNAL);
+	assert_string_equal(
+		json_string_value(json_object_get(message_data(socket, 0), "journal")), JOURNAL);
 	client_read(stream);
-	assert_string_equal(json_string_value(json_object_get(stream->messages[0], "id")), JOURNAL ":105");
+	assert_string_equal(
+		json_string_value(json_object_get(stream->messages[0], "id")), JOURNAL ":105");
 	assert_sent(socket, "position:105");
 	assert_sent(stream, "position:105");
 	assert_sent(test, "");
@@ -136,7 +138,8 @@ static void test_samples(void **state)
 	assert_sent(test, "");
 	test->session.sample_at -= SAMPLE_MS;
 	hub_tick(world->hub);
-	assert_string_equal(json_string_value(json_object_get(message_data(test, 0), "table")), "esink_test");
+	assert_string_equal(
+		json_string_value(json_object_get(message_data(test, 0), "table")), "esink_test");
 	assert_sent(test, "changes:0");
 }
 

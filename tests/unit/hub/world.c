@@ -109,9 +109,9 @@ static bool fake_publish(void *context, struct publish_job *job)
 	return true;
 }
 
-#define SHIFT(array, count)                                                                                  \
-	do {                                                                                                 \
-		memmove(array, array + 1, --(count) * sizeof(*array));                                       \
+#define SHIFT(array, count)                                                                        \
+	do {                                                                                       \
+		memmove(array, array + 1, --(count) * sizeof(*array));                             \
 	} while (0)
 
 void lookup_answer(struct world *world, enum status status, const char *user, bool numeric)
@@ -126,7 +126,8 @@ void lookup_answer(struct world *world, enum status status, const char *user, bo
 	hub_turn(world->hub);
 }
 
-void read_answer(struct world *world, enum status status, const char *users, uint64_t from, uint64_t to)
+void read_answer(
+	struct world *world, enum status status, const char *users, uint64_t from, uint64_t to)
 {
 	struct read_job *job = world->reads[0];
 
@@ -165,27 +166,43 @@ static void on_shown(void *context, const struct event *event, char *const *ids,
 	world->shown_calls++;
 	world->shown[0] = 0;
 	for (size_t i = 0; i < count; i++)
-		snprintf(world->shown + strlen(world->shown), sizeof(world->shown) - strlen(world->shown), "%s%s",
-			i ? " " : "", ids[i]);
+		snprintf(world->shown + strlen(world->shown),
+			sizeof(world->shown) - strlen(world->shown), "%s%s", i ? " " : "", ids[i]);
 }
 
 int world_setup(void **state)
 {
 	struct world *world = mem_zero(1, sizeof(*world));
-	struct auth_config auth = {.security_token = OPERATOR, .allow_test_token = true, .has_table = true,
-		.jwt_secret = SECRET, .jwt_algorithm = "HS256", .jwt_user_claim = "sub"};
-	struct ruleset_text rules = {.filters = "secrets.password", .auth_table = "auth", .auth_column = "token"};
+	struct auth_config auth = {.security_token = OPERATOR,
+		.allow_test_token = true,
+		.has_table = true,
+		.jwt_secret = SECRET,
+		.jwt_algorithm = "HS256",
+		.jwt_user_claim = "sub"};
+	struct ruleset_text rules = {
+		.filters = "secrets.password", .auth_table = "auth", .auth_column = "token"};
 	struct err err = {""};
 
 	log_init(LOG_ERROR, 0);
 	world->auth = auth_create(&auth, &err);
 	world->rules = ruleset_create(&rules, &err);
 	assert_string_equal(err.text, "");
-	world->config = (struct hub_config){.auth = world->auth, .rules = world->rules,
-		.services = {world, fake_lookup, fake_publish, fake_read}, .allow_republishing = true,
-		.default_source = "API", .auth_timeout_ms = 60000, .live_timeout_ms = 60000, .auth_recheck_ms = 600000,
-		.slow_timeout_ms = 60000, .heartbeat_ms = 600000, .heartbeat_timeout_ms = 60000, .position_ms = 600000,
-		.session_queue_bytes = 1 << 20, .tail_bytes = 1 << 20, .inbox_bytes = 1 << 20, .max_patterns = 10,
+	world->config = (struct hub_config){.auth = world->auth,
+		.rules = world->rules,
+		.services = {world, fake_lookup, fake_publish, fake_read},
+		.allow_republishing = true,
+		.default_source = "API",
+		.auth_timeout_ms = 60000,
+		.live_timeout_ms = 60000,
+		.auth_recheck_ms = 600000,
+		.slow_timeout_ms = 60000,
+		.heartbeat_ms = 600000,
+		.heartbeat_timeout_ms = 60000,
+		.position_ms = 600000,
+		.session_queue_bytes = 1 << 20,
+		.tail_bytes = 1 << 20,
+		.inbox_bytes = 1 << 20,
+		.max_patterns = 10,
 		.max_pattern_bytes = 200};
 	world->shared = hub_shared_create();
 	world->hub = hub_create(&world->config, world->shared, wake, world);
@@ -232,14 +249,16 @@ int world_teardown(void **state)
 
 /* -- clients -- */
 
-struct client *client_open_with(struct world *world, const struct transport_ops *ops, const struct session_request *request)
+struct client *client_open_with(
+	struct world *world, const struct transport_ops *ops, const struct session_request *request)
 {
 	struct client *client = mem_zero(1, sizeof(*client));
 	const char *message = "";
 
 	client->bytes = buf_init(BUF_NO_MAX);
 	world->clients[world->client_count++] = client;
-	client->refused = !session_open(&client->session, world->hub, ops, request, &client->reason, &message);
+	client->refused = !session_open(
+		&client->session, world->hub, ops, request, &client->reason, &message);
 	snprintf(client->refusal, sizeof(client->refusal), "%s", client->refused ? message : "");
 	return client;
 }
@@ -247,7 +266,8 @@ struct client *client_open_with(struct world *world, const struct transport_ops 
 static struct client *open_on(
 	struct world *world, const struct transport_ops *ops, const char *token, const char *after)
 {
-	struct session_request request = {.token = span_of(token), .after = span_of(after), .address = "192.0.2.1"};
+	struct session_request request = {
+		.token = span_of(token), .after = span_of(after), .address = "192.0.2.1"};
 
 	return client_open_with(world, ops, &request);
 }
@@ -319,13 +339,14 @@ static size_t read_frame(struct client *client, size_t at)
 
 static size_t read_stream_event(struct client *client, size_t at)
 {
-	const char *p = client->bytes.bytes + at, *end = strstr(p, "\n\n"), *event = strstr(p, "event: "),
-		   *data = strstr(p, "data: ");
+	const char *p = client->bytes.bytes + at, *end = strstr(p, "\n\n"),
+		   *event = strstr(p, "event: "), *data = strstr(p, "data: ");
 	json_t *message = json_object();
 
 	assert_true(end && event && data && event < data && data < end);
 	json_object_set_new(message, "event", json_stringn(event + 7, strcspn(event + 7, "\n")));
-	json_object_set_new(message, "data", json_loadb(data + 6, (size_t)(end - data) - 6, 0, NULL));
+	json_object_set_new(
+		message, "data", json_loadb(data + 6, (size_t)(end - data) - 6, 0, NULL));
 	if (strncmp(p, "id: ", 4) == 0)
 		json_object_set_new(message, "id", json_stringn(p + 4, strcspn(p + 4, "\n")));
 	client->messages[client->count++] = message;
@@ -336,7 +357,8 @@ void client_read(struct client *client)
 {
 	for (size_t at = 0; at < client->bytes.len;) {
 		assert_true(client->count < MESSAGES_MAX);
-		at = client->session.ops->encoding == ENCODING_SSE ? read_stream_event(client, at) : read_frame(client, at);
+		at = client->session.ops->encoding == ENCODING_SSE ? read_stream_event(client, at)
+								   : read_frame(client, at);
 	}
 	buf_clear(&client->bytes);
 }
@@ -365,7 +387,8 @@ static void describe(struct buf *out, const json_t *message)
 	buf_printf(out, "%s%s", out->len ? " " : "", name);
 	if (strcmp(name, "changes") == 0 || strcmp(name, "position") == 0)
 		buf_printf(out, ":%s", json_string_value(json_object_get(data, "id")));
-	if (strcmp(name, "changes") == 0 && strcmp(json_string_value(json_object_get(data, "type")), "delete") == 0)
+	if (strcmp(name, "changes") == 0 &&
+		strcmp(json_string_value(json_object_get(data, "type")), "delete") == 0)
 		buf_text(out, ":delete");
 	if (strcmp(name, "error") == 0)
 		buf_printf(out, ":%d", (int)json_integer_value(json_object_get(data, "code")));
@@ -391,7 +414,8 @@ void assert_ids(struct client *client, uint64_t from, uint64_t to)
 		char id[24];
 
 		snprintf(id, sizeof(id), "%llu", (unsigned long long)(from + i));
-		assert_string_equal(json_string_value(json_object_get(message_data(client, i), "id")), id);
+		assert_string_equal(
+			json_string_value(json_object_get(message_data(client, i), "id")), id);
 	}
 	assert_int_equal(client->count, to + 1 - from);
 	client_forget(client);
@@ -482,7 +506,8 @@ char *jwt_of(const char *user, double seconds)
 	add_base64url(&out, header, strlen(header));
 	buf_text(&out, ".");
 	add_base64url(&out, payload, strlen(payload));
-	HMAC(EVP_sha256(), SECRET, (int)strlen(SECRET), (unsigned char *)out.bytes, out.len, mac, &mac_len);
+	HMAC(EVP_sha256(), SECRET, (int)strlen(SECRET), (unsigned char *)out.bytes, out.len, mac,
+		&mac_len);
 	buf_text(&out, ".");
 	add_base64url(&out, mac, mac_len);
 	return buf_take(&out);

@@ -1,5 +1,6 @@
-/* A hub with everything around it faked but what it really uses (rules, auth, wire are the real ones): clients that record
- * what they are sent and say how their socket fares, and lanes whose jobs the test answers by hand.
+/* A hub with everything around it faked but what it really uses (rules, auth, wire are the real
+ * ones): clients that record what they are sent and say how their socket fares, and lanes whose
+ * jobs the test answers by hand.
  */
 #ifndef ESINK_TEST_WORLD_H
 #define ESINK_TEST_WORLD_H
@@ -57,7 +58,8 @@ struct world {
 	size_t shown_calls;
 };
 
-/* Live at head 100, limits generous; change world->config before the first client. For cmocka_unit_test_setup_teardown. */
+/* Live at head 100, limits generous; change world->config before the first client. For
+ * cmocka_unit_test_setup_teardown. */
 int world_setup(void **state);
 int world_teardown(void **state);
 void world_live(struct world *world, const char *journal, uint64_t id);
@@ -65,9 +67,11 @@ void world_live(struct world *world, const char *journal, uint64_t id);
 /* token, after: NULL for none. A websocket. */
 struct client *client_open(struct world *world, const char *token, const char *after);
 struct client *stream_open(struct world *world, const char *token, const char *after);
-struct client *client_open_with(struct world *world, const struct transport_ops *ops, const struct session_request *request);
+struct client *client_open_with(struct world *world, const struct transport_ops *ops,
+	const struct session_request *request);
 extern const struct transport_ops fake_websocket, fake_stream;
-struct client *client_of(struct world *world, const char *user); /* looked up and connected; messages forgotten */
+struct client *client_of(
+	struct world *world, const char *user); /* looked up and connected; messages forgotten */
 struct client *client_test(struct world *world);
 struct client *client_operator(struct world *world);
 void client_gone(struct client *client);
@@ -77,9 +81,11 @@ void client_writable(struct client *client); /* the socket took all */
 /* What it was sent: named messages in order. Forgets them. */
 void client_read(struct client *client);
 void client_forget(struct client *client);
-/* Asserts on what was sent since the last forget, e.g. "connected changes:101 changes:102:delete error:401". */
+/* Asserts on what was sent since the last forget, e.g. "connected changes:101 changes:102:delete
+ * error:401". */
 void assert_sent(struct client *client, const char *expected);
-void assert_ids(struct client *client, uint64_t from, uint64_t to); /* exactly these `changes`, in order */
+void assert_ids(
+	struct client *client, uint64_t from, uint64_t to); /* exactly these `changes`, in order */
 json_t *message_data(struct client *client, size_t index);
 
 /* The next event, delivered and turned: users is a comma list, "*": broadcast. */
@@ -90,7 +96,8 @@ struct event *event_of(uint64_t id, const char *users, struct event_parts parts)
 
 /* The oldest job that was handed over. */
 void lookup_answer(struct world *world, enum status status, const char *user, bool numeric);
-void read_answer(struct world *world, enum status status, const char *users, uint64_t from, uint64_t to);
+void read_answer(
+	struct world *world, enum status status, const char *users, uint64_t from, uint64_t to);
 void publish_answer(struct world *world, enum status status);
 
 /* A token of JWT_SECRET; malloc'ed. seconds from now. */

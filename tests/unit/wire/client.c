@@ -1,5 +1,6 @@
-/* Prevents: a client's message that is taken for something that it is not, a published event with fields of the wrong kind,
- * a resume point misread, an error sentence that repeats a token, digits of a published number changed.
+/* Prevents: a client's message that is taken for something that it is not, a published event with
+ * fields of the wrong kind, a resume point misread, an error sentence that repeats a token, digits
+ * of a published number changed.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -58,7 +59,8 @@ static void test_messages(void **state)
 		enum status status = wire_parse(span_of(messages[i].text), &message, &err);
 
 		if ((status == STATUS_OK ? (int)message.kind : REFUSED) != messages[i].kind)
-			fail_msg("%s: %s %d %s", messages[i].text, status_text(status), message.kind, err.text);
+			fail_msg("%s: %s %d %s", messages[i].text, status_text(status),
+				message.kind, err.text);
 		if (status == STATUS_OK)
 			assert_true(json_is_object(message.data));
 		else
@@ -127,11 +129,14 @@ static void test_positions(void **state)
 		if (!good)
 			assert_true(id == 7 && strcmp(journal, "untouched") == 0);
 	}
-	assert_false(wire_parse_position((struct span){"1\0002", 3}, (char[JOURNAL_LEN + 1]){0}, &(uint64_t){0}));
+	assert_false(wire_parse_position(
+		(struct span){"1\0002", 3}, (char[JOURNAL_LEN + 1]){0}, &(uint64_t){0}));
 }
 
 #define TD "\"data\":{},\"type\":\"t\",\"table\":\"x\""
-#define CHARS_16 "\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9"
+#define CHARS_16                                                                                   \
+	"\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9" \
+	"\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9"
 #define CHARS_64 CHARS_16 CHARS_16 CHARS_16 CHARS_16
 
 /* key: the field that is refused; NULL: good. user: as text. */
@@ -145,14 +150,18 @@ static const struct {
 	{"{" TD ",\"userId\":1.5}", NULL, "1.5", false},
 	{"{" TD ",\"userId\":7.0}", NULL, "7", false},
 	{"{" TD ",\"userId\":9007199254740993}", NULL, "9007199254740993", false},
-	{"{\"data\":{\"n\":99999999999999999999},\"type\":\"t\",\"table\":\"x\",\"userId\":42,\"timestamp\":5}", NULL, "42",
-		false},
+	{"{\"data\":{\"n\":99999999999999999999},\"type\":\"t\",\"table\":\"x\",\"userId\":42,"
+	 "\"timestamp\":5}",
+		NULL, "42", false},
 	{"{" TD ",\"userId\":\"*\"}", NULL, "", true},
 	{"{" TD ",\"userId\":\"**\"}", NULL, "**", false},
 	{"{" TD ",\"userId\":\"constructor\"}", NULL, "constructor", false},
-	{"{" TD ",\"userId\":\"7\",\"timestamp\":1,\"source\":\"s\",\"version\":2}", NULL, "7", false},
-	{"{" TD ",\"userId\":\"7\",\"timestamp\":null,\"source\":null,\"version\":null}", NULL, "7", false},
-	{"{\"data\":{},\"type\":\"" CHARS_64 "\",\"table\":\"" CHARS_64 "\",\"userId\":\"7\"}", NULL, "7", false},
+	{"{" TD ",\"userId\":\"7\",\"timestamp\":1,\"source\":\"s\",\"version\":2}", NULL, "7",
+		false},
+	{"{" TD ",\"userId\":\"7\",\"timestamp\":null,\"source\":null,\"version\":null}", NULL, "7",
+		false},
+	{"{\"data\":{},\"type\":\"" CHARS_64 "\",\"table\":\"" CHARS_64 "\",\"userId\":\"7\"}",
+		NULL, "7", false},
 	{"{}", "data", NULL, false},
 	{"{\"data\":[],\"type\":\"\",\"table\":\"\"}", "data", NULL, false},
 	{"{\"data\":\"{}\",\"type\":\"t\",\"table\":\"x\"}", "data", NULL, false},
@@ -232,7 +241,8 @@ static void test_raw_members(void **state)
 		const char *text, *raw;
 	} cases[] = {
 		{"{\"data\":{\"data\":{\"n\":0.10}}}", "{\"n\":0.10}"},
-		{" { \"x\" : [1,{\"data\":2}] , \"data\" : { \"y\":\"}\\\"{\", \"data\" : { \"n\" : [1, 2 ] } , \"z\":1 } }",
+		{" { \"x\" : [1,{\"data\":2}] , \"data\" : { \"y\":\"}\\\"{\", \"data\" : { \"n\" "
+		 ": [1, 2 ] } , \"z\":1 } }",
 			"{ \"n\" : [1, 2 ] }"},
 		{"{\"data\":{\"data\":12345678901234567890123}}", "12345678901234567890123"},
 		{"{\"data\":{\"data\":\"a\\\\\"}}", "\"a\\\\\""},

@@ -1,5 +1,6 @@
-/* Prevents: bytes that a browser cannot read: a wrong frame header, a stream event broken by a line break inside data, an
- * envelope that shows a class more than it may see, one event framed differently for two receivers.
+/* Prevents: bytes that a browser cannot read: a wrong frame header, a stream event broken by a line
+ * break inside data, an envelope that shows a class more than it may see, one event framed
+ * differently for two receivers.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,9 +15,15 @@
 
 static struct event *make(const struct event_parts *over)
 {
-	struct event_parts parts = {.id = 1042, .timestamp = 1700000000000, .version = 1,
-		.journal = span_of("0123456789abcdef"), .topic = span_of("orders"), .type = span_of("update"),
-		.data = span_of("{\"id\":1}"), .source = span_of("postgres"), .source_type = span_of("database")};
+	struct event_parts parts = {.id = 1042,
+		.timestamp = 1700000000000,
+		.version = 1,
+		.journal = span_of("0123456789abcdef"),
+		.topic = span_of("orders"),
+		.type = span_of("update"),
+		.data = span_of("{\"id\":1}"),
+		.source = span_of("postgres"),
+		.source_type = span_of("database")};
 
 	if (over) {
 		parts.old = over->old;
@@ -32,7 +39,9 @@ static struct event *make(const struct event_parts *over)
 	return event_create(&parts);
 }
 
-#define TAIL "\"source\":\"postgres\",\"source_type\":\"database\",\"timestamp\":1700000000000,\"version\":1"
+#define TAIL                                                                                       \
+	"\"source\":\"postgres\",\"source_type\":\"database\",\"timestamp\":1700000000000,"        \
+	"\"version\":1"
 
 static const struct envelope_case {
 	const char *name;
@@ -42,30 +51,41 @@ static const struct envelope_case {
 	const char *expected;
 } envelopes[] = {
 	{"plain", NULL, NULL, NULL, NULL, NULL, NULL, false, CLASS_BOTH,
-		"{\"id\":\"1042\",\"table\":\"orders\",\"type\":\"update\",\"data\":{\"id\":1}," TAIL "}"},
+		"{\"id\":\"1042\",\"table\":\"orders\",\"type\":\"update\",\"data\":{\"id\":1}"
+		"," TAIL "}"},
 	{"everything", "{\"id\":0}", "{\"id\":0}", "7731", "7", NULL, NULL, true, CLASS_BOTH,
-		"{\"id\":\"1042\",\"table\":\"orders\",\"type\":\"update\",\"data\":{\"id\":1},\"old\":{\"id\":0}," TAIL
+		"{\"id\":\"1042\",\"table\":\"orders\",\"type\":\"update\",\"data\":{\"id\":1},"
+		"\"old\":{\"id\":0}," TAIL
 		",\"transaction_id\":\"7731\",\"actor\":\"7\",\"incomplete\":true}"},
-	{"entered has no old", "{\"id\":0}", "{\"id\":0}", NULL, NULL, NULL, NULL, false, CLASS_ENTERED,
-		"{\"id\":\"1042\",\"table\":\"orders\",\"type\":\"update\",\"data\":{\"id\":1}," TAIL "}"},
-	{"left has the key alone", "{\"id\":0,\"x\":2}", "{\"id\":0}", NULL, NULL, NULL, NULL, false, CLASS_LEFT,
-		"{\"id\":\"1042\",\"table\":\"orders\",\"type\":\"delete\",\"data\":{\"id\":0}," TAIL "}"},
+	{"entered has no old", "{\"id\":0}", "{\"id\":0}", NULL, NULL, NULL, NULL, false,
+		CLASS_ENTERED,
+		"{\"id\":\"1042\",\"table\":\"orders\",\"type\":\"update\",\"data\":{\"id\":1}"
+		"," TAIL "}"},
+	{"left has the key alone", "{\"id\":0,\"x\":2}", "{\"id\":0}", NULL, NULL, NULL, NULL,
+		false, CLASS_LEFT,
+		"{\"id\":\"1042\",\"table\":\"orders\",\"type\":\"delete\",\"data\":{\"id\":0}"
+		"," TAIL "}"},
 	{"left without a key", NULL, NULL, NULL, NULL, NULL, NULL, false, CLASS_LEFT,
 		"{\"id\":\"1042\",\"table\":\"orders\",\"type\":\"delete\",\"data\":{}," TAIL "}"},
 	{"names are escaped", NULL, NULL, NULL, "a\nb", "My \"Table\"", NULL, false, CLASS_BOTH,
-		"{\"id\":\"1042\",\"table\":\"My \\\"Table\\\"\",\"type\":\"update\",\"data\":{\"id\":1}," TAIL
+		"{\"id\":\"1042\",\"table\":\"My "
+		"\\\"Table\\\"\",\"type\":\"update\",\"data\":{\"id\":1}," TAIL
 		",\"actor\":\"a\\nb\"}"},
-	{"digits are not touched", NULL, NULL, NULL, NULL, NULL, "{\"n\":0.10, \"m\":123456789012345678901234567890}",
-		false, CLASS_BOTH,
+	{"digits are not touched", NULL, NULL, NULL, NULL, NULL,
+		"{\"n\":0.10, \"m\":123456789012345678901234567890}", false, CLASS_BOTH,
 		"{\"id\":\"1042\",\"table\":\"orders\",\"type\":\"update\",\"data\":{\"n\":0.10, "
 		"\"m\":123456789012345678901234567890}," TAIL "}"},
 };
 
 static struct event *make_case(const struct envelope_case *c)
 {
-	struct event_parts parts = {.old = span_of(c->old), .old_key = span_of(c->old_key),
-		.transaction_id = span_of(c->transaction_id), .actor = span_of(c->actor), .topic = span_of(c->topic),
-		.data = span_of(c->data), .incomplete = c->incomplete};
+	struct event_parts parts = {.old = span_of(c->old),
+		.old_key = span_of(c->old_key),
+		.transaction_id = span_of(c->transaction_id),
+		.actor = span_of(c->actor),
+		.topic = span_of(c->topic),
+		.data = span_of(c->data),
+		.incomplete = c->incomplete};
 
 	return make(&parts);
 }
@@ -115,11 +135,13 @@ static void test_websocket_headers(void **state)
 /* The payload at the end of frames of every header size is exactly the message. */
 static void test_websocket_messages(void **state)
 {
-	static const size_t sizes[] = {0, 90, 91, 92, 93, 94, 95, 96, 97, 98, 99, 100, 60000, 65500, 65520, 70000};
+	static const size_t sizes[] = {
+		0, 90, 91, 92, 93, 94, 95, 96, 97, 98, 99, 100, 60000, 65500, 65520, 70000};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
-		AUTO_BUF struct buf buf = buf_init(1 << 20), json = buf_init(1 << 20), text = buf_init(1 << 20);
+		AUTO_BUF struct buf buf = buf_init(1 << 20), json = buf_init(1 << 20),
+				    text = buf_init(1 << 20);
 		unsigned char header[10];
 		size_t n;
 
@@ -127,7 +149,8 @@ static void test_websocket_messages(void **state)
 			buf_text(&text, "a");
 		buf_json_string(&json, buf_as_span(&text));
 		buf_text(&buf, "before");
-		assert_true(wire_message(&buf, ENCODING_WEBSOCKET, "x", buf_as_span(&json), (struct span){NULL, 0}));
+		assert_true(wire_message(
+			&buf, ENCODING_WEBSOCKET, "x", buf_as_span(&json), (struct span){NULL, 0}));
 		n = wire_websocket_header(header, json.len + strlen("{\"event\":\"x\",\"data\":}"));
 		assert_int_equal(buf.len, 6 + n + json.len + strlen("{\"event\":\"x\",\"data\":}"));
 		assert_memory_equal(buf.bytes + 6, header, n);
@@ -142,9 +165,11 @@ static void test_message_beyond_its_buffer_is_refused(void **state)
 	AUTO_BUF struct buf buf = buf_init(20);
 
 	(void)state;
-	assert_false(wire_message(&buf, ENCODING_WEBSOCKET, "error", span_of("{\"code\":400}"), (struct span){NULL, 0}));
+	assert_false(wire_message(&buf, ENCODING_WEBSOCKET, "error", span_of("{\"code\":400}"),
+		(struct span){NULL, 0}));
 	buf_clear(&buf);
-	assert_false(wire_message(&buf, ENCODING_SSE, "error", span_of("{\"code\":400}"), (struct span){NULL, 0}));
+	assert_false(wire_message(
+		&buf, ENCODING_SSE, "error", span_of("{\"code\":400}"), (struct span){NULL, 0}));
 }
 
 static void test_streams(void **state)
@@ -156,12 +181,14 @@ static void test_streams(void **state)
 
 	(void)state;
 	assert_true(span_is((struct span){frame->bytes, frame->len},
-		"id: 0123456789abcdef:1042\nevent: changes\ndata: {\"id\":\"1042\",\"table\":\"orders\",\"type\":\"update\","
+		"id: 0123456789abcdef:1042\nevent: changes\ndata: "
+		"{\"id\":\"1042\",\"table\":\"orders\",\"type\":\"update\","
 		"\"data\":{\"a\":   1, \"b\":\"x\\ny\" }," TAIL "}\n\n"));
 	event_unref(event);
 	wire_message(&buf, ENCODING_SSE, "position", span_of("{}"), span_of("j:5"));
 	wire_message(&buf, ENCODING_SSE, "error", span_of("{\"a\":\n1}"), (struct span){NULL, 0});
-	assert_string_equal(buf.bytes, "id: j:5\nevent: position\ndata: {}\n\nevent: error\ndata: {\"a\": 1}\n\n");
+	assert_string_equal(buf.bytes,
+		"id: j:5\nevent: position\ndata: {}\n\nevent: error\ndata: {\"a\": 1}\n\n");
 }
 
 static void test_frames_are_made_once_per_class(void **state)
@@ -174,7 +201,8 @@ static void test_frames_are_made_once_per_class(void **state)
 	assert_ptr_equal(both, wire_frame(event, ENCODING_WEBSOCKET, CLASS_BOTH));
 	assert_ptr_not_equal(both, wire_frame(event, ENCODING_WEBSOCKET, CLASS_LEFT));
 	assert_ptr_not_equal(both, wire_frame(event, ENCODING_SSE, CLASS_BOTH));
-	assert_memory_equal(both->bytes + 4, "{\"event\":\"changes\",\"data\":{\"id\":\"1042\"", 38);
+	assert_memory_equal(
+		both->bytes + 4, "{\"event\":\"changes\",\"data\":{\"id\":\"1042\"", 38);
 	event_unref(event);
 }
 
