@@ -31,8 +31,8 @@ static json_t *decode_object(struct span part)
 	AUTO_BUF struct buf text = buf_init(PART_MAX);
 	json_t *root;
 
-	if (!base64url_decode(part, &text))
-		return NULL;
+	if (!base64url_decode(part, &text) || !text.len || memchr(text.bytes, 0, text.len))
+		return NULL; /* jansson swallows a NUL after a number, libjwt ends there: two readings */
 	root = json_loadb(buf_as_span(&text).p, text.len, JSON_REJECT_DUPLICATES, NULL);
 	if (root && !json_is_object(root)) {
 		json_decref(root);
