@@ -1,6 +1,8 @@
 /* --check and --uninstall: on a connection of their own, before anything else runs, printing to stdout. */
 #include <stdio.h>
 
+#include "base/cleanup.h"
+#include "source/postgres/auth_table.h"
 #include "source/postgres/install.h"
 #include "source/postgres/postgres.h"
 
@@ -72,11 +74,16 @@ enum status postgres_check(void *opaque, struct err *err)
 {
 	struct postgres *source = opaque;
 	struct pg_catalog *catalog = NULL;
+	AUTO_FREE char *lookup = NULL;
 	bool there = false;
 	enum status status = pg_connect(&source->pg, source->config->url, err);
 
 	if (status == STATUS_OK)
 		status = schema_exists(&source->pg, &there, err);
+	if (status == STATUS_OK)
+		status = auth_table_statement(&source->pg, source->config, 10000, &lookup, err);
+	if (status == STATUS_NOT_FOUND && source->config->auth_table_optional)
+		status = STATUS_OK;
 	if (status == STATUS_OK)
 		status = catalog_load(&source->pg, source->config->rules, true, &catalog, NULL, err);
 	if (status == STATUS_OK)

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 
 /* Sets what the user's connection string does not. The values are for a relay that must notice a dead server in seconds. */
 static const char *const connection_keywords[] = {"dbname", "fallback_application_name", "client_encoding", "connect_timeout",
@@ -90,6 +91,14 @@ static enum status detect_pooler(struct pg *pg, struct err *err)
 	return status;
 }
 
+static void on_notice(void *unused, const PGresult *notice)
+{
+	const char *text = PQresultErrorField(notice, PG_DIAG_MESSAGE_PRIMARY);
+
+	(void)unused;
+	log_debug("postgres", "the server says: %s", text ? text : "");
+}
+
 enum status pg_connect(struct pg *pg, const char *url, struct err *err)
 {
 	const char *const values[] = {url, "esink", "UTF8", "10", "5", "2", "3", "10000", NULL};
@@ -110,6 +119,7 @@ enum status pg_connect(struct pg *pg, const char *url, struct err *err)
 			return connection_lost(pg, err);
 	}
 	PQsetnonblocking(pg->conn, 1);
+	PQsetNoticeReceiver(pg->conn, on_notice, NULL);
 	return detect_pooler(pg, err);
 }
 

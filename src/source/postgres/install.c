@@ -145,7 +145,7 @@ enum status install_schema(struct pg *pg, char *journal, struct err *err)
 /* -- what is installed ------------------------------------------------------------------------------------------------- */
 
 struct installed {
-	PGresult *functions; /* name, source */
+	PGresult *functions; /* name, source, its table's name */
 	PGresult *triggers;  /* relation, trigger name, function name */
 	bool notify;         /* triggers may NOTIFY here */
 };
@@ -154,7 +154,7 @@ static enum status load_installed(struct pg *pg, struct installed *installed, st
 {
 	AUTO_RESULT PGresult *prepared = NULL;
 	enum status status = pg_query(pg,
-		"SELECT p.proname, p.prosrc FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace "
+		"SELECT p.proname, p.prosrc, coalesce((SELECT c.oid::regclass::text FROM pg_class c WHERE c.oid::text = substr(p.proname, 9)), 'a table that is gone') FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace "
 		"WHERE n.nspname = 'esink' AND p.proname LIKE 'capture\\_%' ORDER BY 1",
 		0, NULL, DDL_TIMEOUT_MS, &installed->functions, err);
 
@@ -212,7 +212,7 @@ static bool is_wanted(const struct pg_catalog *catalog, const char *function)
 struct steps {
 	struct pg *pg;
 	struct buf *plan; /* NULL: execute */
-	bool busy;
+	char busy[160];   /* what could not be done because a table was busy; "" when all was */
 };
 
 /* One statement of DDL. A lock that was not to be had is not an error: the caller comes again. */
@@ -241,7 +241,7 @@ static enum status step(struct steps *steps, const char *what, const char *sql, 
 			return back;
 	}
 	if (status == STATUS_TOO_MANY) {
-		steps->busy = true;
+		snprintf(steps->busy, sizeof(steps->busy), "%s", what);
 		log_info("postgres", "%s: the table is busy, will try again", what);
 		return STATUS_OK;
 	}
@@ -302,7 +302,7 @@ static enum status detach_others(struct steps *steps, const struct installed *in
 		if (is_wanted(catalog, function))
 			continue;
 		sql = template_fill(strstr(sql_postgres_detach, "\nDROP ") + 1, pairs);
-		what = mem_format("removed %s, whose table is no longer watched", function);
+		what = mem_format("triggers of %s removed: it is no longer watched", PQgetvalue(installed->functions, row, 2));
 		status = step(steps, what, sql, err);
 	}
 	return status;
@@ -323,17 +323,17 @@ static enum status difference(struct steps *steps, const struct pg_catalog *cata
 
 enum status install_tables(struct pg *pg, const struct pg_catalog *catalog, bool remove, struct err *err)
 {
-	struct steps steps = {pg, NULL, false};
+	struct steps steps = {pg, NULL, ""};
 	enum status status = difference(&steps, catalog, remove, err);
 
-	if (status == STATUS_OK && steps.busy)
-		return err_set(err, STATUS_TOO_MANY, "waiting for a table that is busy, to create its triggers");
+	if (status == STATUS_OK && steps.busy[0])
+		return err_set(err, STATUS_TOO_MANY, "waiting for the %s: another transaction holds the table", steps.busy);
 	return status;
 }
 
 enum status install_plan(struct pg *pg, const struct pg_catalog *catalog, struct buf *plan, struct err *err)
 {
-	struct steps steps = {pg, plan, false};
+	struct steps steps = {pg, plan, ""};
 
 	return difference(&steps, catalog, true, err);
 }
@@ -357,11 +357,11 @@ enum status install_remove(struct pg *pg, struct err *err)
 	int pause = 50;
 
 	for (;;) {
-		struct steps steps = {pg, NULL, false};
+		struct steps steps = {pg, NULL, ""};
 		enum status status = step(&steps, "schema esink and its triggers are removed", strstr(sql_postgres_uninstall, "\nDROP ") + 1,
 			err);
 
-		if (status != STATUS_OK || !steps.busy)
+		if (status != STATUS_OK || !steps.busy[0])
 			return status;
 		if (clock_ms() > end)
 			return err_set(err, STATUS_TIMEOUT, "a watched table was busy for a minute; nothing was removed: try again");

@@ -1,9 +1,8 @@
 /* Look-ups, writes and reads, each on a lane's own connection. A lane connects when it is first used, and again after a failure;
  * every call has the statement time-out of the configuration.
  *
- * The token table is found once per connection by the same rule as watched tables (exact case, then folded) and its statement
- * is put together with quoted identifiers; the token itself is a parameter, and is compared byte for byte here, because
- * collations, char(n) and citext call equal what is not.
+ * The token table is found once per connection (auth_table.c). A token is a parameter, and what comes back is compared byte
+ * for byte here, because collations, char(n) and citext call equal what is not.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +10,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/utf8.h"
-#include "source/postgres/expression.h"
+#include "source/postgres/auth_table.h"
 #include "source/postgres/postgres.h"
 
 #define BATCH_BYTES (8u << 20)
@@ -60,51 +59,6 @@ static int timeout(const struct lane *lane)
 
 /* -- look-up -------------------------------------------------------------------------------------------------------------- */
 
-/* `schema.table` or `table`; both parts may be NULL-terminated in place. */
-static enum status find_auth_table(struct lane *lane, PGresult **result, struct err *err)
-{
-	static const char sql[] =
-		"SELECT n.nspname, c.relname, t.attname, u.attname FROM (SELECT CASE WHEN strpos($1::text, '.') > 0 THEN split_part($1::text, '.', 1) END AS s, "
-		"CASE WHEN strpos($1::text, '.') > 0 THEN substr($1::text, strpos($1::text, '.') + 1) ELSE $1::text END AS t) w "
-		"JOIN pg_namespace n ON n.nspname IN (coalesce(w.s, current_schema()), lower(w.s)) "
-		"JOIN pg_class c ON c.relnamespace = n.oid AND c.relname IN (w.t, lower(w.t)) AND c.relkind IN ('r', 'p', 'v', 'm', 'f') "
-		"JOIN pg_attribute t ON t.attrelid = c.oid AND t.attname IN ($2::text, lower($2::text)) AND NOT t.attisdropped "
-		"JOIN pg_attribute u ON u.attrelid = c.oid AND u.attname IN ($3::text, lower($3::text)) AND NOT u.attisdropped "
-		"ORDER BY (c.relname = w.t) DESC, (t.attname = $2::text) DESC, (u.attname = $3::text) DESC LIMIT 1";
-	const struct source_config *config = lane->source->config;
-	const char *params[] = {config->auth_table, config->auth_column, config->auth_user_column};
-
-	return pg_query(&lane->pg, sql, 3, params, timeout(lane), result, err);
-}
-
-static enum status prepare_lookup(struct lane *lane, struct err *err)
-{
-	AUTO_RESULT PGresult *result = NULL;
-	AUTO_BUF struct buf sql = buf_init(BUF_NO_MAX);
-	enum status status = find_auth_table(lane, &result, err);
-
-	if (status != STATUS_OK)
-		return status;
-	if (PQntuples(result) == 0)
-		return err_set(err, STATUS_NOT_FOUND, "AUTH_TABLE: there is no table \"%s\" with the columns \"%s\" and \"%s\"",
-			lane->source->config->auth_table, lane->source->config->auth_column, lane->source->config->auth_user_column);
-	buf_text(&sql, "SELECT ");
-	sql_identifier(&sql, PQgetvalue(result, 0, 3));
-	buf_text(&sql, ", ");
-	sql_identifier(&sql, PQgetvalue(result, 0, 3));
-	buf_text(&sql, "::pg_catalog.text, ");
-	sql_identifier(&sql, PQgetvalue(result, 0, 2));
-	buf_text(&sql, "::pg_catalog.text FROM ");
-	sql_identifier(&sql, PQgetvalue(result, 0, 0));
-	buf_text(&sql, ".");
-	sql_identifier(&sql, PQgetvalue(result, 0, 1));
-	buf_text(&sql, " WHERE ");
-	sql_identifier(&sql, PQgetvalue(result, 0, 2));
-	buf_text(&sql, " = $1 LIMIT 2");
-	lane->lookup_sql = buf_take(&sql);
-	return STATUS_OK;
-}
-
 enum status postgres_lookup(void *opaque, struct span token, struct source_user *user, struct err *err)
 {
 	enum { INT2 = 21, INT4 = 23 };
@@ -118,7 +72,9 @@ enum status postgres_lookup(void *opaque, struct span token, struct source_user 
 		return err_set(err, STATUS_UNAUTHORIZED, "the token is not text");
 	status = ready(lane, err);
 	if (status == STATUS_OK && !lane->lookup_sql)
-		status = prepare_lookup(lane, err);
+		status = auth_table_statement(&lane->pg, lane->source->config, timeout(lane), &lane->lookup_sql, err);
+	if (status == STATUS_NOT_FOUND && lane->source->config->auth_table_optional)
+		return err_set(err, STATUS_UNAUTHORIZED, "no such token");
 	if (status != STATUS_OK)
 		return status;
 	text = mem_text_n(token.p, token.len);

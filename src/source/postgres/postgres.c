@@ -13,9 +13,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "source/postgres/auth_table.h"
 #include "source/postgres/install.h"
 
 #define DRAIN_TIMEOUT_MS 60000
@@ -70,6 +72,24 @@ static enum status read_head(struct postgres *source, struct err *err)
 	return status;
 }
 
+/* At start, before anything is touched: every table, column and right that the configuration names. */
+static enum status check_configuration(struct postgres *source, struct err *err)
+{
+	struct pg_catalog *catalog = NULL;
+	AUTO_FREE char *sql = NULL;
+	enum status status;
+
+	if (source->started)
+		return STATUS_OK;
+	status = auth_table_statement(&source->pg, source->config, DRAIN_TIMEOUT_MS, &sql, err);
+	if (status == STATUS_NOT_FOUND && source->config->auth_table_optional)
+		status = STATUS_OK;
+	if (status == STATUS_OK)
+		status = catalog_load(&source->pg, source->config->rules, true, &catalog, NULL, err);
+	catalog_free(catalog);
+	return status;
+}
+
 static enum status open_source(void *opaque, struct source_position *head, struct err *err)
 {
 	struct postgres *source = opaque;
@@ -79,6 +99,8 @@ static enum status open_source(void *opaque, struct source_position *head, struc
 	source->streaming = false;
 	if (status == STATUS_OK)
 		status = check_server(&source->pg, err);
+	if (status == STATUS_OK)
+		status = check_configuration(source, err);
 	if (status == STATUS_OK)
 		status = install_schema(&source->pg, journal, err);
 	if (status == STATUS_OK)
