@@ -7,6 +7,8 @@
  * leaves LIVE at exactly the event that it got last and reads on from the tail at its own pace: no
  * queue of its own, no copy, no loss.
  */
+#include <stdlib.h>
+
 #include "base/mem.h"
 #include "hub/internal.h"
 
@@ -69,6 +71,16 @@ static void flush_session(struct hub *hub, struct session *session)
 	}
 }
 
+/* What a burst needed is not kept for the quiet after it. */
+static void give_back(struct hub *hub)
+{
+	if (hub->delivery_room <= TURN_DELIVERIES_KEPT)
+		return;
+	free(hub->deliveries);
+	hub->deliveries = NULL;
+	hub->delivery_room = 0;
+}
+
 void flush(struct hub *hub)
 {
 	struct session *session;
@@ -80,6 +92,7 @@ void flush(struct hub *hub)
 			flush_session(hub, session);
 	}
 	hub->delivery_count = 0;
+	give_back(hub);
 	spent_release(hub);
 	tail_trim(&hub->tail, hub->config->tail_bytes);
 }

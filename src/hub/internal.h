@@ -20,14 +20,15 @@
 #include "hub/hub.h"
 #include "wire/wire.h"
 
-#define HELD_MAX 65536             /* bytes of messages that wait for one session */
-#define READS_AT_ONCE 4            /* journal pages of one hub under way */
-#define READ_PAGE 256              /* events per journal page */
-#define REPLAY_SCAN 4096           /* events of the tail that one session looks at in one go */
-#define TURN_DELIVERIES_MAX 262144 /* deliveries collected before they are sent: 4 MB */
-#define RETRY_MS 500               /* before a look-up that failed is tried again */
-#define RECHECK_RETRY_MS 5000      /* the same for a session that is in already */
-#define SAMPLE_MS 5000             /* TEST sessions */
+#define HELD_MAX 65536              /* bytes of messages that wait for one session */
+#define READS_AT_ONCE 4             /* journal pages of one hub under way */
+#define READ_PAGE 256               /* events per journal page */
+#define REPLAY_SCAN 4096            /* events of the tail that one session looks at in one go */
+#define TURN_DELIVERIES_MAX 1048576 /* deliveries collected before they are sent: 16 MB */
+#define TURN_DELIVERIES_KEPT 65536  /* room that is kept from turn to turn: 1 MB */
+#define RETRY_MS 500                /* before a look-up that failed is tried again */
+#define RECHECK_RETRY_MS 5000       /* the same for a session that is in already */
+#define SAMPLE_MS 5000              /* TEST sessions */
 #define WALK_WHOLE 4096 /* sessions that one tick looks at; of more, a quarter at a time */
 
 /* session->requested */

@@ -8,13 +8,15 @@
  *
  * - left: type delete and the old key alone.
  */
-#include "wire/wire.h"
+#include "wire/formats.h"
 
-static void member_text(struct buf *buf, const char *prefix, struct span text)
+static void member_text(struct buf *buf, const char *prefix, size_t len, struct span text)
 {
-	buf_text(buf, prefix);
+	buf_bytes(buf, prefix, len);
 	buf_json_string(buf, text);
 }
+
+#define MEMBER_TEXT(buf, prefix, text) member_text(buf, prefix, sizeof(prefix) - 1, text)
 
 static struct span data_shown(const struct event *event, enum event_class class)
 {
@@ -23,28 +25,34 @@ static struct span data_shown(const struct event *event, enum event_class class)
 	return data.len ? data : span_of("{}");
 }
 
+static void write_row(struct buf *buf, const struct event *event, enum event_class class)
+{
+	BUF_LITERAL(buf, ",\"data\":");
+	buf_span(buf, data_shown(event, class));
+	if (class != CLASS_BOTH || !event->old.len)
+		return;
+	BUF_LITERAL(buf, ",\"old\":");
+	buf_span(buf, event->old);
+}
+
 bool envelope_write(struct buf *buf, const struct event *event, enum event_class class)
 {
-	buf_printf(buf, "{\"id\":\"%llu\"", (unsigned long long)event->id);
-	member_text(buf, ",\"table\":", event->topic);
-	member_text(buf, ",\"type\":", event_type_shown(event, class));
-	buf_text(buf, ",\"data\":");
-	buf_span(buf, data_shown(event, class));
-	if (class == CLASS_BOTH && event->old.len) {
-		buf_text(buf, ",\"old\":");
-		buf_span(buf, event->old);
-	}
-	member_text(buf, ",\"source\":", event->source);
-	member_text(buf, ",\"source_type\":", event->source_type);
-	buf_text(buf, ",\"timestamp\":");
-	buf_number(buf, event->timestamp);
-	buf_text(buf, ",\"version\":");
-	buf_number(buf, event->version);
+	BUF_LITERAL(buf, "{\"id\":\"");
+	wire_digits(buf, event->id);
+	MEMBER_TEXT(buf, "\",\"table\":", event->topic);
+	MEMBER_TEXT(buf, ",\"type\":", event_type_shown(event, class));
+	write_row(buf, event, class);
+	MEMBER_TEXT(buf, ",\"source\":", event->source);
+	MEMBER_TEXT(buf, ",\"source_type\":", event->source_type);
+	BUF_LITERAL(buf, ",\"timestamp\":");
+	wire_integer(buf, event->timestamp);
+	BUF_LITERAL(buf, ",\"version\":");
+	wire_integer(buf, event->version);
 	if (event->transaction_id.p)
-		member_text(buf, ",\"transaction_id\":", event->transaction_id);
+		MEMBER_TEXT(buf, ",\"transaction_id\":", event->transaction_id);
 	if (event->actor.p)
-		member_text(buf, ",\"actor\":", event->actor);
+		MEMBER_TEXT(buf, ",\"actor\":", event->actor);
 	if (event->incomplete)
-		buf_text(buf, ",\"incomplete\":true");
-	return buf_text(buf, "}");
+		BUF_LITERAL(buf, ",\"incomplete\":true");
+	return BUF_LITERAL(buf, "}");
 }

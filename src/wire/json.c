@@ -59,7 +59,7 @@ bool json_changes(struct buf *buf, const struct event *event, enum event_class c
 {
 	size_t start = begin(buf);
 
-	buf_text(buf, "{\"event\":\"changes\",\"data\":");
+	BUF_LITERAL(buf, "{\"event\":\"changes\",\"data\":");
 	envelope_write(buf, event, class);
 	buf_text(buf, "}");
 	return end(buf, start);

@@ -29,8 +29,11 @@ bool sse_changes(struct buf *buf, const struct event *event, enum event_class cl
 {
 	size_t start;
 
-	buf_printf(buf, "id: %s:%llu\nevent: changes\ndata: ", event->journal,
-		(unsigned long long)event->id);
+	BUF_LITERAL(buf, "id: ");
+	buf_text(buf, event->journal);
+	BUF_LITERAL(buf, ":");
+	wire_digits(buf, event->id);
+	BUF_LITERAL(buf, "\nevent: changes\ndata: ");
 	start = buf->len;
 	envelope_write(buf, event, class);
 	return end_data(buf, start);

@@ -33,7 +33,8 @@ static enum send_result fake_send(struct session *session, const char *bytes, si
 		return SEND_DEAD;
 	client->sends++;
 	client->progress++;
-	buf_bytes(&client->bytes, bytes, len);
+	if (!client->forgetful)
+		buf_bytes(&client->bytes, bytes, len);
 	return result;
 }
 

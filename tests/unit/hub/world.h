@@ -24,7 +24,7 @@
 #define OTHER_JOURNAL "fedcba9876543210"
 #define SECRET "a secret of at least thirty-two bytes"
 #define OPERATOR "operator-token"
-#define MESSAGES_MAX 4096
+#define MESSAGES_MAX 8192
 
 struct client {
 	struct session session; /* first: the hub knows the client by it */
@@ -34,6 +34,7 @@ struct client {
 	size_t sends, heartbeats, wanted; /* calls of ops */
 	enum send_result next;            /* what send() answers */
 	bool vanish_on_send, vanish_on_close;
+	bool forgetful; /* keeps nothing of what it is sent */
 	bool refused, closed;
 	enum close_reason reason;
 	unsigned long progress;
