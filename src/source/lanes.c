@@ -1,7 +1,9 @@
-/* A lane is a thread, a bounded ring of jobs and a driver's connection. Three of them: look-ups, writes, reads.
+/* A lane is a thread, a bounded ring of jobs and a driver's connection. Three of them: look-ups,
+ * writes, reads.
  *
- * A written publication then waits in receipts.c until capture has brought its event back with an id and every hub has shown
- * it. The write lane looks after their deadlines, since it is there anyway.
+ * A written publication then waits in receipts.c until capture has brought its event back with an
+ * id and every hub has shown it. The write lane looks after their deadlines, since it is there
+ * anyway.
  */
 #include "source/lanes.h"
 
@@ -39,7 +41,8 @@ struct lanes {
 	struct receipts *receipts;
 };
 
-/* -- what each lane does with its jobs ---------------------------------------------------------------------------------- */
+/* -- what each lane does with its jobs
+ * ---------------------------------------------------------------------------------- */
 
 static void run_lookups(struct lane *lane, void **jobs, size_t count)
 {
@@ -47,7 +50,8 @@ static void run_lookups(struct lane *lane, void **jobs, size_t count)
 		struct lookup_job *job = jobs[i];
 		struct err err = {""};
 
-		job->status = lane->lanes->ops->lookup(lane->connection, span_of(job->token), &job->user, &err);
+		job->status = lane->lanes->ops->lookup(
+			lane->connection, span_of(job->token), &job->user, &err);
 		if (job->status != STATUS_OK && job->status != STATUS_UNAUTHORIZED)
 			log_warn("source", "token look-up: %s", err.text);
 		job->done(job);
@@ -84,7 +88,8 @@ static void run_writes(struct lane *lane, void **jobs, size_t count)
 	}
 	status = lane->lanes->ops->publish(lane->connection, items, count, &err);
 	/* An unclear outcome is not tried again: it may have been stored. */
-	if (status == STATUS_OK || count == 1 || status == STATUS_UNAVAILABLE || status == STATUS_TIMEOUT) {
+	if (status == STATUS_OK || count == 1 || status == STATUS_UNAVAILABLE ||
+		status == STATUS_TIMEOUT) {
 		for (size_t i = 0; i < count; i++)
 			receipts_written(receipts, jobs[i], status, &err);
 	} else {
@@ -108,8 +113,8 @@ static void run_reads(struct lane *lane, void **jobs, size_t count)
 		struct read_job *job = jobs[i];
 		struct err err = {""};
 
-		job->status = lane->lanes->ops->read(
-			lane->connection, span_of(job->journal), job->after, job->key, job->max, &job->batch, &err);
+		job->status = lane->lanes->ops->read(lane->connection, span_of(job->journal),
+			job->after, job->key, job->max, &job->batch, &err);
 		if (job->status != STATUS_OK && job->status != STATUS_GONE)
 			log_warn("source", "journal read: %s", err.text);
 		job->done(job);
@@ -124,7 +129,9 @@ static void refuse_read(void *opaque)
 	job->done(job);
 }
 
-/* -- the threads ------------------------------------------------------------------------------------------------------------ */
+/* -- the threads
+ * ------------------------------------------------------------------------------------------------------------
+ */
 
 static void wait_filled(struct lane *lane)
 {
@@ -186,7 +193,8 @@ static void *run_lane(void *opaque)
 	return NULL;
 }
 
-static void lane_init(struct lane *lane, struct lanes *lanes, const char *name, size_t room, size_t group)
+static void lane_init(
+	struct lane *lane, struct lanes *lanes, const char *name, size_t room, size_t group)
 {
 	pthread_condattr_t monotonic;
 
@@ -235,9 +243,12 @@ static bool lane_put(struct lane *lane, void *job)
 	return taken;
 }
 
-/* -- all of them --------------------------------------------------------------------------------------------------------- */
+/* -- all of them
+ * ---------------------------------------------------------------------------------------------------------
+ */
 
-struct lanes *lanes_create(const struct source_ops *ops, void *source, const struct lanes_config *config)
+struct lanes *lanes_create(
+	const struct source_ops *ops, void *source, const struct lanes_config *config)
 {
 	struct lanes *lanes = mem_zero(1, sizeof(*lanes));
 

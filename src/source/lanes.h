@@ -1,9 +1,10 @@
-/* Three threads with a database connection each, so that none waits for another: look-ups, writes, reads. A lane takes jobs
- * from a bounded queue, first come first served; writes that wait are committed together, and when such a group fails its
- * members are tried singly.
+/* Three threads with a database connection each, so that none waits for another: look-ups, writes,
+ * reads. A lane takes jobs from a bounded queue, first come first served; writes that wait are
+ * committed together, and when such a group fails its members are tried singly.
  *
- * A publication is done only when its event came back through capture with an id and every hub has shown it: lanes_shown()
- * tells. One that is not confirmed within confirm_ms ends with STATUS_TIMEOUT; it may have been stored all the same.
+ * A publication is done only when its event came back through capture with an id and every hub has
+ * shown it: lanes_shown() tells. One that is not confirmed within confirm_ms ends with
+ * STATUS_TIMEOUT; it may have been stored all the same.
  */
 #ifndef ESINK_LANES_H
 #define ESINK_LANES_H
@@ -21,9 +22,11 @@ struct lanes_config {
 };
 
 struct lanes;
-struct lanes *lanes_create(const struct source_ops *ops, void *source, const struct lanes_config *config);
+struct lanes *lanes_create(
+	const struct source_ops *ops, void *source, const struct lanes_config *config);
 void lanes_start(struct lanes *lanes);
-/* Ends the threads; what waits is done with STATUS_UNAVAILABLE. The source's stop_fd must be readable by then. NULL is fine. */
+/* Ends the threads; what waits is done with STATUS_UNAVAILABLE. The source's stop_fd must be
+ * readable by then. NULL is fine. */
 void lanes_stop(struct lanes *lanes);
 void lanes_destroy(struct lanes *lanes); /* stops first */
 

@@ -1,7 +1,8 @@
-/* The source thread. Everything that a driver does for capture happens here, straight-line and blocking.
+/* The source thread. Everything that a driver does for capture happens here, straight-line and
+ * blocking.
  *
- * Back-off: 100 ms, doubling to 5 s, each with jitter, so that many relays do not come back to a restarted database in one
- * instant; a fetch that worked sets it back.
+ * Back-off: 100 ms, doubling to 5 s, each with jitter, so that many relays do not come back to a
+ * restarted database in one instant; a fetch that worked sets it back.
  */
 #include "source/pump.h"
 
@@ -32,8 +33,8 @@ struct pump {
 	char last_reason[512]; /* logged once, not at every try */
 };
 
-struct pump *pump_create(
-	const struct source_ops *ops, void *source, const struct pump_callbacks *callbacks, int stop_fd, int idle_ms)
+struct pump *pump_create(const struct source_ops *ops, void *source,
+	const struct pump_callbacks *callbacks, int stop_fd, int idle_ms)
 {
 	struct pump *pump = mem_zero(1, sizeof(*pump));
 
@@ -69,7 +70,8 @@ static void back_off(struct pump *pump)
 
 	random_bytes(&jitter, sizeof(jitter));
 	poll(&fd, 1, pump->backoff_ms / 2 + jitter % pump->backoff_ms);
-	pump->backoff_ms = pump->backoff_ms * 2 > BACKOFF_MAX_MS ? BACKOFF_MAX_MS : pump->backoff_ms * 2;
+	pump->backoff_ms =
+		pump->backoff_ms * 2 > BACKOFF_MAX_MS ? BACKOFF_MAX_MS : pump->backoff_ms * 2;
 }
 
 /* Fetches until something fails or we stop. */
@@ -82,7 +84,8 @@ static enum status fetch_all(struct pump *pump, struct err *err)
 		status = pump->ops->fetch(pump->source, pump->idle_ms, &batch, err);
 		if (status == STATUS_OK)
 			pump->backoff_ms = BACKOFF_MIN_MS;
-		if (batch.count && !pump->callbacks.events(pump->callbacks.context, batch.events, batch.count))
+		if (batch.count &&
+			!pump->callbacks.events(pump->callbacks.context, batch.events, batch.count))
 			status = STATUS_STOPPED;
 		event_batch_clear(&batch);
 	}
@@ -99,8 +102,8 @@ static enum status run_once(struct pump *pump, struct err *err)
 		return status;
 	pump->ever_open = true;
 	pump->last_reason[0] = 0;
-	log_info("source", "capture is live: %s, journal %s, event %llu", pump->ops->name, head.journal,
-		(unsigned long long)head.id);
+	log_info("source", "capture is live: %s, journal %s, event %llu", pump->ops->name,
+		head.journal, (unsigned long long)head.id);
 	pump->callbacks.live(pump->callbacks.context, &head);
 	status = fetch_all(pump, err);
 	pump->ops->close(pump->source);

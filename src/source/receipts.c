@@ -46,7 +46,8 @@ static struct receipt *find(struct receipts *receipts, struct span ref)
 }
 
 /* Takes it out and returns its job to be done, with the lock held; the receipt is gone. */
-static struct publish_job *take(struct receipts *receipts, struct receipt *receipt, enum status status)
+static struct publish_job *take(
+	struct receipts *receipts, struct receipt *receipt, enum status status)
 {
 	struct publish_job *job = receipt->job;
 	struct span ref = span_of(job->item.ref);
@@ -68,7 +69,8 @@ void receipts_expect(struct receipts *receipts, struct publish_job *job, int64_t
 	pthread_mutex_unlock(&receipts->lock);
 }
 
-void receipts_written(struct receipts *receipts, struct publish_job *job, enum status status, const struct err *err)
+void receipts_written(struct receipts *receipts, struct publish_job *job, enum status status,
+	const struct err *err)
 {
 	struct publish_job *done = NULL;
 	struct receipt *receipt;
@@ -88,12 +90,14 @@ void receipts_written(struct receipts *receipts, struct publish_job *job, enum s
 
 static void add_sessions(struct publish_job *job, char *const *session_ids, size_t count)
 {
-	job->sent_to = mem_resize(job->sent_to, (job->sent_to_count + count) * sizeof(*job->sent_to));
+	job->sent_to =
+		mem_resize(job->sent_to, (job->sent_to_count + count) * sizeof(*job->sent_to));
 	for (size_t i = 0; i < count; i++)
 		job->sent_to[job->sent_to_count++] = mem_text(session_ids[i]);
 }
 
-void receipts_shown(struct receipts *receipts, const struct event *event, char *const *session_ids, size_t count)
+void receipts_shown(struct receipts *receipts, const struct event *event, char *const *session_ids,
+	size_t count)
 {
 	struct publish_job *done = NULL;
 	struct receipt *receipt;
@@ -112,7 +116,8 @@ void receipts_shown(struct receipts *receipts, const struct event *event, char *
 		done->done(done);
 }
 
-/* One that is past its deadline, or NULL. Not while its write is under way: the lane still holds the job. */
+/* One that is past its deadline, or NULL. Not while its write is under way: the lane still holds
+ * the job. */
 static struct publish_job *take_expired(struct receipts *receipts, int64_t now)
 {
 	struct receipt *receipt;

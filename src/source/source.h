@@ -4,6 +4,7 @@
 
 #include "esink/source.h"
 
-const struct source_ops *source_by_name(const char *name); /* NULL: this build has none of that name */
+const struct source_ops *source_by_name(
+	const char *name); /* NULL: this build has none of that name */
 
 #endif

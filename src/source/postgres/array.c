@@ -1,4 +1,5 @@
-/* Parsing and writing array literals. An unquoted NULL, in any case, is a null; everything else is an element. */
+/* Parsing and writing array literals. An unquoted NULL, in any case, is a null; everything else is
+ * an element. */
 #include "source/postgres/array.h"
 
 #include <stdlib.h>

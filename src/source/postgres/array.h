@@ -8,8 +8,9 @@
 #include "base/buf.h"
 #include "esink/span.h"
 
-/* The elements in order, nested arrays flattened, NULLs left out. Unescaped elements live in *text, spans point into it; both
- * are the caller's, to be reused from call to call. False: not an array. */
+/* The elements in order, nested arrays flattened, NULLs left out. Unescaped elements live in *text,
+ * spans point into it; both are the caller's, to be reused from call to call. False: not an array.
+ */
 struct pg_array {
 	struct span *items;
 	size_t count, room;

@@ -4,35 +4,51 @@
 #include "base/buf.h"
 #include "source/postgres/expression.h"
 
-/* $1 schema.table or table, $2 token column, $3 user column; the columns are NULL where the table lacks them. */
+/* $1 schema.table or table, $2 token column, $3 user column; the columns are NULL where the table
+ * lacks them. */
 static const char find_sql[] =
 	"SELECT n.nspname, c.relname, t.attname, u.attname, "
-	"has_column_privilege(c.oid, t.attnum, 'SELECT') AND has_column_privilege(c.oid, u.attnum, 'SELECT') "
-	"FROM (SELECT CASE WHEN strpos($1::text, '.') > 0 THEN split_part($1::text, '.', 1) END AS s, "
-	"CASE WHEN strpos($1::text, '.') > 0 THEN substr($1::text, strpos($1::text, '.') + 1) ELSE $1::text END AS t) w "
+	"has_column_privilege(c.oid, t.attnum, 'SELECT') AND has_column_privilege(c.oid, u.attnum, "
+	"'SELECT') "
+	"FROM (SELECT CASE WHEN strpos($1::text, '.') > 0 THEN split_part($1::text, '.', 1) END AS "
+	"s, "
+	"CASE WHEN strpos($1::text, '.') > 0 THEN substr($1::text, strpos($1::text, '.') + 1) ELSE "
+	"$1::text END AS t) w "
 	"JOIN pg_namespace n ON n.nspname IN (coalesce(w.s, current_schema()), lower(w.s)) "
-	"JOIN pg_class c ON c.relnamespace = n.oid AND c.relname IN (w.t, lower(w.t)) AND c.relkind IN ('r', 'p', 'v', 'm', 'f') "
-	"LEFT JOIN pg_attribute t ON t.attrelid = c.oid AND t.attname IN ($2::text, lower($2::text)) AND NOT t.attisdropped "
-	"LEFT JOIN pg_attribute u ON u.attrelid = c.oid AND u.attname IN ($3::text, lower($3::text)) AND NOT u.attisdropped "
-	"ORDER BY (c.relname = w.t) DESC, (t.attname = $2::text) DESC NULLS LAST, (u.attname = $3::text) DESC NULLS LAST LIMIT 1";
+	"JOIN pg_class c ON c.relnamespace = n.oid AND c.relname IN (w.t, lower(w.t)) AND "
+	"c.relkind IN ('r', 'p', 'v', 'm', 'f') "
+	"LEFT JOIN pg_attribute t ON t.attrelid = c.oid AND t.attname IN ($2::text, "
+	"lower($2::text)) AND NOT t.attisdropped "
+	"LEFT JOIN pg_attribute u ON u.attrelid = c.oid AND u.attname IN ($3::text, "
+	"lower($3::text)) AND NOT u.attisdropped "
+	"ORDER BY (c.relname = w.t) DESC, (t.attname = $2::text) DESC NULLS LAST, (u.attname = "
+	"$3::text) DESC NULLS LAST LIMIT 1";
 
-static enum status judge(const struct pg *pg, const struct source_config *config, const PGresult *found, struct err *err)
+static enum status judge(const struct pg *pg, const struct source_config *config,
+	const PGresult *found, struct err *err)
 {
 	if (PQntuples(found) == 0)
-		return err_set(err, STATUS_NOT_FOUND, "AUTH_TABLE: there is no table \"%s\"", config->auth_table);
+		return err_set(err, STATUS_NOT_FOUND, "AUTH_TABLE: there is no table \"%s\"",
+			config->auth_table);
 	if (PQgetisnull(found, 0, 2))
-		return err_set(err, STATUS_NOT_FOUND, "AUTH_COLUMN: table \"%s\" has no column \"%s\"", config->auth_table,
+		return err_set(err, STATUS_NOT_FOUND,
+			"AUTH_COLUMN: table \"%s\" has no column \"%s\"", config->auth_table,
 			config->auth_column);
 	if (PQgetisnull(found, 0, 3))
-		return err_set(err, STATUS_NOT_FOUND, "AUTH_USER_COLUMN: table \"%s\" has no column \"%s\"", config->auth_table,
+		return err_set(err, STATUS_NOT_FOUND,
+			"AUTH_USER_COLUMN: table \"%s\" has no column \"%s\"", config->auth_table,
 			config->auth_user_column);
 	if (!pg_bool(found, 0, 4))
-		return err_set(err, STATUS_DENIED, "AUTH_TABLE: no right to read \"%s\"; run: GRANT SELECT ON \"%s\".\"%s\" TO \"%s\";",
-			config->auth_table, PQgetvalue(found, 0, 0), PQgetvalue(found, 0, 1), PQuser(pg->conn));
+		return err_set(err, STATUS_DENIED,
+			"AUTH_TABLE: no right to read \"%s\"; run: GRANT SELECT ON \"%s\".\"%s\" "
+			"TO \"%s\";",
+			config->auth_table, PQgetvalue(found, 0, 0), PQgetvalue(found, 0, 1),
+			PQuser(pg->conn));
 	return STATUS_OK;
 }
 
-enum status auth_table_statement(struct pg *pg, const struct source_config *config, int timeout_ms, char **ret, struct err *err)
+enum status auth_table_statement(struct pg *pg, const struct source_config *config, int timeout_ms,
+	char **ret, struct err *err)
 {
 	const char *params[] = {config->auth_table, config->auth_column, config->auth_user_column};
 	AUTO_BUF struct buf sql = buf_init(BUF_NO_MAX); /* bounded by the catalogue's names */

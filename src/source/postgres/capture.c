@@ -1,7 +1,8 @@
 /* Fills the template of the trigger function.
  *
- * The body begins with a line that names the columns and their types: when one changes its type under the same expression,
- * the text differs all the same, the function is replaced, and sessions that had it compiled for the old type compile anew.
+ * The body begins with a line that names the columns and their types: when one changes its type
+ * under the same expression, the text differs all the same, the function is replaced, and sessions
+ * that had it compiled for the old type compile anew.
  */
 #include "source/postgres/capture.h"
 
@@ -13,8 +14,8 @@
 #include "source/postgres/expression.h"
 #include "sql.h" /* made by the build from triggers/ */
 
-#define SETTINGS                                                                                             \
-	"SET \"TimeZone\" = 'UTC' SET \"DateStyle\" = 'ISO' SET \"IntervalStyle\" = 'iso_8601' "              \
+#define SETTINGS                                                                                   \
+	"SET \"TimeZone\" = 'UTC' SET \"DateStyle\" = 'ISO' SET \"IntervalStyle\" = 'iso_8601' "   \
 	"SET bytea_output = 'hex' SET extra_float_digits = 1 SET lc_monetary = 'C' "
 
 static const char *value_of(const char *name, size_t len, const char *const *pairs)
@@ -27,7 +28,8 @@ static const char *value_of(const char *name, size_t len, const char *const *pai
 
 char *template_fill(const char *text, const char *const *pairs)
 {
-	AUTO_BUF struct buf out = buf_init(BUF_NO_MAX); /* bounded by the templates and the catalogue */
+	AUTO_BUF struct buf out =
+		buf_init(BUF_NO_MAX); /* bounded by the templates and the catalogue */
 
 	while (*text) {
 		size_t plain = strcspn(text, "@"), len;
@@ -113,7 +115,8 @@ static char *object(const struct pg_catalog *catalog, const struct pg_table *tab
 	return buf_take(&sql);
 }
 
-static char *users(const struct pg_catalog *catalog, const struct pg_table *table, const char *row, bool *settings)
+static char *users(const struct pg_catalog *catalog, const struct pg_table *table, const char *row,
+	bool *settings)
 {
 	AUTO_BUF struct buf sql = buf_init(BUF_NO_MAX);
 	const struct table_rule *rule = &table->rule;
@@ -133,12 +136,14 @@ static char *users(const struct pg_catalog *catalog, const struct pg_table *tabl
 	}
 	for (size_t i = 1; i < rule->route_count; i++)
 		buf_text(&sql, ")");
-	buf_text(&sql, rule->route_count ? ", '{}'::pg_catalog.text[])" : "'{}'::pg_catalog.text[])");
+	buf_text(&sql,
+		rule->route_count ? ", '{}'::pg_catalog.text[])" : "'{}'::pg_catalog.text[])");
 	return buf_take(&sql);
 }
 
 /* One comment line, whatever the names hold. */
-static char *signature(const struct pg_catalog *catalog, const struct pg_table *table, bool settings)
+static char *signature(
+	const struct pg_catalog *catalog, const struct pg_table *table, bool settings)
 {
 	AUTO_BUF struct buf text = buf_init(BUF_NO_MAX);
 
@@ -146,7 +151,8 @@ static char *signature(const struct pg_catalog *catalog, const struct pg_table *
 	for (size_t i = 0; i < table->columns.count; i++) {
 		const struct pg_type *type = catalog_type(catalog, table->columns.list[i].type);
 
-		buf_printf(&text, " %s %s %u,", table->columns.list[i].name, type ? type->name : "?", table->columns.list[i].type);
+		buf_printf(&text, " %s %s %u,", table->columns.list[i].name,
+			type ? type->name : "?", table->columns.list[i].type);
 	}
 	buf_text(&text, settings ? " with settings" : "");
 	for (char *c = text.bytes; *c; c++)
@@ -167,15 +173,22 @@ char *capture_function(const struct pg_catalog *catalog, const struct pg_table *
 {
 	bool settings = false;
 	char *made[] = {capture_function_name(table->oid), literal(table->topic),
-		object(catalog, table, "NEW", is_sent, &settings), object(catalog, table, "OLD", is_sent, &settings),
-		object(catalog, table, "NEW", is_key, &settings), object(catalog, table, "OLD", is_key, &settings),
-		users(catalog, table, "NEW", &settings), users(catalog, table, "OLD", &settings), NULL, NULL};
-	const char *pairs[] = {"function", made[0], "topic", made[1], "row:NEW", made[2], "row:OLD", made[3], "key:NEW", made[4],
-		"key:OLD", made[5], "users:NEW", made[6], "users:OLD", made[7], "settings", settings ? SETTINGS : "", "broadcast",
-		table->rule.broadcast ? "true" : "false", "old", table->rule.old_rows ? "true" : "false", "notify",
-		notify ? "true" : "false", "whole", table->rule.missing ? "false" : "true", "signature", NULL, "quote", NULL, NULL};
+		object(catalog, table, "NEW", is_sent, &settings),
+		object(catalog, table, "OLD", is_sent, &settings),
+		object(catalog, table, "NEW", is_key, &settings),
+		object(catalog, table, "OLD", is_key, &settings),
+		users(catalog, table, "NEW", &settings), users(catalog, table, "OLD", &settings),
+		NULL, NULL};
+	const char *pairs[] = {"function", made[0], "topic", made[1], "row:NEW", made[2], "row:OLD",
+		made[3], "key:NEW", made[4], "key:OLD", made[5], "users:NEW", made[6], "users:OLD",
+		made[7], "settings", settings ? SETTINGS : "", "broadcast",
+		table->rule.broadcast ? "true" : "false", "old",
+		table->rule.old_rows ? "true" : "false", "notify", notify ? "true" : "false",
+		"whole", table->rule.missing ? "false" : "true", "signature", NULL, "quote", NULL,
+		NULL};
 	size_t last = sizeof(pairs) / sizeof(*pairs) - 1;
-	const char *template = strstr(sql_postgres_capture, "\nCREATE ") + 1; /* the essay above it has marks too */
+	const char *template = strstr(sql_postgres_capture, "\nCREATE ") +
+			       1; /* the essay above it has marks too */
 	char *sql;
 
 	made[8] = signature(catalog, table, settings);

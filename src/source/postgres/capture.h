@@ -1,13 +1,16 @@
-/* The trigger function of one table: triggers/postgres/capture.sql filled in with its columns, key and rule. */
+/* The trigger function of one table: triggers/postgres/capture.sql filled in with its columns, key
+ * and rule. */
 #ifndef ESINK_PG_CAPTURE_H
 #define ESINK_PG_CAPTURE_H
 
 #include "source/postgres/catalog.h"
 
-/* The CREATE FUNCTION statement, malloc'ed. notify: triggers may NOTIFY (a transaction that did cannot be PREPAREd). */
+/* The CREATE FUNCTION statement, malloc'ed. notify: triggers may NOTIFY (a transaction that did
+ * cannot be PREPAREd). */
 char *capture_function(const struct pg_catalog *catalog, const struct pg_table *table, bool notify);
 char *capture_function_name(pg_oid table); /* capture_16385 */
-/* What the server keeps of it (pg_proc.prosrc): equal when nothing has to be replaced. Points into sql. */
+/* What the server keeps of it (pg_proc.prosrc): equal when nothing has to be replaced. Points into
+ * sql. */
 struct span capture_body(const char *sql);
 
 /* Fills the @name@ marks of a template; pairs of name, value, ended by NULL. malloc'ed. */

@@ -1,8 +1,10 @@
-/* Reads the catalogue: which tables the names mean, then their columns, the types of those (through domains, arrays and
- * composites), and their partitions and inheriting tables. Everything is asked in sets, never table by table.
+/* Reads the catalogue: which tables the names mean, then their columns, the types of those (through
+ * domains, arrays and composites), and their partitions and inheriting tables. Everything is asked
+ * in sets, never table by table.
  *
- * A name is tried in its exact case first, then folded to lower case; a bare name means the default schema of the relay's
- * role. Identity is the oid: a table swapped in under the same name is another table.
+ * A name is tried in its exact case first, then folded to lower case; a bare name means the default
+ * schema of the relay's role. Identity is the oid: a table swapped in under the same name is
+ * another table.
  */
 #include "source/postgres/catalog.h"
 
@@ -17,49 +19,70 @@
 #define CATALOG_TIMEOUT_MS 30000
 
 /* $1 schemas (NULL: default), $2 names -> the relation that each means. */
-#define FOUND_SQL                                                                                            \
-	"WITH RECURSIVE found AS (SELECT DISTINCT ON (w.ord) w.ord, c.oid, n.nspname, c.relname, c.relkind, "  \
-	"n.nspname = current_schema() AS is_default "                                                         \
-	"FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS w(schema, name, ord) "                        \
-	"JOIN pg_namespace n ON n.nspname IN (coalesce(w.schema, current_schema()), lower(w.schema)) "        \
-	"JOIN pg_class c ON c.relnamespace = n.oid AND c.relname IN (w.name, lower(w.name)) "                 \
-	"AND c.relkind IN ('r', 'p', 'v', 'm', 'f') "                                                         \
-	"ORDER BY w.ord, (n.nspname = coalesce(w.schema, current_schema())) DESC, (c.relname = w.name) DESC), " \
-	"member AS (SELECT f.oid AS root, f.oid, false AS partition FROM found f "                             \
-	"UNION SELECT m.root, i.inhrelid, c.relispartition FROM member m JOIN pg_inherits i ON i.inhparent = m.oid " \
-	"JOIN pg_class c ON c.oid = i.inhrelid), "                                                            \
-	"type AS (SELECT a.atttypid AS oid FROM found f JOIN pg_attribute a ON a.attrelid = f.oid AND a.attnum > 0 AND NOT a.attisdropped " \
-	"UNION SELECT x.oid FROM type t JOIN pg_type y ON y.oid = t.oid CROSS JOIN LATERAL ("                 \
-	"SELECT y.typbasetype AS oid WHERE y.typtype = 'd' UNION ALL SELECT y.typelem WHERE y.typelem <> 0 AND y.typcategory = 'A' " \
-	"UNION ALL SELECT a.atttypid FROM pg_attribute a WHERE y.typtype = 'c' AND a.attrelid = y.typrelid AND a.attnum > 0 " \
+#define FOUND_SQL                                                                                  \
+	"WITH RECURSIVE found AS (SELECT DISTINCT ON (w.ord) w.ord, c.oid, n.nspname, c.relname, " \
+	"c.relkind, "                                                                              \
+	"n.nspname = current_schema() AS is_default "                                              \
+	"FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS w(schema, name, ord) "             \
+	"JOIN pg_namespace n ON n.nspname IN (coalesce(w.schema, current_schema()), "              \
+	"lower(w.schema)) "                                                                        \
+	"JOIN pg_class c ON c.relnamespace = n.oid AND c.relname IN (w.name, lower(w.name)) "      \
+	"AND c.relkind IN ('r', 'p', 'v', 'm', 'f') "                                              \
+	"ORDER BY w.ord, (n.nspname = coalesce(w.schema, current_schema())) DESC, (c.relname = "   \
+	"w.name) DESC), "                                                                          \
+	"member AS (SELECT f.oid AS root, f.oid, false AS partition FROM found f "                 \
+	"UNION SELECT m.root, i.inhrelid, c.relispartition FROM member m JOIN pg_inherits i ON "   \
+	"i.inhparent = m.oid "                                                                     \
+	"JOIN pg_class c ON c.oid = i.inhrelid), "                                                 \
+	"type AS (SELECT a.atttypid AS oid FROM found f JOIN pg_attribute a ON a.attrelid = "      \
+	"f.oid AND a.attnum > 0 AND NOT a.attisdropped "                                           \
+	"UNION SELECT x.oid FROM type t JOIN pg_type y ON y.oid = t.oid CROSS JOIN LATERAL ("      \
+	"SELECT y.typbasetype AS oid WHERE y.typtype = 'd' UNION ALL SELECT y.typelem WHERE "      \
+	"y.typelem <> 0 AND y.typcategory = 'A' "                                                  \
+	"UNION ALL SELECT a.atttypid FROM pg_attribute a WHERE y.typtype = 'c' AND a.attrelid = "  \
+	"y.typrelid AND a.attnum > 0 "                                                             \
 	"AND NOT a.attisdropped) x) "
 
-static const char tables_sql[] = FOUND_SQL
-	"SELECT ord, oid, nspname, relname, relkind, is_default, has_table_privilege(oid, 'TRIGGER') FROM found ORDER BY ord";
+static const char tables_sql[] =
+	FOUND_SQL "SELECT ord, oid, nspname, relname, relkind, is_default, "
+		  "has_table_privilege(oid, 'TRIGGER') FROM found ORDER BY ord";
 static const char columns_sql[] = FOUND_SQL
 	"SELECT a.attrelid, a.attname, a.atttypid, coalesce(array_position(k.conkey, a.attnum), 0) "
-	"FROM pg_attribute a LEFT JOIN pg_constraint k ON k.conrelid = a.attrelid AND k.contype = 'p' "
-	"WHERE a.attrelid IN (SELECT oid FROM found UNION SELECT y.typrelid FROM type t JOIN pg_type y ON y.oid = t.oid "
-	"WHERE y.typtype = 'c') AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attrelid, a.attnum";
-static const char types_sql[] = FOUND_SQL
-	"SELECT y.oid, y.typtype, y.typbasetype, CASE WHEN y.typcategory = 'A' THEN y.typelem ELSE 0 END, "
-	"CASE WHEN y.typtype = 'c' THEN y.typrelid ELSE 0 END, y.typname FROM type t JOIN pg_type y ON y.oid = t.oid ORDER BY y.oid";
-static const char members_sql[] = FOUND_SQL
-	"SELECT m.root, m.oid, format('%I.%I', n.nspname, c.relname), c.relkind, m.partition, has_table_privilege(m.oid, 'TRIGGER') "
-	"FROM member m JOIN pg_class c ON c.oid = m.oid JOIN pg_namespace n ON n.oid = c.relnamespace "
-	"WHERE c.relkind IN ('r', 'p', 'f') ORDER BY m.root, m.oid <> m.root, m.oid";
+	"FROM pg_attribute a LEFT JOIN pg_constraint k ON k.conrelid = a.attrelid AND k.contype = "
+	"'p' "
+	"WHERE a.attrelid IN (SELECT oid FROM found UNION SELECT y.typrelid FROM type t JOIN "
+	"pg_type y ON y.oid = t.oid "
+	"WHERE y.typtype = 'c') AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attrelid, "
+	"a.attnum";
+static const char types_sql[] =
+	FOUND_SQL "SELECT y.oid, y.typtype, y.typbasetype, CASE WHEN y.typcategory = 'A' THEN "
+		  "y.typelem ELSE 0 END, "
+		  "CASE WHEN y.typtype = 'c' THEN y.typrelid ELSE 0 END, y.typname FROM type t "
+		  "JOIN pg_type y ON y.oid = t.oid ORDER BY y.oid";
+static const char members_sql[] =
+	FOUND_SQL "SELECT m.root, m.oid, format('%I.%I', n.nspname, c.relname), c.relkind, "
+		  "m.partition, has_table_privilege(m.oid, 'TRIGGER') "
+		  "FROM member m JOIN pg_class c ON c.oid = m.oid JOIN pg_namespace n ON n.oid = "
+		  "c.relnamespace "
+		  "WHERE c.relkind IN ('r', 'p', 'f') ORDER BY m.root, m.oid <> m.root, m.oid";
 /* Everything above, and the triggers of ours that are there and enabled, in one word. */
-static const char fingerprint_sql[] = FOUND_SQL
-	"SELECT md5(concat("
-	"(SELECT string_agg(concat_ws(' ', ord, oid, quote_ident(nspname), quote_ident(relname), relkind), ',' ORDER BY ord) FROM found), '/', "
-	"(SELECT string_agg(concat_ws(' ', a.attrelid, a.attnum, quote_ident(a.attname), a.atttypid, k.conkey), ',' ORDER BY a.attrelid, a.attnum) "
-	"FROM pg_attribute a LEFT JOIN pg_constraint k ON k.conrelid = a.attrelid AND k.contype = 'p' WHERE a.attrelid IN "
-	"(SELECT oid FROM found UNION SELECT y.typrelid FROM type t JOIN pg_type y ON y.oid = t.oid WHERE y.typtype = 'c') "
-	"AND a.attnum > 0 AND NOT a.attisdropped), '/', "
-	"(SELECT string_agg(concat_ws(' ', m.root, m.oid, c.relname, c.relnamespace), ',' ORDER BY m.root, m.oid) FROM member m "
-	"JOIN pg_class c ON c.oid = m.oid), '/', "
-	"(SELECT string_agg(concat_ws(' ', t.tgrelid, t.tgname, t.tgfoid, t.tgenabled), ',' ORDER BY t.oid) FROM pg_trigger t "
-	"WHERE t.tgrelid IN (SELECT oid FROM member) AND t.tgname LIKE '!esink%')))";
+static const char fingerprint_sql[] =
+	FOUND_SQL "SELECT md5(concat("
+		  "(SELECT string_agg(concat_ws(' ', ord, oid, quote_ident(nspname), "
+		  "quote_ident(relname), relkind), ',' ORDER BY ord) FROM found), '/', "
+		  "(SELECT string_agg(concat_ws(' ', a.attrelid, a.attnum, quote_ident(a.attname), "
+		  "a.atttypid, k.conkey), ',' ORDER BY a.attrelid, a.attnum) "
+		  "FROM pg_attribute a LEFT JOIN pg_constraint k ON k.conrelid = a.attrelid AND "
+		  "k.contype = 'p' WHERE a.attrelid IN "
+		  "(SELECT oid FROM found UNION SELECT y.typrelid FROM type t JOIN pg_type y ON "
+		  "y.oid = t.oid WHERE y.typtype = 'c') "
+		  "AND a.attnum > 0 AND NOT a.attisdropped), '/', "
+		  "(SELECT string_agg(concat_ws(' ', m.root, m.oid, c.relname, c.relnamespace), "
+		  "',' ORDER BY m.root, m.oid) FROM member m "
+		  "JOIN pg_class c ON c.oid = m.oid), '/', "
+		  "(SELECT string_agg(concat_ws(' ', t.tgrelid, t.tgname, t.tgfoid, t.tgenabled), "
+		  "',' ORDER BY t.oid) FROM pg_trigger t "
+		  "WHERE t.tgrelid IN (SELECT oid FROM member) AND t.tgname LIKE '!esink%')))";
 
 struct names {
 	struct buf schemas, tables;
@@ -85,7 +108,8 @@ static void names_finish(struct names *names)
 	buf_finish(&names->tables);
 }
 
-static enum status ask(struct pg *pg, const struct names *names, const char *sql, PGresult **result, struct err *err)
+static enum status ask(struct pg *pg, const struct names *names, const char *sql, PGresult **result,
+	struct err *err)
 {
 	const char *params[] = {names->schemas.bytes, names->tables.bytes};
 
@@ -102,13 +126,17 @@ static char *cell_text(const PGresult *result, int row, int column)
 	return mem_text(PQgetvalue(result, row, column));
 }
 
-/* -- what is wrong with a name ---------------------------------------------------------------------------------------- */
+/* -- what is wrong with a name
+ * ---------------------------------------------------------------------------------------- */
 
 static enum status missing_table(struct pg *pg, const struct table_name *name, struct err *err)
 {
-	static const char sql[] = "SELECT CASE WHEN n.nspname = current_schema() THEN c.relname ELSE n.nspname || '.' || c.relname END "
-		"FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p') "
-		"AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'esink', 'pg_toast') LIMIT 5000";
+	static const char sql[] = "SELECT CASE WHEN n.nspname = current_schema() THEN c.relname "
+				  "ELSE n.nspname || '.' || c.relname END "
+				  "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+				  "WHERE c.relkind IN ('r', 'p') "
+				  "AND n.nspname NOT IN ('pg_catalog', 'information_schema', "
+				  "'esink', 'pg_toast') LIMIT 5000";
 	AUTO_RESULT PGresult *result = NULL;
 	const char *close = NULL;
 	enum status status = pg_query(pg, sql, 0, NULL, CATALOG_TIMEOUT_MS, &result, err);
@@ -124,25 +152,33 @@ static enum status missing_table(struct pg *pg, const struct table_name *name, s
 		close = closest_name(name->text, all, count);
 	}
 	if (close)
-		return err_set(err, STATUS_NOT_FOUND, "TABLE_NAMES: there is no table \"%s\"; did you mean \"%s\"?", name->text, close);
+		return err_set(err, STATUS_NOT_FOUND,
+			"TABLE_NAMES: there is no table \"%s\"; did you mean \"%s\"?", name->text,
+			close);
 	return err_set(err, STATUS_NOT_FOUND, "TABLE_NAMES: there is no table \"%s\"", name->text);
 }
 
 static enum status not_watchable(const char *kind, const struct table_name *name, struct err *err)
 {
-	const char *word = *kind == 'v' ? "a view" : *kind == 'm' ? "a materialized view" : "a foreign table";
+	const char *word = *kind == 'v'   ? "a view"
+			   : *kind == 'm' ? "a materialized view"
+					  : "a foreign table";
 
-	return err_set(err, STATUS_INVALID, "TABLE_NAMES: \"%s\" is %s, which cannot be watched; name the table behind it", name->text,
-		word);
+	return err_set(err, STATUS_INVALID,
+		"TABLE_NAMES: \"%s\" is %s, which cannot be watched; name the table behind it",
+		name->text, word);
 }
 
 static enum status no_right(struct pg *pg, const char *table, struct err *err)
 {
-	return err_set(err, STATUS_DENIED, "TABLE_NAMES: no right to create triggers; run: GRANT TRIGGER ON %s TO \"%s\";", table,
-		PQuser(pg->conn));
+	return err_set(err, STATUS_DENIED,
+		"TABLE_NAMES: no right to create triggers; run: GRANT TRIGGER ON %s TO \"%s\";",
+		table, PQuser(pg->conn));
 }
 
-/* -- loading ------------------------------------------------------------------------------------------------------------ */
+/* -- loading
+ * ------------------------------------------------------------------------------------------------------------
+ */
 
 static void add_table(struct pg_catalog *catalog, const PGresult *result, int row)
 {
@@ -153,7 +189,8 @@ static void add_table(struct pg_catalog *catalog, const PGresult *result, int ro
 	table->name = cell_text(result, row, 3);
 	table->kind = PQgetvalue(result, row, 4)[0];
 	table->in_default_schema = pg_bool(result, row, 5);
-	table->topic = table->in_default_schema ? mem_text(table->name) : mem_format("%s.%s", table->schema, table->name);
+	table->topic = table->in_default_schema ? mem_text(table->name)
+						: mem_format("%s.%s", table->schema, table->name);
 }
 
 static bool already_there(const struct pg_catalog *catalog, pg_oid oid)
@@ -164,8 +201,9 @@ static bool already_there(const struct pg_catalog *catalog, pg_oid oid)
 	return false;
 }
 
-static enum status load_tables(struct pg *pg, const struct ruleset *rules, const struct names *names, bool strict,
-	struct pg_catalog *catalog, struct err *complaint, struct err *err)
+static enum status load_tables(struct pg *pg, const struct ruleset *rules,
+	const struct names *names, bool strict, struct pg_catalog *catalog, struct err *complaint,
+	struct err *err)
 {
 	AUTO_RESULT PGresult *result = NULL;
 	enum status status = ask(pg, names, tables_sql, &result, err);
@@ -181,7 +219,8 @@ static enum status load_tables(struct pg *pg, const struct ruleset *rules, const
 		if (!there)
 			status = missing_table(pg, &rules->tables[i], &wrong);
 		else if (!strchr("rp", PQgetvalue(result, row, 4)[0]))
-			status = not_watchable(PQgetvalue(result, row, 4), &rules->tables[i], &wrong);
+			status = not_watchable(
+				PQgetvalue(result, row, 4), &rules->tables[i], &wrong);
 		else if (!already_there(catalog, cell_oid(result, row, 1)))
 			add_table(catalog, result, row);
 		row += there;
@@ -201,14 +240,18 @@ static struct pg_columns *columns_of(struct pg_catalog *catalog, pg_oid relation
 	for (size_t i = 0; i < catalog->table_count; i++)
 		if (catalog->tables[i].oid == relation)
 			return &catalog->tables[i].columns;
-	if (catalog->composite_count == 0 || catalog->composites[catalog->composite_count - 1].relation != relation) {
-		catalog->composites = mem_resize(catalog->composites, (catalog->composite_count + 1) * sizeof(*catalog->composites));
-		catalog->composites[catalog->composite_count++] = (struct pg_columns){.relation = relation};
+	if (catalog->composite_count == 0 ||
+		catalog->composites[catalog->composite_count - 1].relation != relation) {
+		catalog->composites = mem_resize(catalog->composites,
+			(catalog->composite_count + 1) * sizeof(*catalog->composites));
+		catalog->composites[catalog->composite_count++] =
+			(struct pg_columns){.relation = relation};
 	}
 	return &catalog->composites[catalog->composite_count - 1];
 }
 
-static enum status load_columns(struct pg *pg, const struct names *names, struct pg_catalog *catalog, struct err *err)
+static enum status load_columns(
+	struct pg *pg, const struct names *names, struct pg_catalog *catalog, struct err *err)
 {
 	AUTO_RESULT PGresult *result = NULL;
 	enum status status = ask(pg, names, columns_sql, &result, err);
@@ -217,14 +260,16 @@ static enum status load_columns(struct pg *pg, const struct names *names, struct
 		struct pg_columns *columns = columns_of(catalog, cell_oid(result, row, 0));
 
 		columns->relation = cell_oid(result, row, 0);
-		columns->list = mem_resize(columns->list, (columns->count + 1) * sizeof(*columns->list));
-		columns->list[columns->count++] = (struct pg_column){
-			cell_text(result, row, 1), cell_oid(result, row, 2), (int)pg_int(result, row, 3)};
+		columns->list =
+			mem_resize(columns->list, (columns->count + 1) * sizeof(*columns->list));
+		columns->list[columns->count++] = (struct pg_column){cell_text(result, row, 1),
+			cell_oid(result, row, 2), (int)pg_int(result, row, 3)};
 	}
 	return status;
 }
 
-static enum status load_types(struct pg *pg, const struct names *names, struct pg_catalog *catalog, struct err *err)
+static enum status load_types(
+	struct pg *pg, const struct names *names, struct pg_catalog *catalog, struct err *err)
 {
 	AUTO_RESULT PGresult *result = NULL;
 	enum status status = ask(pg, names, types_sql, &result, err);
@@ -251,25 +296,29 @@ static struct pg_table *table_of(struct pg_catalog *catalog, pg_oid oid)
 	return NULL;
 }
 
-static enum status load_members(struct pg *pg, const struct names *names, bool strict, struct pg_catalog *catalog, struct err *err)
+static enum status load_members(struct pg *pg, const struct names *names, bool strict,
+	struct pg_catalog *catalog, struct err *err)
 {
 	AUTO_RESULT PGresult *result = NULL;
 	enum status status = ask(pg, names, members_sql, &result, err);
 
 	for (int row = 0; status == STATUS_OK && row < PQntuples(result); row++) {
 		struct pg_table *table = table_of(catalog, cell_oid(result, row, 0));
-		struct pg_member member = {cell_oid(result, row, 1), NULL, PQgetvalue(result, row, 3)[0], pg_bool(result, row, 4)};
+		struct pg_member member = {cell_oid(result, row, 1), NULL,
+			PQgetvalue(result, row, 3)[0], pg_bool(result, row, 4)};
 
 		if (!table)
 			continue;
 		if (member.oid != table->oid && table_of(catalog, member.oid))
 			return err_set(err, STATUS_INVALID,
-				"TABLE_NAMES: %s belongs to %s.%s, which is named too; its rows would be told twice: name one of them",
+				"TABLE_NAMES: %s belongs to %s.%s, which is named too; its rows "
+				"would be told twice: name one of them",
 				PQgetvalue(result, row, 2), table->schema, table->name);
 		if (strict && !pg_bool(result, row, 5))
 			return no_right(pg, PQgetvalue(result, row, 2), err);
 		member.name = cell_text(result, row, 2);
-		table->members = mem_resize(table->members, (table->member_count + 1) * sizeof(*table->members));
+		table->members = mem_resize(
+			table->members, (table->member_count + 1) * sizeof(*table->members));
 		table->members[table->member_count++] = member;
 	}
 	return status;
@@ -279,7 +328,8 @@ static void bind_rules(struct pg_catalog *catalog, const struct ruleset *rules)
 {
 	for (size_t i = 0; i < catalog->table_count; i++) {
 		struct pg_table *table = &catalog->tables[i];
-		struct relation relation = {table->schema, table->name, table->in_default_schema, NULL, table->columns.count};
+		struct relation relation = {table->schema, table->name, table->in_default_schema,
+			NULL, table->columns.count};
 
 		table->column_names = mem_zero(table->columns.count, sizeof(*table->column_names));
 		for (size_t c = 0; c < table->columns.count; c++)
@@ -292,15 +342,19 @@ static void bind_rules(struct pg_catalog *catalog, const struct ruleset *rules)
 static enum status missing_column(const struct pg_table *table, struct err *err)
 {
 	const char *dot = strrchr(table->rule.missing, '.');
-	const char *close = dot ? closest_name(dot + 1, table->column_names, table->columns.count) : NULL;
+	const char *close =
+		dot ? closest_name(dot + 1, table->column_names, table->columns.count) : NULL;
 
 	if (close)
-		return err_set(err, STATUS_NOT_FOUND, "%s: table %s has no such column; did you mean \"%s\"?", table->rule.missing,
-			table->topic, close);
-	return err_set(err, STATUS_NOT_FOUND, "%s: table %s has no such column", table->rule.missing, table->topic);
+		return err_set(err, STATUS_NOT_FOUND,
+			"%s: table %s has no such column; did you mean \"%s\"?",
+			table->rule.missing, table->topic, close);
+	return err_set(err, STATUS_NOT_FOUND, "%s: table %s has no such column",
+		table->rule.missing, table->topic);
 }
 
-static enum status check_columns(const struct pg_catalog *catalog, bool strict, struct err *complaint, struct err *err)
+static enum status check_columns(
+	const struct pg_catalog *catalog, bool strict, struct err *complaint, struct err *err)
 {
 	for (size_t i = 0; i < catalog->table_count; i++) {
 		const struct pg_table *table = &catalog->tables[i];
@@ -310,21 +364,25 @@ static enum status check_columns(const struct pg_catalog *catalog, bool strict, 
 		if (strict)
 			return missing_column(table, err);
 		if (complaint)
-			err_set(complaint, STATUS_FAILED, "%s: the table has lost that column; its events carry keys alone until the "
-				"configuration is mended", table->rule.missing);
+			err_set(complaint, STATUS_FAILED,
+				"%s: the table has lost that column; its events carry keys alone "
+				"until the "
+				"configuration is mended",
+				table->rule.missing);
 	}
 	return STATUS_OK;
 }
 
-enum status catalog_load(struct pg *pg, const struct ruleset *rules, bool strict, struct pg_catalog **ret,
-	struct err *complaint, struct err *err)
+enum status catalog_load(struct pg *pg, const struct ruleset *rules, bool strict,
+	struct pg_catalog **ret, struct err *complaint, struct err *err)
 {
 	struct pg_catalog *catalog = mem_zero(1, sizeof(*catalog));
 	struct names names;
 	enum status status;
 
 	names_init(&names, rules);
-	/* The fingerprint first: what changes while we read makes the next drift check load again. */
+	/* The fingerprint first: what changes while we read makes the next drift check load again.
+	 */
 	status = catalog_fingerprint(pg, rules, &catalog->fingerprint, err);
 	if (status == STATUS_OK)
 		status = load_tables(pg, rules, &names, strict, catalog, complaint, err);
@@ -346,7 +404,8 @@ enum status catalog_load(struct pg *pg, const struct ruleset *rules, bool strict
 	return status;
 }
 
-enum status catalog_fingerprint(struct pg *pg, const struct ruleset *rules, char **fingerprint, struct err *err)
+enum status catalog_fingerprint(
+	struct pg *pg, const struct ruleset *rules, char **fingerprint, struct err *err)
 {
 	AUTO_RESULT PGresult *result = NULL;
 	struct names names;

@@ -1,5 +1,6 @@
-/* What the database's catalogue says of the tables that the configuration names: which they are, their columns, keys, types
- * and descendants. Loaded whole, never changed; a drift check loads another and compares fingerprints. */
+/* What the database's catalogue says of the tables that the configuration names: which they are,
+ * their columns, keys, types and descendants. Loaded whole, never changed; a drift check loads
+ * another and compares fingerprints. */
 #ifndef ESINK_PG_CATALOG_H
 #define ESINK_PG_CATALOG_H
 
@@ -45,7 +46,7 @@ struct pg_table {
 		char *name;     /* quoted, with its schema */
 		char kind;      /* r, p, f */
 		bool partition; /* gets the row trigger from its parent */
-	} *members;
+	} * members;
 	size_t member_count;
 	struct table_rule rule;
 };
@@ -60,14 +61,16 @@ struct pg_catalog {
 	char *fingerprint; /* equal: nothing that concerns us has changed */
 };
 
-/* strict: what is missing, not a table, or not ours to watch is an error with a sentence for the user. Otherwise such tables
- * are left out and *complaint (may be NULL) says so. */
-enum status catalog_load(struct pg *pg, const struct ruleset *rules, bool strict, struct pg_catalog **catalog,
-	struct err *complaint, struct err *err) MUST_CHECK;
+/* strict: what is missing, not a table, or not ours to watch is an error with a sentence for the
+ * user. Otherwise such tables are left out and *complaint (may be NULL) says so. */
+enum status catalog_load(struct pg *pg, const struct ruleset *rules, bool strict,
+	struct pg_catalog **catalog, struct err *complaint, struct err *err) MUST_CHECK;
 void catalog_free(struct pg_catalog *catalog);
 const struct pg_type *catalog_type(const struct pg_catalog *catalog, pg_oid oid);
 const struct pg_columns *catalog_composite(const struct pg_catalog *catalog, pg_oid relation);
-/* Only the fingerprint: what the drift check asks each second. *fingerprint is the caller's to free. */
-enum status catalog_fingerprint(struct pg *pg, const struct ruleset *rules, char **fingerprint, struct err *err) MUST_CHECK;
+/* Only the fingerprint: what the drift check asks each second. *fingerprint is the caller's to
+ * free. */
+enum status catalog_fingerprint(
+	struct pg *pg, const struct ruleset *rules, char **fingerprint, struct err *err) MUST_CHECK;
 
 #endif

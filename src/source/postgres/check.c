@@ -1,4 +1,5 @@
-/* --check and --uninstall: on a connection of their own, before anything else runs, printing to stdout. */
+/* --check and --uninstall: on a connection of their own, before anything else runs, printing to
+ * stdout. */
 #include <stdio.h>
 
 #include "base/cleanup.h"
@@ -10,14 +11,17 @@ static enum status schema_exists(struct pg *pg, bool *there, struct err *err)
 {
 	AUTO_RESULT PGresult *result = NULL;
 	enum status status = pg_query(pg,
-		"SELECT to_regclass('esink.meta') IS NOT NULL, has_database_privilege(current_database(), 'CREATE')", 0, NULL, 10000,
-		&result, err);
+		"SELECT to_regclass('esink.meta') IS NOT NULL, "
+		"has_database_privilege(current_database(), 'CREATE')",
+		0, NULL, 10000, &result, err);
 
 	if (status != STATUS_OK)
 		return status;
 	*there = pg_bool(result, 0, 0);
 	if (!*there && !pg_bool(result, 0, 1))
-		return err_set(err, STATUS_DENIED, "no right to create schema esink; run: GRANT CREATE ON DATABASE \"%s\" TO \"%s\";",
+		return err_set(err, STATUS_DENIED,
+			"no right to create schema esink; run: GRANT CREATE ON DATABASE \"%s\" TO "
+			"\"%s\";",
 			PQdb(pg->conn), PQuser(pg->conn));
 	return STATUS_OK;
 }
@@ -33,7 +37,8 @@ static void describe(const struct pg_catalog *catalog)
 		else if (table->rule.route_count == 0)
 			printf("no routing: operator and consumers only");
 		for (size_t r = 0; r < table->rule.route_count; r++)
-			printf("%s%s", r ? ", " : "the users in ", table->columns.list[table->rule.route[r]].name);
+			printf("%s%s", r ? ", " : "the users in ",
+				table->columns.list[table->rule.route[r]].name);
 		printf("; sends");
 		for (size_t c = 0; c < table->columns.count; c++)
 			if (table->rule.sent[c])
@@ -42,7 +47,8 @@ static void describe(const struct pg_catalog *catalog)
 	}
 }
 
-static enum status print_plan(struct pg *pg, const struct pg_catalog *catalog, bool there, struct err *err)
+static enum status print_plan(
+	struct pg *pg, const struct pg_catalog *catalog, bool there, struct err *err)
 {
 	AUTO_BUF struct buf plan = buf_init(BUF_NO_MAX);
 	enum status status = install_plan(pg, catalog, &plan, err);
@@ -62,11 +68,15 @@ static enum status print_plan(struct pg *pg, const struct pg_catalog *catalog, b
 static enum status print_drainer(struct pg *pg, struct err *err)
 {
 	AUTO_RESULT PGresult *result = NULL;
-	enum status status = pg_query(pg, "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'esink' AND datname = "
-		"current_database() AND pid <> pg_backend_pid()", 0, NULL, 10000, &result, err);
+	enum status status = pg_query(pg,
+		"SELECT count(*) FROM pg_stat_activity WHERE application_name = 'esink' AND "
+		"datname = "
+		"current_database() AND pid <> pg_backend_pid()",
+		0, NULL, 10000, &result, err);
 
 	if (status == STATUS_OK)
-		printf("\nconnections of running relays to this database: %s\n", PQgetvalue(result, 0, 0));
+		printf("\nconnections of running relays to this database: %s\n",
+			PQgetvalue(result, 0, 0));
 	return status;
 }
 
@@ -85,7 +95,8 @@ enum status postgres_check(void *opaque, struct err *err)
 	if (status == STATUS_NOT_FOUND && source->config->auth_table_optional)
 		status = STATUS_OK;
 	if (status == STATUS_OK)
-		status = catalog_load(&source->pg, source->config->rules, true, &catalog, NULL, err);
+		status =
+			catalog_load(&source->pg, source->config->rules, true, &catalog, NULL, err);
 	if (status == STATUS_OK)
 		status = print_plan(&source->pg, catalog, there, err);
 	if (status == STATUS_OK)
@@ -103,7 +114,8 @@ enum status postgres_uninstall(void *opaque, struct err *err)
 	if (status == STATUS_OK)
 		status = install_remove(&source->pg, err);
 	if (status == STATUS_OK)
-		printf("removed schema esink and every trigger of esink from database \"%s\"\n", PQdb(source->pg.conn));
+		printf("removed schema esink and every trigger of esink from database \"%s\"\n",
+			PQdb(source->pg.conn));
 	pg_close(&source->pg);
 	return status;
 }

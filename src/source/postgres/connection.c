@@ -1,8 +1,10 @@
-/* libpq's asynchronous calls under a poll() of our own, because its blocking ones can neither be interrupted nor given a
- * deadline: a network that was cut without a word would hold a thread for hours.
+/* libpq's asynchronous calls under a poll() of our own, because its blocking ones can neither be
+ * interrupted nor given a deadline: a network that was cut without a word would hold a thread for
+ * hours.
  *
- * A server that stops answering is noticed in two ways: TCP keep-alives and tcp_user_timeout on an idle connection, and the
- * deadline of each call. After either the connection is thrown away; nothing is ever retried on it.
+ * A server that stops answering is noticed in two ways: TCP keep-alives and tcp_user_timeout on an
+ * idle connection, and the deadline of each call. After either the connection is thrown away;
+ * nothing is ever retried on it.
  */
 #include "source/postgres/connection.h"
 
@@ -14,9 +16,11 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-/* Sets what the user's connection string does not. The values are for a relay that must notice a dead server in seconds. */
-static const char *const connection_keywords[] = {"dbname", "fallback_application_name", "client_encoding", "connect_timeout",
-	"keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout", NULL};
+/* Sets what the user's connection string does not. The values are for a relay that must notice a
+ * dead server in seconds. */
+static const char *const connection_keywords[] = {"dbname", "fallback_application_name",
+	"client_encoding", "connect_timeout", "keepalives_idle", "keepalives_interval",
+	"keepalives_count", "tcp_user_timeout", NULL};
 
 static int remaining(int64_t deadline)
 {
@@ -70,7 +74,8 @@ static enum status give_up(struct pg *pg, enum status status, struct err *err)
 		PQfreeCancel(cancel);
 	}
 	pg_close(pg);
-	return err_set(err, status, status == STATUS_TIMEOUT ? "PostgreSQL did not answer in time" : "stopped");
+	return err_set(err, status,
+		status == STATUS_TIMEOUT ? "PostgreSQL did not answer in time" : "stopped");
 }
 
 void pg_close(struct pg *pg)
@@ -84,7 +89,8 @@ void pg_close(struct pg *pg)
 static enum status detect_pooler(struct pg *pg, struct err *err)
 {
 	AUTO_RESULT PGresult *result = NULL;
-	enum status status = pg_query(pg, "SELECT pg_catalog.pg_backend_pid()", 0, NULL, 10000, &result, err);
+	enum status status =
+		pg_query(pg, "SELECT pg_catalog.pg_backend_pid()", 0, NULL, 10000, &result, err);
 
 	if (status == STATUS_OK)
 		pg->pooled = pg_int(result, 0, 0) != PQbackendPID(pg->conn);
@@ -110,7 +116,8 @@ enum status pg_connect(struct pg *pg, const char *url, struct err *err)
 	if (!pg->conn || PQstatus(pg->conn) == CONNECTION_BAD)
 		return connection_lost(pg, err);
 	while (state != PGRES_POLLING_OK) {
-		enum status status = wait_socket(pg, state == PGRES_POLLING_READING ? POLLIN : POLLOUT, deadline);
+		enum status status = wait_socket(
+			pg, state == PGRES_POLLING_READING ? POLLIN : POLLOUT, deadline);
 
 		if (status != STATUS_OK)
 			return give_up(pg, status, err);
@@ -123,7 +130,8 @@ enum status pg_connect(struct pg *pg, const char *url, struct err *err)
 	return detect_pooler(pg, err);
 }
 
-/* Sends what libpq holds, reading meanwhile, since a server that blocks on its own output would otherwise block us. */
+/* Sends what libpq holds, reading meanwhile, since a server that blocks on its own output would
+ * otherwise block us. */
 static enum status flush_out(struct pg *pg, int64_t deadline, struct err *err)
 {
 	for (;;) {
@@ -162,9 +170,18 @@ enum status pg_status_of(const char *sqlstate)
 		const char *prefix;
 		enum status status;
 	} known[] = {
-		{"ES001", STATUS_GONE}, {"42501", STATUS_DENIED}, {"42P01", STATUS_NOT_FOUND}, {"3F000", STATUS_NOT_FOUND},
-		{"57014", STATUS_TIMEOUT}, {"55P03", STATUS_TOO_MANY}, {"08", STATUS_UNAVAILABLE}, {"57P", STATUS_UNAVAILABLE},
-		{"53", STATUS_UNAVAILABLE}, {"25006", STATUS_UNAVAILABLE}, {"22", STATUS_INVALID}, {"40", STATUS_CONFLICT},
+		{"ES001", STATUS_GONE},
+		{"42501", STATUS_DENIED},
+		{"42P01", STATUS_NOT_FOUND},
+		{"3F000", STATUS_NOT_FOUND},
+		{"57014", STATUS_TIMEOUT},
+		{"55P03", STATUS_TOO_MANY},
+		{"08", STATUS_UNAVAILABLE},
+		{"57P", STATUS_UNAVAILABLE},
+		{"53", STATUS_UNAVAILABLE},
+		{"25006", STATUS_UNAVAILABLE},
+		{"22", STATUS_INVALID},
+		{"40", STATUS_CONFLICT},
 		{"23505", STATUS_CONFLICT},
 	};
 
@@ -174,14 +191,16 @@ enum status pg_status_of(const char *sqlstate)
 	return STATUS_FAILED;
 }
 
-/* OK for a result that is no error; otherwise its text. Data exceptions (class 22) quote the value: never shown. */
+/* OK for a result that is no error; otherwise its text. Data exceptions (class 22) quote the value:
+ * never shown. */
 static enum status check_result(struct pg *pg, const PGresult *result, struct err *err)
 {
 	ExecStatusType kind = PQresultStatus(result);
 	const char *state, *text;
 	enum status status;
 
-	if (kind == PGRES_TUPLES_OK || kind == PGRES_COMMAND_OK || kind == PGRES_SINGLE_TUPLE || kind == PGRES_EMPTY_QUERY)
+	if (kind == PGRES_TUPLES_OK || kind == PGRES_COMMAND_OK || kind == PGRES_SINGLE_TUPLE ||
+		kind == PGRES_EMPTY_QUERY)
 		return STATUS_OK;
 	state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
 	if (!state)
@@ -220,8 +239,8 @@ static enum status collect(struct pg *pg, int64_t deadline, PGresult **kept, str
 	}
 }
 
-enum status pg_query(struct pg *pg, const char *sql, int count, const char *const *params, int timeout_ms,
-	PGresult **result, struct err *err)
+enum status pg_query(struct pg *pg, const char *sql, int count, const char *const *params,
+	int timeout_ms, PGresult **result, struct err *err)
 {
 	int64_t deadline = deadline_in(timeout_ms);
 	PGresult *got = NULL;
@@ -251,7 +270,8 @@ enum status pg_script(struct pg *pg, const char *sql, int timeout_ms, struct err
 	return status == STATUS_OK ? collect(pg, deadline, NULL, err) : status;
 }
 
-enum status pg_stream_begin(struct pg *pg, const char *sql, int count, const char *const *params, struct err *err)
+enum status pg_stream_begin(
+	struct pg *pg, const char *sql, int count, const char *const *params, struct err *err)
 {
 	if (!pg->conn || !PQsendQueryParams(pg->conn, sql, count, NULL, params, NULL, NULL, 0) ||
 		!PQsetSingleRowMode(pg->conn))

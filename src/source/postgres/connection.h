@@ -1,6 +1,6 @@
-/* One connection to PostgreSQL: blocking calls with a deadline, given up at once when the source's stop_fd is readable. Used
- * by one thread at a time. A call that fails on the connection itself leaves it closed; the next pg_connect() opens a new
- * one. */
+/* One connection to PostgreSQL: blocking calls with a deadline, given up at once when the source's
+ * stop_fd is readable. Used by one thread at a time. A call that fails on the connection itself
+ * leaves it closed; the next pg_connect() opens a new one. */
 #ifndef ESINK_PG_CONNECTION_H
 #define ESINK_PG_CONNECTION_H
 
@@ -13,7 +13,8 @@
 struct pg {
 	PGconn *conn; /* NULL: closed */
 	int stop_fd;  /* -1: nothing interrupts */
-	bool pooled;  /* a transaction-mode pooler sits between: no LISTEN, nothing that belongs to a session */
+	bool pooled; /* a transaction-mode pooler sits between: no LISTEN, nothing that belongs to a
+			session */
 };
 
 #define PG_CONNECT_TIMEOUT_MS 10000
@@ -22,18 +23,22 @@ struct pg {
 enum status pg_connect(struct pg *pg, const char *url, struct err *err) MUST_CHECK;
 void pg_close(struct pg *pg);
 
-/* One statement with text parameters (NULL: SQL NULL). *result is the caller's to PQclear(). timeout_ms <= 0: none. When the
- * deadline passes the statement is cancelled and the connection closed. */
-enum status pg_query(struct pg *pg, const char *sql, int count, const char *const *params, int timeout_ms,
-	PGresult **result, struct err *err) MUST_CHECK;
+/* One statement with text parameters (NULL: SQL NULL). *result is the caller's to PQclear().
+ * timeout_ms <= 0: none. When the deadline passes the statement is cancelled and the connection
+ * closed. */
+enum status pg_query(struct pg *pg, const char *sql, int count, const char *const *params,
+	int timeout_ms, PGresult **result, struct err *err) MUST_CHECK;
 /* Any number of statements in one text, one implicit transaction; results are thrown away. */
 enum status pg_script(struct pg *pg, const char *sql, int timeout_ms, struct err *err) MUST_CHECK;
 
 /* Streaming: sends, then one row (a PGRES_SINGLE_TUPLE result) a call; *result NULL at the end. */
-enum status pg_stream_begin(struct pg *pg, const char *sql, int count, const char *const *params, struct err *err) MUST_CHECK;
-enum status pg_stream_next(struct pg *pg, int timeout_ms, PGresult **result, struct err *err) MUST_CHECK;
+enum status pg_stream_begin(struct pg *pg, const char *sql, int count, const char *const *params,
+	struct err *err) MUST_CHECK;
+enum status pg_stream_next(
+	struct pg *pg, int timeout_ms, PGresult **result, struct err *err) MUST_CHECK;
 
-/* Waits for input (a notification) up to timeout_ms; true when a notification came. Any failure shows at the next query. */
+/* Waits for input (a notification) up to timeout_ms; true when a notification came. Any failure
+ * shows at the next query. */
 bool pg_wait_notify(struct pg *pg, int timeout_ms);
 /* Sleeps, unless stopped. False: stopped. */
 bool pg_pause(struct pg *pg, int timeout_ms);

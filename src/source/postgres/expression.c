@@ -6,9 +6,9 @@
  *   bytea             base64
  *   composite         an object, member by member, at any depth
  *   arrays            JSON arrays of the above
- *   enums, and types of extensions: a string, by the type's output function (concat() calls it; a cast would look for one
- *                     that the type's owner may have made, and run it as us)
- *   the rest          a string, as the type prints itself
+ *   enums, and types of extensions: a string, by the type's output function (concat() calls it; a
+ * cast would look for one that the type's owner may have made, and run it as us) the rest a string,
+ * as the type prints itself
  *
  * Text is put together with concat(), whose arguments are limited to 100; longer lists are nested.
  */
@@ -23,8 +23,21 @@
 #define FIRST_USER_OID 16384 /* types below it came with the server, and so did their casts */
 
 enum builtin {
-	BOOL = 16, BYTEA = 17, INT8 = 20, INT2 = 21, INT4 = 23, JSON = 114, FLOAT4 = 700, FLOAT8 = 701, MONEY = 790, BPCHAR = 1042,
-	TIMESTAMPTZ = 1184, INTERVAL = 1186, TIMETZ = 1266, NUMERIC = 1700, JSONB = 3802
+	BOOL = 16,
+	BYTEA = 17,
+	INT8 = 20,
+	INT2 = 21,
+	INT4 = 23,
+	JSON = 114,
+	FLOAT4 = 700,
+	FLOAT8 = 701,
+	MONEY = 790,
+	BPCHAR = 1042,
+	TIMESTAMPTZ = 1184,
+	INTERVAL = 1186,
+	TIMETZ = 1266,
+	NUMERIC = 1700,
+	JSONB = 3802
 };
 
 void sql_identifier(struct buf *sql, const char *name)
@@ -63,8 +76,9 @@ static const struct pg_type *base_type(const struct pg_catalog *catalog, pg_oid 
 
 static bool depends_on_session(const struct pg_type *type)
 {
-	return type->kind == 'r' || type->kind == 'm' || type->oid == MONEY || type->oid == INTERVAL || type->oid == FLOAT4 ||
-		type->oid == FLOAT8 || type->oid == TIMESTAMPTZ || type->oid == TIMETZ;
+	return type->kind == 'r' || type->kind == 'm' || type->oid == MONEY ||
+	       type->oid == INTERVAL || type->oid == FLOAT4 || type->oid == FLOAT8 ||
+	       type->oid == TIMESTAMPTZ || type->oid == TIMETZ;
 }
 
 /* A concat() of pieces, nested so that no call has too many arguments. */
@@ -100,7 +114,8 @@ static void member_name(struct buf *sql, const char *name, bool first)
 	sql_literal(sql, json.bytes);
 }
 
-void expression_object(struct buf *sql, const struct pg_catalog *catalog, const struct pg_columns *columns, const char *row,
+void expression_object(struct buf *sql, const struct pg_catalog *catalog,
+	const struct pg_columns *columns, const char *row,
 	bool (*wanted)(const void *context, size_t index), const void *context, bool *settings)
 {
 	struct pieces pieces = {sql, 0};
@@ -124,8 +139,8 @@ void expression_object(struct buf *sql, const struct pg_catalog *catalog, const 
 	pieces_end(&pieces);
 }
 
-static void composite(struct buf *sql, const struct pg_catalog *catalog, const struct pg_type *type, const char *value,
-	bool *settings)
+static void composite(struct buf *sql, const struct pg_catalog *catalog, const struct pg_type *type,
+	const char *value, bool *settings)
 {
 	const struct pg_columns *columns = catalog_composite(catalog, type->relation);
 	char *row = mem_format("(%s)", value);
@@ -139,17 +154,25 @@ static void composite(struct buf *sql, const struct pg_catalog *catalog, const s
 	free(row);
 }
 
-static void array(struct buf *sql, const struct pg_catalog *catalog, const struct pg_type *type, const char *value, bool *settings)
+static void array(struct buf *sql, const struct pg_catalog *catalog, const struct pg_type *type,
+	const char *value, bool *settings)
 {
 	const struct pg_type *element = base_type(catalog, type->element);
 
 	if (element && (element->kind == 'c' || element->oid == BYTEA || element->element)) {
-		/* Element by element, which makes one dimension of several. unnest() would take a composite apart. */
-		buf_printf(sql, "CASE WHEN %s IS NULL THEN 'null' ELSE pg_catalog.concat('[', (SELECT pg_catalog.string_agg(", value);
+		/* Element by element, which makes one dimension of several. unnest() would take a
+		 * composite apart. */
+		buf_printf(sql,
+			"CASE WHEN %s IS NULL THEN 'null' ELSE pg_catalog.concat('[', (SELECT "
+			"pg_catalog.string_agg(",
+			value);
 		expression_json(sql, catalog, type->element, "u.e", settings);
 		buf_text(sql, ", ',' ORDER BY u.i) FROM ");
 		if (element->kind == 'c')
-			buf_printf(sql, "(SELECT (%s)[s.i] AS e, s.i FROM pg_catalog.generate_subscripts(%s, 1) s(i)) u", value, value);
+			buf_printf(sql,
+				"(SELECT (%s)[s.i] AS e, s.i FROM "
+				"pg_catalog.generate_subscripts(%s, 1) s(i)) u",
+				value, value);
 		else
 			buf_printf(sql, "pg_catalog.unnest(%s) WITH ORDINALITY u(e, i)", value);
 		buf_text(sql, "), ']') END");
@@ -161,7 +184,8 @@ static void array(struct buf *sql, const struct pg_catalog *catalog, const struc
 		return;
 	}
 	buf_printf(sql,
-		"coalesce(pg_catalog.to_json(pg_catalog.textin(pg_catalog.array_out(%s))::pg_catalog.text[])::pg_catalog.text, 'null')",
+		"coalesce(pg_catalog.to_json(pg_catalog.textin(pg_catalog.array_out(%s))::pg_"
+		"catalog.text[])::pg_catalog.text, 'null')",
 		value);
 }
 
@@ -179,13 +203,16 @@ static void scalar(struct buf *sql, const struct pg_type *type, const char *valu
 	case BYTEA:
 		buf_printf(sql,
 			"CASE WHEN %s IS NULL THEN 'null' ELSE pg_catalog.concat('\"', "
-			"pg_catalog.translate(pg_catalog.encode(%s, 'base64'), pg_catalog.chr(10), ''), '\"') END",
+			"pg_catalog.translate(pg_catalog.encode(%s, 'base64'), pg_catalog.chr(10), "
+			"''), '\"') END",
 			value, value);
 		return;
 	case TIMESTAMPTZ:
 		buf_printf(sql,
-			"CASE WHEN %s IS NULL THEN 'null' WHEN pg_catalog.isfinite(%s) THEN pg_catalog.concat(pg_catalog.rtrim("
-			"pg_catalog.to_json(pg_catalog.timezone('UTC', %s))::pg_catalog.text, '\"'), '+00:00\"') "
+			"CASE WHEN %s IS NULL THEN 'null' WHEN pg_catalog.isfinite(%s) THEN "
+			"pg_catalog.concat(pg_catalog.rtrim("
+			"pg_catalog.to_json(pg_catalog.timezone('UTC', %s))::pg_catalog.text, "
+			"'\"'), '+00:00\"') "
 			"ELSE pg_catalog.to_json(%s)::pg_catalog.text END",
 			value, value, value, value);
 		return;
@@ -194,7 +221,8 @@ static void scalar(struct buf *sql, const struct pg_type *type, const char *valu
 	}
 }
 
-void expression_json(struct buf *sql, const struct pg_catalog *catalog, pg_oid oid, const char *value, bool *settings)
+void expression_json(struct buf *sql, const struct pg_catalog *catalog, pg_oid oid,
+	const char *value, bool *settings)
 {
 	const struct pg_type *type = base_type(catalog, oid);
 
@@ -203,19 +231,22 @@ void expression_json(struct buf *sql, const struct pg_catalog *catalog, pg_oid o
 	} else if (type && type->kind == 'c') {
 		composite(sql, catalog, type, value, settings);
 	} else if (type && type->kind == 'b' && type->oid < FIRST_USER_OID) {
-		/* A column of timestamptz is made independent by its expression; only arrays of it are not. */
-		*settings |= depends_on_session(type) && type->oid != TIMESTAMPTZ && type->oid != TIMETZ && type->oid != FLOAT4 &&
-			type->oid != FLOAT8;
+		/* A column of timestamptz is made independent by its expression; only arrays of it
+		 * are not. */
+		*settings |= depends_on_session(type) && type->oid != TIMESTAMPTZ &&
+			     type->oid != TIMETZ && type->oid != FLOAT4 && type->oid != FLOAT8;
 		scalar(sql, type, value);
 	} else {
 		*settings |= !type || depends_on_session(type);
 		buf_printf(sql,
-			"CASE WHEN %s IS NULL THEN 'null' ELSE pg_catalog.to_json(pg_catalog.concat(%s))::pg_catalog.text END", value,
-			value);
+			"CASE WHEN %s IS NULL THEN 'null' ELSE "
+			"pg_catalog.to_json(pg_catalog.concat(%s))::pg_catalog.text END",
+			value, value);
 	}
 }
 
-void expression_users(struct buf *sql, const struct pg_catalog *catalog, pg_oid oid, const char *value, bool *settings)
+void expression_users(struct buf *sql, const struct pg_catalog *catalog, pg_oid oid,
+	const char *value, bool *settings)
 {
 	const struct pg_type *type = base_type(catalog, oid);
 
@@ -223,7 +254,8 @@ void expression_users(struct buf *sql, const struct pg_catalog *catalog, pg_oid 
 		const struct pg_type *element = base_type(catalog, type->element);
 
 		*settings |= element && depends_on_session(element);
-		buf_printf(sql, "pg_catalog.textin(pg_catalog.array_out(%s))::pg_catalog.text[]", value);
+		buf_printf(sql, "pg_catalog.textin(pg_catalog.array_out(%s))::pg_catalog.text[]",
+			value);
 		return;
 	}
 	*settings |= type && depends_on_session(type);

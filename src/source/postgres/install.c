@@ -1,9 +1,10 @@
 /* The schema, the journal's identity, and the comparison of what is installed with what should be.
  *
- * What should be: per watched table one function, whose source is made from its columns and rule, a row trigger on the table
- * (partitions get it from their parent by themselves, inheriting tables need their own) and a TRUNCATE trigger on the table
- * and each of its descendants. What is: pg_proc.prosrc and pg_trigger. Only the difference is executed, table by table, each in
- * a short transaction with a lock_timeout, because whoever writes to a table waits behind our waiting lock.
+ * What should be: per watched table one function, whose source is made from its columns and rule, a
+ * row trigger on the table (partitions get it from their parent by themselves, inheriting tables
+ * need their own) and a TRUNCATE trigger on the table and each of its descendants. What is:
+ * pg_proc.prosrc and pg_trigger. Only the difference is executed, table by table, each in a short
+ * transaction with a lock_timeout, because whoever writes to a table waits behind our waiting lock.
  */
 #include "source/postgres/install.h"
 
@@ -23,12 +24,16 @@
 #define BEGIN_DDL "BEGIN; SET LOCAL lock_timeout = '100ms'; SET LOCAL synchronous_commit = on; "
 #define REMOVE_FOR_MS 60000
 
-/* -- the schema ------------------------------------------------------------------------------------------------------- */
+/* -- the schema
+ * -------------------------------------------------------------------------------------------------------
+ */
 
 static enum status owner_of_schema(struct pg *pg, bool *there, struct err *err)
 {
-	static const char sql[] = "SELECT pg_get_userbyid(nspowner), pg_has_role(nspowner, 'USAGE'), "
-		"EXISTS (SELECT FROM pg_class c WHERE c.relnamespace = n.oid AND c.relname = 'meta') "
+	static const char sql[] =
+		"SELECT pg_get_userbyid(nspowner), pg_has_role(nspowner, 'USAGE'), "
+		"EXISTS (SELECT FROM pg_class c WHERE c.relnamespace = n.oid AND c.relname = "
+		"'meta') "
 		"FROM pg_namespace n WHERE nspname = 'esink'";
 	AUTO_RESULT PGresult *result = NULL;
 	enum status status = pg_query(pg, sql, 0, NULL, DDL_TIMEOUT_MS, &result, err);
@@ -37,10 +42,12 @@ static enum status owner_of_schema(struct pg *pg, bool *there, struct err *err)
 		return status;
 	*there = PQntuples(result) > 0;
 	if (*there && !pg_bool(result, 0, 1))
-		return err_set(err, STATUS_DENIED, "schema esink belongs to role \"%s\", not to \"%s\": it is not ours to use",
+		return err_set(err, STATUS_DENIED,
+			"schema esink belongs to role \"%s\", not to \"%s\": it is not ours to use",
 			PQgetvalue(result, 0, 0), PQuser(pg->conn));
 	if (*there && !pg_bool(result, 0, 2))
-		return err_set(err, STATUS_INVALID, "there is a schema esink which is not esink's: rename or drop it");
+		return err_set(err, STATUS_INVALID,
+			"there is a schema esink which is not esink's: rename or drop it");
 	return STATUS_OK;
 }
 
@@ -62,16 +69,22 @@ static enum status create_schema(struct pg *pg, struct err *err)
 
 	text_version(sql_postgres_schema, version);
 	random_hex(journal, JOURNAL_LEN);
-	buf_text(&sql, "BEGIN; SET LOCAL search_path = pg_catalog, pg_temp; SELECT pg_advisory_xact_lock(1702062446, 2);");
+	buf_text(&sql, "BEGIN; SET LOCAL search_path = pg_catalog, pg_temp; SELECT "
+		       "pg_advisory_xact_lock(1702062446, 2);");
 	buf_text(&sql, sql_postgres_schema);
 	buf_printf(&sql,
-		"INSERT INTO esink.meta (tables_version, journal, system_identifier, database, timeline, born, base) "
-		"SELECT '%s', '%s', (SELECT system_identifier FROM pg_control_system()), (SELECT oid FROM pg_database WHERE datname = "
-		"current_database()), (SELECT timeline_id FROM pg_control_checkpoint()), pg_current_xact_id(), pg_current_snapshot(); COMMIT",
+		"INSERT INTO esink.meta (tables_version, journal, system_identifier, database, "
+		"timeline, born, base) "
+		"SELECT '%s', '%s', (SELECT system_identifier FROM pg_control_system()), (SELECT "
+		"oid FROM pg_database WHERE datname = "
+		"current_database()), (SELECT timeline_id FROM pg_control_checkpoint()), "
+		"pg_current_xact_id(), pg_current_snapshot(); COMMIT",
 		version, journal);
 	status = pg_script(pg, sql.bytes, DDL_TIMEOUT_MS, err);
 	if (status == STATUS_DENIED)
-		return err_set(err, status, "no right to create schema esink; run: GRANT CREATE ON DATABASE \"%s\" TO \"%s\";",
+		return err_set(err, status,
+			"no right to create schema esink; run: GRANT CREATE ON DATABASE \"%s\" TO "
+			"\"%s\";",
 			PQdb(pg->conn), PQuser(pg->conn));
 	if (status == STATUS_OK)
 		log_info("postgres", "created schema esink, journal %s", journal);
@@ -87,28 +100,37 @@ static enum status create_functions(struct pg *pg, struct err *err)
 
 	text_version(sql_postgres_schema, tables);
 	text_version(sql_postgres_functions, functions);
-	status = pg_query(pg, "SELECT tables_version, functions_version FROM esink.meta", 0, NULL, DDL_TIMEOUT_MS, &result, err);
+	status = pg_query(pg, "SELECT tables_version, functions_version FROM esink.meta", 0, NULL,
+		DDL_TIMEOUT_MS, &result, err);
 	if (status != STATUS_OK)
 		return status;
 	if (PQntuples(result) != 1 || strcmp(PQgetvalue(result, 0, 0), tables) != 0)
-		return err_set(err, STATUS_INVALID, "schema esink was made by another version of esink: run that version's "
-			"`esink --uninstall`, or this one's, then start again (a new journal begins)");
+		return err_set(err, STATUS_INVALID,
+			"schema esink was made by another version of esink: run that version's "
+			"`esink --uninstall`, or this one's, then start again (a new journal "
+			"begins)");
 	if (strcmp(PQgetvalue(result, 0, 1), functions) == 0)
 		return STATUS_OK;
-	buf_text(&sql, "BEGIN; SET LOCAL search_path = pg_catalog, pg_temp; SELECT pg_advisory_xact_lock(1702062446, 2);");
+	buf_text(&sql, "BEGIN; SET LOCAL search_path = pg_catalog, pg_temp; SELECT "
+		       "pg_advisory_xact_lock(1702062446, 2);");
 	buf_text(&sql, sql_postgres_functions);
 	buf_printf(&sql, "UPDATE esink.meta SET functions_version = '%s'; COMMIT", functions);
 	return pg_script(pg, sql.bytes, DDL_TIMEOUT_MS, err);
 }
 
-/* A journal belongs to one history of one database. A snapshot ahead of the server's xid means that the history was cut. */
+/* A journal belongs to one history of one database. A snapshot ahead of the server's xid means that
+ * the history was cut. */
 static enum status check_identity(struct pg *pg, char *journal, struct err *err)
 {
-	static const char sql[] = "SELECT m.journal, m.system_identifier = s.system_identifier AND m.timeline = c.timeline_id "
-		"AND m.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database()) "
+	static const char sql[] =
+		"SELECT m.journal, m.system_identifier = s.system_identifier AND m.timeline = "
+		"c.timeline_id "
+		"AND m.database = (SELECT d.oid FROM pg_database d WHERE d.datname = "
+		"current_database()) "
 		"AND m.born < pg_snapshot_xmax(pg_current_snapshot()) "
 		"AND pg_snapshot_xmax(t.snapshot) <= pg_snapshot_xmax(pg_current_snapshot()) "
-		"FROM esink.meta m, pg_control_system() s, pg_control_checkpoint() c, esink.newest_tick() t";
+		"FROM esink.meta m, pg_control_system() s, pg_control_checkpoint() c, "
+		"esink.newest_tick() t";
 	AUTO_RESULT PGresult *result = NULL, *done = NULL;
 	enum status status = pg_query(pg, sql, 0, NULL, DDL_TIMEOUT_MS, &result, err);
 	char fresh[JOURNAL_LEN + 1];
@@ -121,11 +143,15 @@ static enum status check_identity(struct pg *pg, char *journal, struct err *err)
 		return STATUS_OK;
 	}
 	random_hex(fresh, JOURNAL_LEN);
-	status = pg_query(pg, "SELECT esink.begin_journal($1)", 1, params, DDL_TIMEOUT_MS, &done, err);
+	status = pg_query(
+		pg, "SELECT esink.begin_journal($1)", 1, params, DDL_TIMEOUT_MS, &done, err);
 	if (status != STATUS_OK)
 		return status;
-	log_warn("postgres", "this database is not the one that journal %s was written in (restored, copied or failed over): "
-		"journal %s begins", PQgetvalue(result, 0, 0), fresh);
+	log_warn("postgres",
+		"this database is not the one that journal %s was written in (restored, copied or "
+		"failed over): "
+		"journal %s begins",
+		PQgetvalue(result, 0, 0), fresh);
 	memcpy(journal, fresh, sizeof(fresh));
 	return STATUS_OK;
 }
@@ -142,7 +168,9 @@ enum status install_schema(struct pg *pg, char *journal, struct err *err)
 	return status == STATUS_OK ? check_identity(pg, journal, err) : status;
 }
 
-/* -- what is installed ------------------------------------------------------------------------------------------------- */
+/* -- what is installed
+ * -------------------------------------------------------------------------------------------------
+ */
 
 struct installed {
 	PGresult *functions; /* name, source, its table's name */
@@ -154,18 +182,21 @@ static enum status load_installed(struct pg *pg, struct installed *installed, st
 {
 	AUTO_RESULT PGresult *prepared = NULL;
 	enum status status = pg_query(pg,
-		"SELECT p.proname, p.prosrc, coalesce((SELECT c.oid::regclass::text FROM pg_class c WHERE c.oid::text = substr(p.proname, 9)), 'a table that is gone') FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace "
+		"SELECT p.proname, p.prosrc, coalesce((SELECT c.oid::regclass::text FROM pg_class "
+		"c WHERE c.oid::text = substr(p.proname, 9)), 'a table that is gone') FROM pg_proc "
+		"p JOIN pg_namespace n ON n.oid = p.pronamespace "
 		"WHERE n.nspname = 'esink' AND p.proname LIKE 'capture\\_%' ORDER BY 1",
 		0, NULL, DDL_TIMEOUT_MS, &installed->functions, err);
 
 	if (status == STATUS_OK)
 		status = pg_query(pg,
-			"SELECT t.tgrelid, t.tgname, p.proname FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid "
+			"SELECT t.tgrelid, t.tgname, p.proname FROM pg_trigger t JOIN pg_proc p ON "
+			"p.oid = t.tgfoid "
 			"JOIN pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname = 'esink'",
 			0, NULL, DDL_TIMEOUT_MS, &installed->triggers, err);
 	if (status == STATUS_OK)
-		status = pg_query(pg, "SELECT current_setting('max_prepared_transactions') = '0'", 0, NULL, DDL_TIMEOUT_MS, &prepared,
-			err);
+		status = pg_query(pg, "SELECT current_setting('max_prepared_transactions') = '0'",
+			0, NULL, DDL_TIMEOUT_MS, &prepared, err);
 	if (status == STATUS_OK)
 		installed->notify = pg_bool(prepared, 0, 0);
 	return status;
@@ -177,7 +208,8 @@ static void installed_finish(struct installed *installed)
 	PQclear(installed->triggers);
 }
 
-static bool has_trigger(const struct installed *installed, pg_oid relation, const char *name, const char *function)
+static bool has_trigger(
+	const struct installed *installed, pg_oid relation, const char *name, const char *function)
 {
 	for (int row = 0; row < PQntuples(installed->triggers); row++)
 		if ((pg_oid)pg_int(installed->triggers, row, 0) == relation &&
@@ -206,7 +238,9 @@ static bool is_wanted(const struct pg_catalog *catalog, const char *function)
 	return false;
 }
 
-/* -- the difference ------------------------------------------------------------------------------------------------------ */
+/* -- the difference
+ * ------------------------------------------------------------------------------------------------------
+ */
 
 /* Where the statements go: executed, or shown. */
 struct steps {
@@ -248,7 +282,8 @@ static enum status step(struct steps *steps, const char *what, const char *sql, 
 	return status;
 }
 
-static enum status put_function(struct steps *steps, const struct pg_table *table, const char *function, const char *sql, struct err *err)
+static enum status put_function(struct steps *steps, const struct pg_table *table,
+	const char *function, const char *sql, struct err *err)
 {
 	AUTO_BUF struct buf both = buf_init(BUF_NO_MAX);
 	AUTO_FREE char *what = mem_format("trigger function of %s", table->topic);
@@ -257,21 +292,22 @@ static enum status put_function(struct steps *steps, const struct pg_table *tabl
 	return step(steps, what, both.bytes, err);
 }
 
-static enum status put_trigger(struct steps *steps, const struct pg_table *table, const struct pg_member *member, const char *function,
-	bool truncate, struct err *err)
+static enum status put_trigger(struct steps *steps, const struct pg_table *table,
+	const struct pg_member *member, const char *function, bool truncate, struct err *err)
 {
 	AUTO_FREE char *relation = mem_format("%u", table->oid);
-	AUTO_FREE char *what = mem_format("%s trigger on %s", truncate ? "TRUNCATE" : "row", member->name);
+	AUTO_FREE char *what =
+		mem_format("%s trigger on %s", truncate ? "TRUNCATE" : "row", member->name);
 	const char *pairs[] = {"trigger", truncate ? "\"!esink_truncate\"" : "\"!esink\"", "events",
-		truncate ? "TRUNCATE" : "INSERT OR UPDATE OR DELETE", "table", member->name, "each", truncate ? "STATEMENT" : "ROW",
-		"function", function, "relation", relation, NULL};
+		truncate ? "TRUNCATE" : "INSERT OR UPDATE OR DELETE", "table", member->name, "each",
+		truncate ? "STATEMENT" : "ROW", "function", function, "relation", relation, NULL};
 	AUTO_FREE char *sql = template_fill(strstr(sql_postgres_attach, "\nCREATE ") + 1, pairs);
 
 	return step(steps, what, sql, err);
 }
 
-static enum status attach_table(struct steps *steps, const struct installed *installed, const struct pg_catalog *catalog,
-	const struct pg_table *table, struct err *err)
+static enum status attach_table(struct steps *steps, const struct installed *installed,
+	const struct pg_catalog *catalog, const struct pg_table *table, struct err *err)
 {
 	AUTO_FREE char *function = capture_function_name(table->oid);
 	AUTO_FREE char *sql = capture_function(catalog, table, installed->notify);
@@ -282,15 +318,18 @@ static enum status attach_table(struct steps *steps, const struct installed *ins
 	for (size_t i = 0; status == STATUS_OK && i < table->member_count; i++) {
 		const struct pg_member *member = &table->members[i];
 
-		if (!member->partition && member->kind != 'f' && !has_trigger(installed, member->oid, "!esink", function))
+		if (!member->partition && member->kind != 'f' &&
+			!has_trigger(installed, member->oid, "!esink", function))
 			status = put_trigger(steps, table, member, function, false, err);
-		if (status == STATUS_OK && member->kind != 'f' && !has_trigger(installed, member->oid, "!esink_truncate", function))
+		if (status == STATUS_OK && member->kind != 'f' &&
+			!has_trigger(installed, member->oid, "!esink_truncate", function))
 			status = put_trigger(steps, table, member, function, true, err);
 	}
 	return status;
 }
 
-static enum status detach_others(struct steps *steps, const struct installed *installed, const struct pg_catalog *catalog, struct err *err)
+static enum status detach_others(struct steps *steps, const struct installed *installed,
+	const struct pg_catalog *catalog, struct err *err)
 {
 	enum status status = STATUS_OK;
 
@@ -302,13 +341,15 @@ static enum status detach_others(struct steps *steps, const struct installed *in
 		if (is_wanted(catalog, function))
 			continue;
 		sql = template_fill(strstr(sql_postgres_detach, "\nDROP ") + 1, pairs);
-		what = mem_format("triggers of %s removed: it is no longer watched", PQgetvalue(installed->functions, row, 2));
+		what = mem_format("triggers of %s removed: it is no longer watched",
+			PQgetvalue(installed->functions, row, 2));
 		status = step(steps, what, sql, err);
 	}
 	return status;
 }
 
-static enum status difference(struct steps *steps, const struct pg_catalog *catalog, bool remove, struct err *err)
+static enum status difference(
+	struct steps *steps, const struct pg_catalog *catalog, bool remove, struct err *err)
 {
 	struct installed installed = {0};
 	enum status status = load_installed(steps->pg, &installed, err);
@@ -321,17 +362,20 @@ static enum status difference(struct steps *steps, const struct pg_catalog *cata
 	return status;
 }
 
-enum status install_tables(struct pg *pg, const struct pg_catalog *catalog, bool remove, struct err *err)
+enum status install_tables(
+	struct pg *pg, const struct pg_catalog *catalog, bool remove, struct err *err)
 {
 	struct steps steps = {pg, NULL, ""};
 	enum status status = difference(&steps, catalog, remove, err);
 
 	if (status == STATUS_OK && steps.busy[0])
-		return err_set(err, STATUS_TOO_MANY, "waiting for the %s: another transaction holds the table", steps.busy);
+		return err_set(err, STATUS_TOO_MANY,
+			"waiting for the %s: another transaction holds the table", steps.busy);
 	return status;
 }
 
-enum status install_plan(struct pg *pg, const struct pg_catalog *catalog, struct buf *plan, struct err *err)
+enum status install_plan(
+	struct pg *pg, const struct pg_catalog *catalog, struct buf *plan, struct err *err)
 {
 	struct steps steps = {pg, plan, ""};
 
@@ -340,14 +384,18 @@ enum status install_plan(struct pg *pg, const struct pg_catalog *catalog, struct
 
 enum status install_complaint(struct pg *pg, struct err *complaint, struct err *err)
 {
-	static const char sql[] = "SELECT t.tgrelid::regclass::text FROM pg_trigger t WHERE t.tgname LIKE '!esink%' AND t.tgenabled = 'D' "
-		"AND NOT t.tgisinternal LIMIT 1";
+	static const char sql[] = "SELECT t.tgrelid::regclass::text FROM pg_trigger t WHERE "
+				  "t.tgname LIKE '!esink%' AND t.tgenabled = 'D' "
+				  "AND NOT t.tgisinternal LIMIT 1";
 	AUTO_RESULT PGresult *result = NULL;
 	enum status status = pg_query(pg, sql, 0, NULL, DDL_TIMEOUT_MS, &result, err);
 
 	if (status == STATUS_OK && PQntuples(result) > 0)
-		err_set(complaint, STATUS_FAILED, "the trigger of esink on %s is disabled: its changes are not captured; run: "
-			"ALTER TABLE %s ENABLE TRIGGER ALL", PQgetvalue(result, 0, 0), PQgetvalue(result, 0, 0));
+		err_set(complaint, STATUS_FAILED,
+			"the trigger of esink on %s is disabled: its changes are not captured; "
+			"run: "
+			"ALTER TABLE %s ENABLE TRIGGER ALL",
+			PQgetvalue(result, 0, 0), PQgetvalue(result, 0, 0));
 	return status;
 }
 
@@ -358,13 +406,15 @@ enum status install_remove(struct pg *pg, struct err *err)
 
 	for (;;) {
 		struct steps steps = {pg, NULL, ""};
-		enum status status = step(&steps, "schema esink and its triggers are removed", strstr(sql_postgres_uninstall, "\nDROP ") + 1,
-			err);
+		enum status status = step(&steps, "schema esink and its triggers are removed",
+			strstr(sql_postgres_uninstall, "\nDROP ") + 1, err);
 
 		if (status != STATUS_OK || !steps.busy[0])
 			return status;
 		if (clock_ms() > end)
-			return err_set(err, STATUS_TIMEOUT, "a watched table was busy for a minute; nothing was removed: try again");
+			return err_set(err, STATUS_TIMEOUT,
+				"a watched table was busy for a minute; nothing was removed: try "
+				"again");
 		if (!pg_pause(pg, pause))
 			return err_set(err, STATUS_STOPPED, "stopped");
 		pause = pause < 1600 ? pause * 2 : pause;

@@ -1,5 +1,6 @@
-/* Brings the database to what the configuration asks for: schema esink, its functions, the journal's identity, a function and
- * triggers per watched table, and nothing of tables no longer named. Unchanged configuration does no DDL at all. */
+/* Brings the database to what the configuration asks for: schema esink, its functions, the
+ * journal's identity, a function and triggers per watched table, and nothing of tables no longer
+ * named. Unchanged configuration does no DDL at all. */
 #ifndef ESINK_PG_INSTALL_H
 #define ESINK_PG_INSTALL_H
 
@@ -7,17 +8,20 @@
 #include "esink/event.h"
 #include "source/postgres/catalog.h"
 
-/* Schema and functions; then *journal (JOURNAL_LEN + 1 bytes) is the journal of this very database, a new one where the stored
- * identity is another's. */
+/* Schema and functions; then *journal (JOURNAL_LEN + 1 bytes) is the journal of this very database,
+ * a new one where the stored identity is another's. */
 enum status install_schema(struct pg *pg, char *journal, struct err *err) MUST_CHECK;
 
-/* Functions and triggers of the catalogue's tables. Each statement on an application's table waits at most 100 ms for its
- * lock; STATUS_TOO_MANY: a table was busy, the rest is done: call again. remove: also take out tables that are not in the
- * catalogue. What is done is logged. */
-enum status install_tables(struct pg *pg, const struct pg_catalog *catalog, bool remove, struct err *err) MUST_CHECK;
+/* Functions and triggers of the catalogue's tables. Each statement on an application's table waits
+ * at most 100 ms for its lock; STATUS_TOO_MANY: a table was busy, the rest is done: call again.
+ * remove: also take out tables that are not in the catalogue. What is done is logged. */
+enum status install_tables(
+	struct pg *pg, const struct pg_catalog *catalog, bool remove, struct err *err) MUST_CHECK;
 
-/* The same as statements for a person, changing nothing: appends `CREATE ...;` lines, or nothing where all is in place. */
-enum status install_plan(struct pg *pg, const struct pg_catalog *catalog, struct buf *plan, struct err *err) MUST_CHECK;
+/* The same as statements for a person, changing nothing: appends `CREATE ...;` lines, or nothing
+ * where all is in place. */
+enum status install_plan(struct pg *pg, const struct pg_catalog *catalog, struct buf *plan,
+	struct err *err) MUST_CHECK;
 
 /* A trigger of ours that somebody disabled is named in complaint. */
 enum status install_complaint(struct pg *pg, struct err *complaint, struct err *err) MUST_CHECK;

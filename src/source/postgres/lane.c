@@ -1,8 +1,9 @@
-/* Look-ups, writes and reads, each on a lane's own connection. A lane connects when it is first used, and again after a failure;
- * every call has the statement time-out of the configuration.
+/* Look-ups, writes and reads, each on a lane's own connection. A lane connects when it is first
+ * used, and again after a failure; every call has the statement time-out of the configuration.
  *
- * The token table is found once per connection (auth_table.c). A token is a parameter, and what comes back is compared byte
- * for byte here, because collations, char(n) and citext call equal what is not.
+ * The token table is found once per connection (auth_table.c). A token is a parameter, and what
+ * comes back is compared byte for byte here, because collations, char(n) and citext call equal what
+ * is not.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -57,9 +58,12 @@ static int timeout(const struct lane *lane)
 	return lane->source->config->statement_timeout_ms;
 }
 
-/* -- look-up -------------------------------------------------------------------------------------------------------------- */
+/* -- look-up
+ * --------------------------------------------------------------------------------------------------------------
+ */
 
-enum status postgres_lookup(void *opaque, struct span token, struct source_user *user, struct err *err)
+enum status postgres_lookup(
+	void *opaque, struct span token, struct source_user *user, struct err *err)
 {
 	enum { INT2 = 21, INT4 = 23 };
 	struct lane *lane = opaque;
@@ -72,7 +76,8 @@ enum status postgres_lookup(void *opaque, struct span token, struct source_user 
 		return err_set(err, STATUS_UNAUTHORIZED, "the token is not text");
 	status = ready(lane, err);
 	if (status == STATUS_OK && !lane->lookup_sql)
-		status = auth_table_statement(&lane->pg, lane->source->config, timeout(lane), &lane->lookup_sql, err);
+		status = auth_table_statement(
+			&lane->pg, lane->source->config, timeout(lane), &lane->lookup_sql, err);
 	if (status == STATUS_NOT_FOUND && lane->source->config->auth_table_optional)
 		return err_set(err, STATUS_UNAUTHORIZED, "no such token");
 	if (status != STATUS_OK)
@@ -91,24 +96,29 @@ enum status postgres_lookup(void *opaque, struct span token, struct source_user 
 	if (status != STATUS_OK)
 		return status;
 	if (PQntuples(result) != 1 || PQgetisnull(result, 0, 1) ||
-		!span_equal(token, (struct span){PQgetvalue(result, 0, 2), (size_t)PQgetlength(result, 0, 2)}))
+		!span_equal(token,
+			(struct span){PQgetvalue(result, 0, 2), (size_t)PQgetlength(result, 0, 2)}))
 		return err_set(err, STATUS_UNAUTHORIZED, "no such token");
 	user->id = mem_text(PQgetvalue(result, 0, 1));
 	user->numeric = PQftype(result, 0) == INT2 || PQftype(result, 0) == INT4;
 	return STATUS_OK;
 }
 
-/* -- writes ------------------------------------------------------------------------------------------------------------- */
+/* -- writes
+ * -------------------------------------------------------------------------------------------------------------
+ */
 
 static enum status append(struct lane *lane, const struct publication *item, struct err *err)
 {
 	static const char sql[] = "SELECT esink.append($1, $2, $3, $4::text[], $5::boolean, "
-		"'1970-01-01 00:00:00+00'::timestamptz + $6::bigint * '1 millisecond'::interval, $7, $8, $9::integer, $10)";
+				  "'1970-01-01 00:00:00+00'::timestamptz + $6::bigint * '1 "
+				  "millisecond'::interval, $7, $8, $9::integer, $10)";
 	AUTO_RESULT PGresult *result = NULL;
 	AUTO_BUF struct buf users = buf_init(BUF_NO_MAX); /* one id, bounded by the request */
 	char at[24], version[16];
-	const char *params[] = {item->topic, item->type, item->data, NULL, item->broadcast ? "true" : "false",
-		item->timestamp ? at : NULL, item->source, item->source_type, version, item->ref};
+	const char *params[] = {item->topic, item->type, item->data, NULL,
+		item->broadcast ? "true" : "false", item->timestamp ? at : NULL, item->source,
+		item->source_type, version, item->ref};
 
 	buf_text(&users, "{");
 	if (item->user)
@@ -120,13 +130,15 @@ static enum status append(struct lane *lane, const struct publication *item, str
 	return pg_query(&lane->pg, sql, 10, params, timeout(lane), &result, err);
 }
 
-enum status postgres_publish(void *opaque, struct publication *const *items, size_t count, struct err *err)
+enum status postgres_publish(
+	void *opaque, struct publication *const *items, size_t count, struct err *err)
 {
 	struct lane *lane = opaque;
 	enum status status = ready(lane, err);
 
 	if (status == STATUS_OK)
-		status = pg_script(&lane->pg, "BEGIN ISOLATION LEVEL READ COMMITTED", timeout(lane), err);
+		status = pg_script(
+			&lane->pg, "BEGIN ISOLATION LEVEL READ COMMITTED", timeout(lane), err);
 	for (size_t i = 0; status == STATUS_OK && i < count; i++)
 		status = append(lane, items[i], err);
 	if (status == STATUS_OK)
@@ -140,12 +152,15 @@ enum status postgres_publish(void *opaque, struct publication *const *items, siz
 	return status;
 }
 
-/* -- reads -------------------------------------------------------------------------------------------------------------- */
+/* -- reads
+ * --------------------------------------------------------------------------------------------------------------
+ */
 
 static enum status check_journal(struct lane *lane, struct span journal, struct err *err)
 {
 	AUTO_RESULT PGresult *result = NULL;
-	enum status status = pg_query(&lane->pg, "SELECT journal FROM esink.meta", 0, NULL, timeout(lane), &result, err);
+	enum status status = pg_query(
+		&lane->pg, "SELECT journal FROM esink.meta", 0, NULL, timeout(lane), &result, err);
 
 	if (status != STATUS_OK)
 		return status;
@@ -154,8 +169,10 @@ static enum status check_journal(struct lane *lane, struct span journal, struct 
 	return STATUS_OK;
 }
 
-/* Reads on to the end of what was asked for even when the batch is full: the connection stays usable. */
-static enum status take_page(struct lane *lane, const char *journal, struct event_batch *batch, struct err *err)
+/* Reads on to the end of what was asked for even when the batch is full: the connection stays
+ * usable. */
+static enum status take_page(
+	struct lane *lane, const char *journal, struct event_batch *batch, struct err *err)
 {
 	size_t bytes = 0;
 
@@ -174,8 +191,8 @@ static enum status take_page(struct lane *lane, const char *journal, struct even
 	}
 }
 
-enum status postgres_read(void *opaque, struct span journal, uint64_t after, uint64_t key, size_t max, struct event_batch *batch,
-	struct err *err)
+enum status postgres_read(void *opaque, struct span journal, uint64_t after, uint64_t key,
+	size_t max, struct event_batch *batch, struct err *err)
 {
 	struct lane *lane = opaque;
 	char after_text[24], key_text[24], max_text[24], name[JOURNAL_LEN + 1];

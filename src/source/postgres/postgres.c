@@ -1,12 +1,13 @@
 /* Capture from PostgreSQL: the ops of the source thread.
  *
- * fetch() is a loop of three questions. Are rows of a read still coming? Hand them on. Is there anything between our position
- * and the head? Read it: always from ticks that are committed, so what is returned is durable and has its ids for good. Is
- * there anything that no tick holds yet? Drain. When all three say no, wait (wakeup.c), and look after the triggers and the
- * rotation (upkeep.c).
+ * fetch() is a loop of three questions. Are rows of a read still coming? Hand them on. Is there
+ * anything between our position and the head? Read it: always from ticks that are committed, so
+ * what is returned is durable and has its ids for good. Is there anything that no tick holds yet?
+ * Drain. When all three say no, wait (wakeup.c), and look after the triggers and the rotation
+ * (upkeep.c).
  *
- * Position and key survive close() and open(): after a lost connection the next fetch goes on behind the last event that was
- * returned, whoever made its tick.
+ * Position and key survive close() and open(): after a lost connection the next fetch goes on
+ * behind the last event that was returned, whoever made its tick.
  */
 #include "source/postgres/postgres.h"
 
@@ -53,11 +54,15 @@ static enum status check_server(struct pg *pg, struct err *err)
 	enum status status;
 
 	if (PQserverVersion(pg->conn) < 130000)
-		return err_set(err, STATUS_INVALID, "POSTGRES_DATABASE_URL: the server is PostgreSQL %d; esink needs 13 or newer",
+		return err_set(err, STATUS_INVALID,
+			"POSTGRES_DATABASE_URL: the server is PostgreSQL %d; esink needs 13 or "
+			"newer",
 			PQserverVersion(pg->conn) / 10000);
-	status = pg_query(pg, "SELECT pg_catalog.pg_is_in_recovery()", 0, NULL, DRAIN_TIMEOUT_MS, &result, err);
+	status = pg_query(pg, "SELECT pg_catalog.pg_is_in_recovery()", 0, NULL, DRAIN_TIMEOUT_MS,
+		&result, err);
 	if (status == STATUS_OK && pg_bool(result, 0, 0))
-		return err_set(err, STATUS_UNAVAILABLE, "the PostgreSQL server is a standby: waiting for a primary");
+		return err_set(err, STATUS_UNAVAILABLE,
+			"the PostgreSQL server is a standby: waiting for a primary");
 	return status;
 }
 
@@ -65,14 +70,16 @@ static enum status check_server(struct pg *pg, struct err *err)
 static enum status read_head(struct postgres *source, struct err *err)
 {
 	AUTO_RESULT PGresult *result = NULL;
-	enum status status = pg_query(&source->pg, "SELECT next - 1 FROM esink.newest_tick()", 0, NULL, DRAIN_TIMEOUT_MS, &result, err);
+	enum status status = pg_query(&source->pg, "SELECT next - 1 FROM esink.newest_tick()", 0,
+		NULL, DRAIN_TIMEOUT_MS, &result, err);
 
 	if (status == STATUS_OK)
 		source->head = (uint64_t)pg_int(result, 0, 0);
 	return status;
 }
 
-/* At start, before anything is touched: every table, column and right that the configuration names. */
+/* At start, before anything is touched: every table, column and right that the configuration names.
+ */
 static enum status check_configuration(struct postgres *source, struct err *err)
 {
 	struct pg_catalog *catalog = NULL;
@@ -85,7 +92,8 @@ static enum status check_configuration(struct postgres *source, struct err *err)
 	if (status == STATUS_NOT_FOUND && source->config->auth_table_optional)
 		status = STATUS_OK;
 	if (status == STATUS_OK)
-		status = catalog_load(&source->pg, source->config->rules, true, &catalog, NULL, err);
+		status =
+			catalog_load(&source->pg, source->config->rules, true, &catalog, NULL, err);
 	catalog_free(catalog);
 	return status;
 }
@@ -106,14 +114,16 @@ static enum status open_source(void *opaque, struct source_position *head, struc
 	if (status == STATUS_OK)
 		status = upkeep_install(source, !source->started, err);
 	if (status == STATUS_OK)
-		status = wakeup_start(&source->wakeup, &source->pg, source->config->poll_interval_ms, err);
+		status = wakeup_start(
+			&source->wakeup, &source->pg, source->config->poll_interval_ms, err);
 	if (status == STATUS_OK)
 		status = read_head(source, err);
 	if (status != STATUS_OK) {
 		pg_close(&source->pg);
 		return status;
 	}
-	if (strcmp(source->journal, journal) != 0 || source->position > source->head || source->lost) {
+	if (strcmp(source->journal, journal) != 0 || source->position > source->head ||
+		source->lost) {
 		source->lost = false;
 		memcpy(source->journal, journal, sizeof(journal));
 		source->position = source->head;
@@ -137,7 +147,8 @@ static void close_source(void *opaque)
 static enum status drain(struct postgres *source, bool *any, struct err *err)
 {
 	AUTO_RESULT PGresult *result = NULL;
-	enum status status = pg_query(&source->pg, "SELECT head FROM esink.drain()", 0, NULL, DRAIN_TIMEOUT_MS, &result, err);
+	enum status status = pg_query(&source->pg, "SELECT head FROM esink.drain()", 0, NULL,
+		DRAIN_TIMEOUT_MS, &result, err);
 
 	if (status != STATUS_OK)
 		return status;
@@ -173,12 +184,14 @@ static enum status take_rows(struct postgres *source, struct event_batch *batch,
 		if (status != STATUS_OK || !row) {
 			source->streaming = false;
 			source->lost = status == STATUS_GONE;
-			/* What came before a failure is committed and in order: it goes on, and the failure shows again. */
+			/* What came before a failure is committed and in order: it goes on, and the
+			 * failure shows again. */
 			return batch->count ? STATUS_OK : status;
 		}
 		event = pg_reader_event(&source->reader, row, source->journal);
 		if (event->id != source->position + 1) {
-			err_set(err, STATUS_FAILED, "the journal gave event %llu after %llu", (unsigned long long)event->id,
+			err_set(err, STATUS_FAILED, "the journal gave event %llu after %llu",
+				(unsigned long long)event->id,
 				(unsigned long long)source->position);
 			event_unref(event);
 			pg_close(&source->pg);

@@ -20,9 +20,10 @@ struct postgres {
 	uint64_t position; /* the last event returned */
 	uint64_t key;      /* its seq */
 	uint64_t head;     /* the newest event that a tick has */
-	bool started;      /* opened once: from now on the configuration's faults are complaints, not ends */
-	bool lost;         /* the journal no longer reaches our position: begin anew at its head */
-	bool streaming;    /* a read is under way: rows are still coming */
+	bool started;   /* opened once: from now on the configuration's faults are complaints, not
+			   ends */
+	bool lost;      /* the journal no longer reaches our position: begin anew at its head */
+	bool streaming; /* a read is under way: rows are still coming */
 	int64_t next_drift, next_rotation; /* ms, monotonic */
 	int64_t held_back_since;           /* rotation; 0: not */
 	pthread_mutex_t lock;              /* complaint */
@@ -32,10 +33,12 @@ struct postgres {
 /* lane.c */
 void *postgres_lane_create(void *source);
 void postgres_lane_destroy(void *lane);
-enum status postgres_lookup(void *lane, struct span token, struct source_user *user, struct err *err);
-enum status postgres_publish(void *lane, struct publication *const *items, size_t count, struct err *err);
-enum status postgres_read(void *lane, struct span journal, uint64_t after, uint64_t key, size_t max, struct event_batch *batch,
-	struct err *err);
+enum status postgres_lookup(
+	void *lane, struct span token, struct source_user *user, struct err *err);
+enum status postgres_publish(
+	void *lane, struct publication *const *items, size_t count, struct err *err);
+enum status postgres_read(void *lane, struct span journal, uint64_t after, uint64_t key, size_t max,
+	struct event_batch *batch, struct err *err);
 
 /* check.c */
 enum status postgres_check(void *source, struct err *err);

@@ -2,8 +2,24 @@
 #include "source/postgres/reader.h"
 
 enum column {
-	ID, SEQ, XID, AT_MS, TOPIC, TYPE, DATA, OLD, OLD_KEY, USERS, OLD_USERS, BROADCAST, INCOMPLETE, ACTOR, SOURCE, SOURCE_TYPE,
-	VERSION, REF
+	ID,
+	SEQ,
+	XID,
+	AT_MS,
+	TOPIC,
+	TYPE,
+	DATA,
+	OLD,
+	OLD_KEY,
+	USERS,
+	OLD_USERS,
+	BROADCAST,
+	INCOMPLETE,
+	ACTOR,
+	SOURCE,
+	SOURCE_TYPE,
+	VERSION,
+	REF
 };
 
 static struct span cell(const PGresult *row, enum column column)
@@ -36,7 +52,9 @@ struct event *pg_reader_event(struct pg_reader *reader, const PGresult *row, con
 		.old_key = cell(row, OLD_KEY),
 		.source = from_table ? span_of("postgres") : cell(row, SOURCE),
 		.source_type = from_table ? span_of("database") : cell(row, SOURCE_TYPE),
-		.transaction_id = from_table || span_is(cell(row, SOURCE_TYPE), "sql") ? cell(row, XID) : (struct span){NULL, 0},
+		.transaction_id = from_table || span_is(cell(row, SOURCE_TYPE), "sql")
+					  ? cell(row, XID)
+					  : (struct span){NULL, 0},
 		.actor = unless_empty(cell(row, ACTOR)),
 		.ref = cell(row, REF)};
 
@@ -44,7 +62,8 @@ struct event *pg_reader_event(struct pg_reader *reader, const PGresult *row, con
 		parts.users = reader->users.items;
 		parts.user_count = reader->users.count;
 	}
-	if (!PQgetisnull(row, 0, OLD_USERS) && pg_array_parse(&reader->old_users, cell(row, OLD_USERS))) {
+	if (!PQgetisnull(row, 0, OLD_USERS) &&
+		pg_array_parse(&reader->old_users, cell(row, OLD_USERS))) {
 		parts.rerouted = true;
 		parts.old_users = reader->old_users.items;
 		parts.old_user_count = reader->old_users.count;

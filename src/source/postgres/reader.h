@@ -10,9 +10,11 @@ struct pg_reader {
 	struct pg_array users, old_users; /* reused */
 };
 
-#define PG_READ_SQL                                                                                          \
-	"SELECT id, seq, xid, at_ms, topic, type, data, old, old_key, users, old_users, broadcast, incomplete, " \
-	"actor, source, source_type, version, ref FROM esink.read($1::bigint, $2::bigint, $3::bigint)"
+#define PG_READ_SQL                                                                                \
+	"SELECT id, seq, xid, at_ms, topic, type, data, old, old_key, users, old_users, "          \
+	"broadcast, incomplete, "                                                                  \
+	"actor, source, source_type, version, ref FROM esink.read($1::bigint, $2::bigint, "        \
+	"$3::bigint)"
 
 /* journal: 16 hex digits of the journal that is read. The event has one reference, the caller's. */
 struct event *pg_reader_event(struct pg_reader *reader, const PGresult *row, const char *journal);

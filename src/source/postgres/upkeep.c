@@ -1,8 +1,10 @@
-/* What capture looks after beside fetching: whether the watched tables are still what the triggers were made for, and how
- * far back the journal reaches. Both on capture's own connection, between fetches, each bounded.
+/* What capture looks after beside fetching: whether the watched tables are still what the triggers
+ * were made for, and how far back the journal reaches. Both on capture's own connection, between
+ * fetches, each bounded.
  *
- * Drift is one short query a second: a fingerprint of everything that matters. Only when it changed is the catalogue loaded
- * and the difference installed. Under continuous load, when fetch() is never idle, it is asked all the same.
+ * Drift is one short query a second: a fingerprint of everything that matters. Only when it changed
+ * is the catalogue loaded and the difference installed. Under continuous load, when fetch() is
+ * never idle, it is asked all the same.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -33,7 +35,8 @@ enum status upkeep_install(struct postgres *source, bool strict, struct err *err
 {
 	struct pg_catalog *catalog = NULL;
 	struct err complaint = {""};
-	enum status status = catalog_load(&source->pg, source->config->rules, strict, &catalog, &complaint, err);
+	enum status status =
+		catalog_load(&source->pg, source->config->rules, strict, &catalog, &complaint, err);
 
 	source->next_drift = clock_ms() + DRIFT_EVERY_MS;
 	if (status != STATUS_OK)
@@ -45,7 +48,8 @@ enum status upkeep_install(struct postgres *source, bool strict, struct err *err
 		/* Our own triggers changed the fingerprint. */
 		free(source->fingerprint);
 		source->fingerprint = NULL;
-		status = catalog_fingerprint(&source->pg, source->config->rules, &source->fingerprint, err);
+		status = catalog_fingerprint(
+			&source->pg, source->config->rules, &source->fingerprint, err);
 	}
 	if (status == STATUS_OK)
 		set_complaint(source, &complaint);
@@ -93,7 +97,8 @@ static void held_back(struct postgres *source)
 	if (!source->held_back_since)
 		source->held_back_since = now;
 	if (now - source->held_back_since > HELD_BACK_LOG_MS) {
-		log_warn("postgres", "an old transaction holds a lock on the journal's old tables: they are not emptied meanwhile, and disk use grows");
+		log_warn("postgres", "an old transaction holds a lock on the journal's old tables: "
+				     "they are not emptied meanwhile, and disk use grows");
 		source->held_back_since = now;
 	}
 }
@@ -106,7 +111,8 @@ static enum status rotate(struct postgres *source, struct err *err)
 	enum status status;
 
 	snprintf(retention, sizeof(retention), "%lld ms", (long long)source->config->retention_ms);
-	status = pg_query(&source->pg, "SELECT esink.rotate($1::interval)", 1, params, ROTATE_TIMEOUT_MS, &result, err);
+	status = pg_query(&source->pg, "SELECT esink.rotate($1::interval)", 1, params,
+		ROTATE_TIMEOUT_MS, &result, err);
 	source->next_rotation = clock_ms() + rotation_interval(source->config->retention_ms);
 	if (status != STATUS_OK)
 		return status;

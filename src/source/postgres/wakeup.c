@@ -3,22 +3,27 @@
 
 #include "base/clock.h"
 
-#define QUICK_US 3000      /* drains that follow each other within it make a relay stay awake */
+#define QUICK_US 3000 /* drains that follow each other within it make a relay stay awake */
 #define QUICK_COUNT 8
 #define AWAKE_PAUSE_MS 2
-#define DROWSY_US 30000    /* without events: to sleep */
-#define FIRST_NAPS 6       /* back-stops of NAP_MS before the long one */
+#define DROWSY_US 30000 /* without events: to sleep */
+#define FIRST_NAPS 6    /* back-stops of NAP_MS before the long one */
 #define NAP_MS 5
 #define CALL_TIMEOUT_MS 10000
-#define WATCHFUL_US 2000000 /* a relay that cannot sleep looks every 2 ms this long after an event, then every 10 */
+#define WATCHFUL_US                                                                                \
+	2000000 /* a relay that cannot sleep looks every 2 ms this long after an event, then every \
+		   10 */
 #define WATCHFUL_PAUSE_MS 10
 
-/* Sequences change at once and outside transactions. Not durable on purpose: a start sets it anew. */
+/* Sequences change at once and outside transactions. Not durable on purpose: a start sets it anew.
+ */
 static enum status set_asleep(struct wakeup *wakeup, struct pg *pg, bool asleep, struct err *err)
 {
 	enum status status = pg_script(pg,
-		asleep ? "BEGIN; SET LOCAL synchronous_commit = off; SELECT pg_catalog.setval('esink.sleep', 1); COMMIT"
-		       : "BEGIN; SET LOCAL synchronous_commit = off; SELECT pg_catalog.setval('esink.sleep', 0); COMMIT",
+		asleep ? "BEGIN; SET LOCAL synchronous_commit = off; SELECT "
+			 "pg_catalog.setval('esink.sleep', 1); COMMIT"
+		       : "BEGIN; SET LOCAL synchronous_commit = off; SELECT "
+			 "pg_catalog.setval('esink.sleep', 0); COMMIT",
 		CALL_TIMEOUT_MS, err);
 
 	if (status == STATUS_OK)
@@ -29,12 +34,14 @@ static enum status set_asleep(struct wakeup *wakeup, struct pg *pg, bool asleep,
 enum status wakeup_start(struct wakeup *wakeup, struct pg *pg, int back_stop_ms, struct err *err)
 {
 	AUTO_RESULT PGresult *result = NULL;
-	enum status status = pg_query(pg, "SELECT pg_catalog.current_setting('max_prepared_transactions') = '0'", 0, NULL,
-		CALL_TIMEOUT_MS, &result, err);
+	enum status status =
+		pg_query(pg, "SELECT pg_catalog.current_setting('max_prepared_transactions') = '0'",
+			0, NULL, CALL_TIMEOUT_MS, &result, err);
 
 	if (status != STATUS_OK)
 		return status;
-	*wakeup = (struct wakeup){.can_sleep = pg_bool(result, 0, 0) && !pg->pooled, .back_stop_ms = back_stop_ms};
+	*wakeup = (struct wakeup){
+		.can_sleep = pg_bool(result, 0, 0) && !pg->pooled, .back_stop_ms = back_stop_ms};
 	if (wakeup->can_sleep)
 		status = pg_script(pg, "LISTEN esink", CALL_TIMEOUT_MS, err);
 	return status == STATUS_OK ? set_asleep(wakeup, pg, false, err) : status;
@@ -67,14 +74,17 @@ enum status wakeup_idle(struct wakeup *wakeup, struct pg *pg, int until_ms, stru
 	int64_t quiet = clock_us() - wakeup->last_us;
 
 	if (!wakeup->can_sleep)
-		return pause_for(pg, least(quiet < WATCHFUL_US ? AWAKE_PAUSE_MS : WATCHFUL_PAUSE_MS, until_ms), err);
+		return pause_for(pg,
+			least(quiet < WATCHFUL_US ? AWAKE_PAUSE_MS : WATCHFUL_PAUSE_MS, until_ms),
+			err);
 	if (!wakeup->asleep) {
 		if (quiet < DROWSY_US)
 			return pause_for(pg, least(AWAKE_PAUSE_MS, until_ms), err);
 		wakeup->naps = 0;
 		return set_asleep(wakeup, pg, true, err);
 	}
-	pg_wait_notify(pg, least(wakeup->naps < FIRST_NAPS ? NAP_MS : wakeup->back_stop_ms, until_ms));
+	pg_wait_notify(
+		pg, least(wakeup->naps < FIRST_NAPS ? NAP_MS : wakeup->back_stop_ms, until_ms));
 	wakeup->naps++;
 	return pg_pause(pg, 0) ? STATUS_OK : err_set(err, STATUS_STOPPED, "stopped");
 }
@@ -87,7 +97,8 @@ void wakeup_finish(struct wakeup *wakeup, struct pg *pg)
 	if (!pg->conn || !wakeup->asleep)
 		return;
 	pg->stop_fd = -1; /* stopping must not stop this */
-	if (pg_script(pg, "SELECT pg_catalog.setval('esink.sleep', 0)", 1000, &ignored) == STATUS_OK)
+	if (pg_script(pg, "SELECT pg_catalog.setval('esink.sleep', 0)", 1000, &ignored) ==
+		STATUS_OK)
 		wakeup->asleep = false;
 	pg->stop_fd = stop_fd;
 }

@@ -1,11 +1,13 @@
-/* When to look next: the switch between a relay that sleeps until a writer NOTIFYs and one that is awake and looks by itself.
+/* When to look next: the switch between a relay that sleeps until a writer NOTIFYs and one that is
+ * awake and looks by itself.
  *
- * A NOTIFY at commit takes a lock of the whole server: at 16 clients it costs more than everything else that a trigger does.
- * So triggers read a sequence that says whether the relay sleeps, and only then NOTIFY. The relay goes awake after several
- * quick drains in a row, looks again every 2 ms while there are events, goes to sleep after 30 ms without any, looks once
- * more (a writer may have read «awake» just before), and then waits on its socket, with a short back-stop first and a long
- * one later. Where triggers cannot NOTIFY (two-phase commit is enabled) or we cannot LISTEN (a pooler), it stays awake and
- * looks often.
+ * A NOTIFY at commit takes a lock of the whole server: at 16 clients it costs more than everything
+ * else that a trigger does. So triggers read a sequence that says whether the relay sleeps, and
+ * only then NOTIFY. The relay goes awake after several quick drains in a row, looks again every 2
+ * ms while there are events, goes to sleep after 30 ms without any, looks once more (a writer may
+ * have read «awake» just before), and then waits on its socket, with a short back-stop first and a
+ * long one later. Where triggers cannot NOTIFY (two-phase commit is enabled) or we cannot LISTEN (a
+ * pooler), it stays awake and looks often.
  */
 #ifndef ESINK_PG_WAKEUP_H
 #define ESINK_PG_WAKEUP_H
@@ -16,7 +18,7 @@
 #include "source/postgres/connection.h"
 
 struct wakeup {
-	bool can_sleep;   /* triggers NOTIFY and we LISTEN */
+	bool can_sleep; /* triggers NOTIFY and we LISTEN */
 	bool asleep;
 	int quick;        /* drains in a row that followed each other quickly */
 	int back_stop_ms; /* POLL_INTERVAL_MS */
@@ -25,11 +27,13 @@ struct wakeup {
 };
 
 /* After connecting: finds out what is possible, and tells writers that we are awake. */
-enum status wakeup_start(struct wakeup *wakeup, struct pg *pg, int back_stop_ms, struct err *err) MUST_CHECK;
+enum status wakeup_start(
+	struct wakeup *wakeup, struct pg *pg, int back_stop_ms, struct err *err) MUST_CHECK;
 /* Events came. */
 enum status wakeup_busy(struct wakeup *wakeup, struct pg *pg, struct err *err) MUST_CHECK;
 /* None came: waits for as long as is right now, at most until_ms. The caller then looks again. */
-enum status wakeup_idle(struct wakeup *wakeup, struct pg *pg, int until_ms, struct err *err) MUST_CHECK;
+enum status wakeup_idle(
+	struct wakeup *wakeup, struct pg *pg, int until_ms, struct err *err) MUST_CHECK;
 /* Leaves writers believing that we are awake, so that none pays for an absent relay. */
 void wakeup_finish(struct wakeup *wakeup, struct pg *pg);
 

@@ -1,5 +1,6 @@
-/* Prevents: a user id that holds a comma, a quote, a backslash or the word NULL being cut, merged or lost on its way from
- * users text[] to the receivers of an event; and a malformed literal read past its end. */
+/* Prevents: a user id that holds a comma, a quote, a backslash or the word NULL being cut, merged
+ * or lost on its way from users text[] to the receivers of an event; and a malformed literal read
+ * past its end. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -81,7 +82,8 @@ static void writes_what_it_reads(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(parses), cmocka_unit_test(writes_what_it_reads)};
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(parses), cmocka_unit_test(writes_what_it_reads)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,9 +9,17 @@
 
 struct event *fake_event(uint64_t id, const char *ref)
 {
-	struct event_parts parts = {.id = id, .key = id, .version = 1, .journal = span_of("0123456789abcdef"), .topic = span_of("t"),
-		.type = span_of("insert"), .data = span_of("{}"), .source = span_of("fake"), .source_type = span_of("database"),
-		.broadcast = true, .ref = span_of(ref)};
+	struct event_parts parts = {.id = id,
+		.key = id,
+		.version = 1,
+		.journal = span_of("0123456789abcdef"),
+		.topic = span_of("t"),
+		.type = span_of("insert"),
+		.data = span_of("{}"),
+		.source = span_of("fake"),
+		.source_type = span_of("database"),
+		.broadcast = true,
+		.ref = span_of(ref)};
 
 	return event_create(&parts);
 }
@@ -33,7 +41,8 @@ static enum status open_fake(void *opaque, struct source_position *head, struct 
 	return status;
 }
 
-static enum status fetch_fake(void *opaque, int timeout_ms, struct event_batch *batch, struct err *err)
+static enum status fetch_fake(
+	void *opaque, int timeout_ms, struct event_batch *batch, struct err *err)
 {
 	struct fake *fake = opaque;
 	enum status status;
@@ -71,7 +80,8 @@ static void hang(const struct fake *fake)
 	nanosleep(&(struct timespec){fake->hang_ms / 1000, fake->hang_ms % 1000 * 1000000L}, NULL);
 }
 
-static enum status lookup_fake(void *lane, struct span token, struct source_user *user, struct err *err)
+static enum status lookup_fake(
+	void *lane, struct span token, struct source_user *user, struct err *err)
 {
 	struct fake *fake = lane;
 
@@ -84,7 +94,8 @@ static enum status lookup_fake(void *lane, struct span token, struct source_user
 	return STATUS_OK;
 }
 
-static enum status publish_fake(void *lane, struct publication *const *items, size_t count, struct err *err)
+static enum status publish_fake(
+	void *lane, struct publication *const *items, size_t count, struct err *err)
 {
 	struct fake *fake = lane;
 
@@ -95,11 +106,13 @@ static enum status publish_fake(void *lane, struct publication *const *items, si
 	for (size_t i = 0; i < count; i++)
 		if (span_is(span_of(items[i]->topic), "poison"))
 			return err_set(err, STATUS_INVALID, "the fake refuses poison");
-	return fake->publish_status == STATUS_OK ? STATUS_OK : err_set(err, fake->publish_status, "the fake does not write");
+	return fake->publish_status == STATUS_OK
+		       ? STATUS_OK
+		       : err_set(err, fake->publish_status, "the fake does not write");
 }
 
-static enum status read_fake(void *lane, struct span journal, uint64_t after, uint64_t key, size_t max, struct event_batch *batch,
-	struct err *err)
+static enum status read_fake(void *lane, struct span journal, uint64_t after, uint64_t key,
+	size_t max, struct event_batch *batch, struct err *err)
 {
 	(void)lane, (void)journal, (void)key, (void)err;
 	for (size_t i = 1; i <= max; i++)
@@ -107,5 +120,12 @@ static enum status read_fake(void *lane, struct span journal, uint64_t after, ui
 	return STATUS_OK;
 }
 
-const struct source_ops fake_source = {.name = "fake", .open = open_fake, .fetch = fetch_fake, .close = close_fake,
-	.lane_create = lane_fake, .lane_destroy = lane_destroy_fake, .lookup = lookup_fake, .publish = publish_fake, .read = read_fake};
+const struct source_ops fake_source = {.name = "fake",
+	.open = open_fake,
+	.fetch = fetch_fake,
+	.close = close_fake,
+	.lane_create = lane_fake,
+	.lane_destroy = lane_destroy_fake,
+	.lookup = lookup_fake,
+	.publish = publish_fake,
+	.read = read_fake};

@@ -1,4 +1,5 @@
-/* A source in memory behind the real seam: the tests feed it events and failures, and see what is asked of it. */
+/* A source in memory behind the real seam: the tests feed it events and failures, and see what is
+ * asked of it. */
 #ifndef ESINK_TESTS_FAKE_SOURCE_H
 #define ESINK_TESTS_FAKE_SOURCE_H
 
@@ -9,9 +10,10 @@
 
 struct fake {
 	pthread_mutex_t lock;
-	enum status open_status, fetch_status, publish_status, lookup_status; /* returned as long as they are set */
-	int fail_opens;                                                       /* this many opens fail with UNAVAILABLE first */
-	uint64_t head, position;                                              /* fetch gives everything between */
+	enum status open_status, fetch_status, publish_status,
+		lookup_status;   /* returned as long as they are set */
+	int fail_opens;          /* this many opens fail with UNAVAILABLE first */
+	uint64_t head, position; /* fetch gives everything between */
 	atomic_int opens, closes, publishes, lookups;
 	size_t largest_group;
 	int hang_ms; /* each lane call takes this long */

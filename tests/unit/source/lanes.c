@@ -1,5 +1,6 @@
-/* Prevents: a publication answered before its event has an id and every hub has shown it, answered twice, or never; one bad
- * publication failing the others of its group; a full or stopping lane that keeps a job; a hanging write delaying a login. */
+/* Prevents: a publication answered before its event has an id and every hub has shown it, answered
+ * twice, or never; one bad publication failing the others of its group; a full or stopping lane
+ * that keeps a job; a hanging write delaying a login. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -16,13 +17,13 @@
 #include "fake.h"
 #include "source/lanes.h"
 
-#define UNTIL(condition)                                                                                     \
-	do {                                                                                                 \
-		int64_t end = clock_ms() + 10000;                                                            \
-		while (!(condition)) {                                                                       \
-			assert_true(clock_ms() < end);                                                       \
-			nanosleep(&(struct timespec){0, 1000000}, NULL);                                     \
-		}                                                                                            \
+#define UNTIL(condition)                                                                           \
+	do {                                                                                       \
+		int64_t end = clock_ms() + 10000;                                                  \
+		while (!(condition)) {                                                             \
+			assert_true(clock_ms() < end);                                             \
+			nanosleep(&(struct timespec){0, 1000000}, NULL);                           \
+		}                                                                                  \
 	} while (0)
 
 static atomic_int done_count, done_ok, done_timeout, done_invalid, done_unavailable;
@@ -32,15 +33,19 @@ static void published(struct publish_job *job)
 {
 	atomic_store(&done_id, job->id);
 	atomic_store(&done_sent, job->sent_to_count);
-	atomic_fetch_add(job->status == STATUS_OK ? &done_ok : job->status == STATUS_TIMEOUT ? &done_timeout :
-			job->status == STATUS_INVALID ? &done_invalid : &done_unavailable, 1);
+	atomic_fetch_add(job->status == STATUS_OK        ? &done_ok
+			 : job->status == STATUS_TIMEOUT ? &done_timeout
+			 : job->status == STATUS_INVALID ? &done_invalid
+							 : &done_unavailable,
+		1);
 	publish_job_free(job);
 	atomic_fetch_add(&done_count, 1);
 }
 
 static void looked_up(struct lookup_job *job)
 {
-	atomic_fetch_add(job->status == STATUS_OK && job->user.numeric ? &done_ok : &done_unavailable, 1);
+	atomic_fetch_add(
+		job->status == STATUS_OK && job->user.numeric ? &done_ok : &done_unavailable, 1);
 	lookup_job_free(job);
 	atomic_fetch_add(&done_count, 1);
 }
@@ -59,8 +64,12 @@ static struct publish_job *publication(const char *topic, const char *ref)
 
 static struct lanes *start(struct fake *fake, int confirm_ms, size_t hubs)
 {
-	const struct lanes_config config = {.max_lookups = 10, .max_writes = 10, .max_reads = 10, .max_group = 10,
-		.confirm_ms = confirm_ms, .hub_count = hubs};
+	const struct lanes_config config = {.max_lookups = 10,
+		.max_writes = 10,
+		.max_reads = 10,
+		.max_group = 10,
+		.confirm_ms = confirm_ms,
+		.hub_count = hubs};
 	struct lanes *lanes;
 
 	pthread_mutex_init(&fake->lock, NULL);
@@ -72,7 +81,7 @@ static struct lanes *start(struct fake *fake, int confirm_ms, size_t hubs)
 
 static void shown(struct lanes *lanes, uint64_t id, const char *ref, size_t sessions)
 {
-	char *ids[] = {(char *)(uintptr_t)"one", (char *)(uintptr_t)"two"};
+	char *ids[] = {(char *)(uintptr_t) "one", (char *)(uintptr_t) "two"};
 	struct event *event = fake_event(id, ref);
 
 	lanes_shown(lanes, event, ids, sessions);
@@ -106,7 +115,8 @@ static void shown_before_the_write_returned(void **state)
 
 	(void)state;
 	assert_true(lanes_publish(lanes, publication("t", "r1")));
-	/* Shown over and over while the write is under way: it counts once, and the job lives until the write has ended. */
+	/* Shown over and over while the write is under way: it counts once, and the job lives until
+	 * the write has ended. */
 	while (atomic_load(&done_count) == 0)
 		shown(lanes, 7, "r1", 0);
 	assert_int_equal(atomic_load(&done_ok), 1);
@@ -190,9 +200,11 @@ static void a_slow_write_delays_no_login(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(waits_for_every_hub), cmocka_unit_test(shown_before_the_write_returned),
+	const struct CMUnitTest tests[] = {cmocka_unit_test(waits_for_every_hub),
+		cmocka_unit_test(shown_before_the_write_returned),
 		cmocka_unit_test(ends_when_not_confirmed), cmocka_unit_test(poison_fails_alone),
-		cmocka_unit_test(bounded_and_done_at_stop), cmocka_unit_test(a_slow_write_delays_no_login)};
+		cmocka_unit_test(bounded_and_done_at_stop),
+		cmocka_unit_test(a_slow_write_delays_no_login)};
 
 	log_init(LOG_ERROR, 0);
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,6 @@
-/* Prevents: a relay that ends because its database was away for a moment, that starts with a configuration which does not
- * fit, that hands on an event twice or leaves one out across a reconnect, or that cannot be stopped while it backs off. */
+/* Prevents: a relay that ends because its database was away for a moment, that starts with a
+ * configuration which does not fit, that hands on an event twice or leaves one out across a
+ * reconnect, or that cannot be stopped while it backs off. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -52,13 +53,13 @@ static void on_fatal(void *context, enum status status, const char *reason)
 	atomic_fetch_add(&((struct seen *)context)->fatal, 1);
 }
 
-#define UNTIL(condition)                                                                                     \
-	do {                                                                                                 \
-		int64_t end = clock_ms() + 10000;                                                            \
-		while (!(condition)) {                                                                       \
-			assert_true(clock_ms() < end);                                                       \
-			nanosleep(&(struct timespec){0, 1000000}, NULL);                                     \
-		}                                                                                            \
+#define UNTIL(condition)                                                                           \
+	do {                                                                                       \
+		int64_t end = clock_ms() + 10000;                                                  \
+		while (!(condition)) {                                                             \
+			assert_true(clock_ms() < end);                                             \
+			nanosleep(&(struct timespec){0, 1000000}, NULL);                           \
+		}                                                                                  \
 	} while (0)
 
 static struct pump *start(struct fake *fake, struct seen *seen, int *fd)
@@ -147,8 +148,10 @@ static void stops_while_backing_off(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(goes_on_after_failures), cmocka_unit_test(refuses_what_does_not_fit),
-		cmocka_unit_test(misfit_after_success_is_only_away), cmocka_unit_test(stops_while_backing_off)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(goes_on_after_failures),
+		cmocka_unit_test(refuses_what_does_not_fit),
+		cmocka_unit_test(misfit_after_success_is_only_away),
+		cmocka_unit_test(stops_while_backing_off)};
 
 	log_init(LOG_ERROR, 0);
 	return cmocka_run_group_tests(tests, NULL, NULL);
