@@ -1,0 +1,100 @@
+
+-- public.Odd "Table": a'b int4 23, c\d text 25, e?esink0?f text 25,
+DECLARE
+  v_xid        pg_catalog.xid8 := pg_catalog.pg_current_xact_id();
+  v_type       pg_catalog.text := pg_catalog.lower(TG_OP);
+  v_data       pg_catalog.text;
+  v_old        pg_catalog.text;
+  v_old_key    pg_catalog.text;
+  v_users      pg_catalog.text[];
+  v_old_users  pg_catalog.text[];
+  v_incomplete pg_catalog.bool := false;
+BEGIN
+  BEGIN
+    IF TG_OP OPERATOR(pg_catalog.=) 'INSERT' THEN
+      v_users := coalesce('{}'::pg_catalog.text[]);
+      IF true THEN
+        v_data := pg_catalog.concat(pg_catalog.concat('{"a''b":', coalesce(NEW."a'b"::pg_catalog.text, 'null'), E',"c\\\\d":', coalesce(pg_catalog.to_json(NEW."c\d")::pg_catalog.text, 'null'), ',"e$esink0$f":', coalesce(pg_catalog.to_json(NEW."e$esink0$f")::pg_catalog.text, 'null'), '}'));
+      END IF;
+    ELSIF TG_OP OPERATOR(pg_catalog.=) 'UPDATE' THEN
+      v_users := coalesce('{}'::pg_catalog.text[]);
+      v_old_users := coalesce('{}'::pg_catalog.text[]);
+      IF v_old_users OPERATOR(pg_catalog.=) v_users THEN
+        v_old_users := NULL;
+      ELSE
+        v_old_key := pg_catalog.concat(pg_catalog.concat('{"a''b":', coalesce(OLD."a'b"::pg_catalog.text, 'null'), E',"c\\\\d":', coalesce(pg_catalog.to_json(OLD."c\d")::pg_catalog.text, 'null'), '}'));
+      END IF;
+      IF true THEN
+        v_data := pg_catalog.concat(pg_catalog.concat('{"a''b":', coalesce(NEW."a'b"::pg_catalog.text, 'null'), E',"c\\\\d":', coalesce(pg_catalog.to_json(NEW."c\d")::pg_catalog.text, 'null'), ',"e$esink0$f":', coalesce(pg_catalog.to_json(NEW."e$esink0$f")::pg_catalog.text, 'null'), '}'));
+        IF false THEN
+          v_old := pg_catalog.concat(pg_catalog.concat('{"a''b":', coalesce(OLD."a'b"::pg_catalog.text, 'null'), E',"c\\\\d":', coalesce(pg_catalog.to_json(OLD."c\d")::pg_catalog.text, 'null'), ',"e$esink0$f":', coalesce(pg_catalog.to_json(OLD."e$esink0$f")::pg_catalog.text, 'null'), '}'));
+        END IF;
+      END IF;
+    ELSIF TG_OP OPERATOR(pg_catalog.=) 'DELETE' THEN
+      v_users := coalesce('{}'::pg_catalog.text[]);
+      IF true THEN
+        v_data := pg_catalog.concat(pg_catalog.concat('{"a''b":', coalesce(OLD."a'b"::pg_catalog.text, 'null'), E',"c\\\\d":', coalesce(pg_catalog.to_json(OLD."c\d")::pg_catalog.text, 'null'), ',"e$esink0$f":', coalesce(pg_catalog.to_json(OLD."e$esink0$f")::pg_catalog.text, 'null'), '}'));
+      END IF;
+    ELSIF TG_RELID OPERATOR(pg_catalog.=) TG_ARGV[0]::pg_catalog.oid THEN
+      v_data := '{}';
+    ELSE
+      v_data := pg_catalog.concat('{"partition":', pg_catalog.to_json(pg_catalog.concat(TG_TABLE_SCHEMA, '.', TG_TABLE_NAME)), '}');
+    END IF;
+  EXCEPTION WHEN OTHERS THEN
+    v_data := NULL;
+    v_old := NULL;
+  END;
+  IF v_data IS NULL THEN
+    v_incomplete := true;
+    BEGIN
+      IF TG_OP OPERATOR(pg_catalog.=) 'DELETE' THEN
+        v_data := pg_catalog.concat(pg_catalog.concat('{"a''b":', coalesce(OLD."a'b"::pg_catalog.text, 'null'), E',"c\\\\d":', coalesce(pg_catalog.to_json(OLD."c\d")::pg_catalog.text, 'null'), '}'));
+      ELSE
+        v_data := pg_catalog.concat(pg_catalog.concat('{"a''b":', coalesce(NEW."a'b"::pg_catalog.text, 'null'), E',"c\\\\d":', coalesce(pg_catalog.to_json(NEW."c\d")::pg_catalog.text, 'null'), '}'));
+      END IF;
+    EXCEPTION WHEN OTHERS THEN
+      v_data := '{}';
+    END;
+    BEGIN
+      IF TG_OP OPERATOR(pg_catalog.=) 'DELETE' THEN
+        v_users := coalesce('{}'::pg_catalog.text[]);
+      ELSE
+        v_users := coalesce('{}'::pg_catalog.text[]);
+        IF TG_OP OPERATOR(pg_catalog.=) 'UPDATE' THEN
+          v_old_users := coalesce('{}'::pg_catalog.text[]);
+        END IF;
+      END IF;
+    EXCEPTION WHEN OTHERS THEN
+      v_users := '{}';
+      v_old_users := NULL;
+    END;
+    IF v_old_users IS NOT NULL THEN
+      IF v_old_users OPERATOR(pg_catalog.=) v_users THEN
+        v_old_users := NULL;
+      ELSE
+        BEGIN
+          v_old_key := pg_catalog.concat(pg_catalog.concat('{"a''b":', coalesce(OLD."a'b"::pg_catalog.text, 'null'), E',"c\\\\d":', coalesce(pg_catalog.to_json(OLD."c\d")::pg_catalog.text, 'null'), '}'));
+        EXCEPTION WHEN OTHERS THEN
+          v_old_key := '{}';
+        END;
+      END IF;
+    END IF;
+  END IF;
+  IF (pg_catalog.pg_sequence_last_value('esink.rotation'::pg_catalog.regclass) OPERATOR(pg_catalog.&) 1::pg_catalog.int8)
+      OPERATOR(pg_catalog.=) 0::pg_catalog.int8 THEN
+    INSERT INTO esink.event_0 (xid, topic, type, data, old, old_key, users, old_users, broadcast, incomplete, actor)
+    VALUES (v_xid, 'Odd "Table"', v_type, v_data, v_old, v_old_key, v_users, v_old_users, false, v_incomplete,
+      pg_catalog.current_setting('esink.actor', true));
+  ELSE
+    INSERT INTO esink.event_1 (xid, topic, type, data, old, old_key, users, old_users, broadcast, incomplete, actor)
+    VALUES (v_xid, 'Odd "Table"', v_type, v_data, v_old, v_old_key, v_users, v_old_users, false, v_incomplete,
+      pg_catalog.current_setting('esink.actor', true));
+  END IF;
+  IF true THEN
+    IF (pg_catalog.pg_sequence_last_value('esink.sleep'::pg_catalog.regclass) OPERATOR(pg_catalog.&) 1::pg_catalog.int8)
+        OPERATOR(pg_catalog.=) 1::pg_catalog.int8 THEN
+      PERFORM pg_catalog.pg_notify('esink', '');
+    END IF;
+  END IF;
+  RETURN NULL;
+END
