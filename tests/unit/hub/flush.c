@@ -105,6 +105,22 @@ static void test_ends_while_it_is_sent_to(void **state)
 	client_gone(middle);
 }
 
+/* A session ends between the routing of an event and the flush, in another one's close(). */
+static void test_ends_before_it_is_sent_to(void **state)
+{
+	struct world *world = *state;
+	struct client *gone = client_of(world, "7"), *stays = client_of(world, "7"),
+		      *refused = client_open(world, "bad", NULL);
+	struct event *event = event_of(++world->head, "7", (struct event_parts){0});
+
+	refused->takes_along = gone;
+	assert_true(hub_deliver(world->hub, &event, 1));
+	event_unref(event);
+	lookup_answer(world, STATUS_UNAUTHORIZED, NULL, false);
+	assert_int_equal(gone->session.state, SESSION_CLOSED);
+	assert_sent(stays, "changes:101");
+}
+
 static void test_dead_is_not_sent_to_again(void **state)
 {
 	struct world *world = *state;
@@ -172,6 +188,7 @@ int main(void)
 		IN_A_WORLD(test_over_the_limit_reads_on_in_steps),
 		IN_A_WORLD(test_one_frame_is_always_allowed),
 		IN_A_WORLD(test_ends_while_it_is_sent_to),
+		IN_A_WORLD(test_ends_before_it_is_sent_to),
 		IN_A_WORLD(test_dead_is_not_sent_to_again),
 		IN_A_WORLD(test_a_huge_turn),
 		IN_A_WORLD(test_streams_get_stream_events),

@@ -114,6 +114,24 @@ static void test_the_sender_goes_meanwhile(void **state)
 	assert_sent(other, "error:503");
 }
 
+/* An answer fills the socket in the very turn in which an event was routed, before that is sent. */
+static void test_an_answer_before_the_events_of_its_turn(void **state)
+{
+	struct world *world = *state;
+	struct client *client = client_of(world, "7");
+	struct event *event = event_of(++world->head, "7", (struct event_parts){0});
+
+	client_say(client, GOOD);
+	assert_true(hub_deliver(world->hub, &event, 1));
+	event_unref(event);
+	client->next = SEND_BEHIND;
+	publish_answer(world, STATUS_UNAVAILABLE);
+	assert_sent(client, "error:503");
+	client->next = SEND_ALL;
+	client_writable(client);
+	assert_sent(client, "changes:101");
+}
+
 #define IN_A_WORLD(test) cmocka_unit_test_setup_teardown(test, world_setup, world_teardown)
 
 int main(void)
@@ -125,6 +143,7 @@ int main(void)
 		IN_A_WORLD(test_not_allowed),
 		IN_A_WORLD(test_not_stored),
 		IN_A_WORLD(test_the_sender_goes_meanwhile),
+		IN_A_WORLD(test_an_answer_before_the_events_of_its_turn),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

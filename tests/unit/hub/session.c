@@ -225,6 +225,21 @@ static void test_disconnected_within_close(void **state)
 	session_heard(&second->session);
 }
 
+/* Closing one takes another along, the one that the walk comes to next. */
+static void test_another_goes_within_close(void **state)
+{
+	struct world *world = *state;
+	struct client *last = client_of(world, "7"), *next = client_of(world, "7"),
+		      *first = client_of(world, "7");
+
+	first->takes_along = next;
+	world_live(world, OTHER_JOURNAL, 1);
+	assert_true(first->closed);
+	assert_int_equal(next->session.state, SESSION_CLOSED);
+	assert_false(next->closed);
+	assert_true(last->closed);
+}
+
 static void test_drain(void **state)
 {
 	struct world *world = *state;
@@ -277,6 +292,7 @@ int main(void)
 		IN_A_WORLD(test_another_journal_closes),
 		IN_A_WORLD(test_a_gap_closes_and_a_repeat_is_dropped),
 		IN_A_WORLD(test_disconnected_within_close),
+		IN_A_WORLD(test_another_goes_within_close),
 		IN_A_WORLD(test_drain),
 		cmocka_unit_test(test_reasons),
 	};

@@ -50,6 +50,10 @@ static void fake_close(struct session *session, enum close_reason reason)
 	assert_false(client->closed);
 	client->closed = true;
 	client->reason = reason;
+	if (client->takes_along) {
+		client_gone(client->takes_along);
+		memset(&client->takes_along->session, 0, sizeof(client->takes_along->session));
+	}
 	if (client->vanish_on_close)
 		session_disconnected(session, reason);
 }
@@ -366,7 +370,7 @@ void client_read(struct client *client)
 
 void client_forget(struct client *client)
 {
-	if (!client->refused)
+	if (!client->refused && client->session.ops)
 		client_read(client);
 	for (size_t i = 0; i < client->count; i++)
 		json_decref(client->messages[i]);

@@ -34,7 +34,8 @@ struct client {
 	size_t sends, heartbeats, wanted; /* calls of ops */
 	enum send_result next;            /* what send() answers */
 	bool vanish_on_send, vanish_on_close;
-	bool forgetful; /* keeps nothing of what it is sent */
+	struct client *takes_along; /* disconnects within this one's close(), its memory gone */
+	bool forgetful;             /* keeps nothing of what it is sent */
 	bool refused, closed;
 	enum close_reason reason;
 	unsigned long progress;
