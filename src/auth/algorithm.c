@@ -31,5 +31,6 @@ void algorithm_list(char *text, size_t room)
 	size_t at = 0;
 
 	for (size_t i = 0; i < COUNT && at < room; i++)
-		at += (size_t)snprintf(text + at, room - at, "%s%s", i ? ", " : "", algorithms[i].name);
+		at += (size_t)snprintf(
+			text + at, room - at, "%s%s", i ? ", " : "", algorithms[i].name);
 }

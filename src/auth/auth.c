@@ -1,10 +1,11 @@
 /* Who bears a token, asked in this order: the operator, TEST, a JWT, the token table.
  *
- * A token that has the shape of a JWT where a JWT key is set stands or falls as one: were the table asked next, whoever can
- * write a row there could forge a signature with it. The operator's token is kept and compared as its SHA-256 only.
+ * A token that has the shape of a JWT where a JWT key is set stands or falls as one: were the table
+ * asked next, whoever can write a row there could forge a signature with it. The operator's token
+ * is kept and compared as its SHA-256 only.
  *
- * What can change after auth_create() hangs behind pointers, so that many threads can share a const struct auth: the
- * current set of keys, swapped under a mutex that is held for a pointer's copy.
+ * What can change after auth_create() hangs behind pointers, so that many threads can share a const
+ * struct auth: the current set of keys, swapped under a mutex that is held for a pointer's copy.
  */
 #include "auth/auth.h"
 
@@ -77,16 +78,18 @@ static enum status choose_algorithm(struct auth *auth, const char *name, struct 
 	algorithm_list(list, sizeof(list));
 	auth->policy.algorithm = algorithm_find(name);
 	if (!auth->policy.algorithm)
-		return err_set(err, STATUS_INVALID, "JWT_ALGORITHM: \"%.40s\" is not one of %s", name, list);
+		return err_set(err, STATUS_INVALID, "JWT_ALGORITHM: \"%.40s\" is not one of %s",
+			name, list);
 	if (auth->policy.algorithm->family == FAMILY_HMAC && file)
 		return err_set(err, STATUS_INVALID,
-			"JWT_ALGORITHM: %s takes a secret, but JWT_PUBLIC_KEY_FILE names a public key; set the algorithm "
-			"that its owner signs with, RS256 or ES256 for example",
+			"JWT_ALGORITHM: %s takes a secret, but JWT_PUBLIC_KEY_FILE names a public "
+			"key; set the algorithm that its owner signs with, RS256 or ES256 for "
+			"example",
 			name);
 	if (auth->policy.algorithm->family != FAMILY_HMAC && !file && !jwks)
 		return err_set(err, STATUS_INVALID,
-			"JWT_ALGORITHM: %s takes a public key (JWT_PUBLIC_KEY_FILE or JWT_JWKS_FILE), but JWT_SECRET is "
-			"set",
+			"JWT_ALGORITHM: %s takes a public key (JWT_PUBLIC_KEY_FILE or "
+			"JWT_JWKS_FILE), but JWT_SECRET is set",
 			name);
 	return STATUS_OK;
 }
@@ -107,7 +110,8 @@ static enum status set_up_jwt(struct auth *auth, const struct auth_config *confi
 		return STATUS_OK;
 	if (sources > 1)
 		return err_set(err, STATUS_INVALID,
-			"%s and %s are both set: only one of JWT_SECRET, JWT_PUBLIC_KEY_FILE and JWT_JWKS_FILE may be",
+			"%s and %s are both set: only one of JWT_SECRET, JWT_PUBLIC_KEY_FILE and "
+			"JWT_JWKS_FILE may be",
 			auth->secret ? "JWT_SECRET" : "JWT_PUBLIC_KEY_FILE",
 			auth->jwks_file ? "JWT_JWKS_FILE" : "JWT_PUBLIC_KEY_FILE");
 	auth->has_jwt = true;
@@ -202,7 +206,8 @@ static bool shaped_like_jwt(struct span token)
 	return dots == 2;
 }
 
-/* Takes claims' user. A session ends at exp; one that begins in the leeway after it lasts until that is over. */
+/* Takes claims' user. A session ends at exp; one that begins in the leeway after it lasts until
+ * that is over. */
 static enum auth_verdict grant_user(struct claims *claims, int64_t now, struct identity *identity)
 {
 	if (claims->expires + JWT_LEEWAY_MS <= now) {
@@ -212,11 +217,13 @@ static enum auth_verdict grant_user(struct claims *claims, int64_t now, struct i
 	*identity = (struct identity){.kind = IDENTITY_USER,
 		.user = claims->user,
 		.numeric = claims->numeric,
-		.expires = claims->expires > now ? claims->expires : claims->expires + JWT_LEEWAY_MS};
+		.expires =
+			claims->expires > now ? claims->expires : claims->expires + JWT_LEEWAY_MS};
 	return AUTH_GRANTED;
 }
 
-static enum auth_verdict check_jwt(const struct auth *auth, struct span token, struct identity *identity)
+static enum auth_verdict check_jwt(
+	const struct auth *auth, struct span token, struct identity *identity)
 {
 	struct keys *keys = current_keys(auth);
 	unsigned char key[DIGEST_LEN];
@@ -246,7 +253,8 @@ enum auth_verdict auth_check(const struct auth *auth, struct span token, struct 
 		return AUTH_GRANTED;
 	}
 	if (auth->allow_test_token && span_is(token, "TEST")) {
-		*identity = (struct identity){.kind = IDENTITY_TEST, .user = mem_text("-1"), .numeric = false};
+		*identity = (struct identity){
+			.kind = IDENTITY_TEST, .user = mem_text("-1"), .numeric = false};
 		return AUTH_GRANTED;
 	}
 	if (auth->has_jwt && shaped_like_jwt(token))

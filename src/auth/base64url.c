@@ -1,5 +1,5 @@
-/* The strict reading of base64url. libjwt reads leniently; what decides here (the header's alg, the claims) is only what
- * this reading yields, so that no two readers see two tokens.
+/* The strict reading of base64url. libjwt reads leniently; what decides here (the header's alg, the
+ * claims) is only what this reading yields, so that no two readers see two tokens.
  */
 #include "auth/base64url.h"
 

@@ -7,8 +7,8 @@
 #include "base/buf.h"
 #include "esink/span.h"
 
-/* Appends what text stands for. False: a character outside the alphabet, padding, an impossible length, or bits left over
- * in the last character (two texts would stand for the same bytes). */
+/* Appends what text stands for. False: a character outside the alphabet, padding, an impossible
+ * length, or bits left over in the last character (two texts would stand for the same bytes). */
 bool base64url_decode(struct span text, struct buf *out);
 
 #endif

@@ -1,4 +1,5 @@
-/* A map from digest to claims, and a list in order of use; one mutex around both, held for a copy of a user id. */
+/* A map from digest to claims, and a list in order of use; one mutex around both, held for a copy
+ * of a user id. */
 #include "auth/cache.h"
 
 #include <pthread.h>
@@ -85,7 +86,8 @@ static struct claims copy(const struct claims *claims)
 	return other;
 }
 
-void cache_put(struct cache *cache, const unsigned char digest[DIGEST_LEN], const struct claims *claims)
+void cache_put(
+	struct cache *cache, const unsigned char digest[DIGEST_LEN], const struct claims *claims)
 {
 	struct entry *entry = mem_zero(1, sizeof(*entry));
 

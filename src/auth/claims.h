@@ -22,9 +22,10 @@ struct claims {
 	int64_t expires; /* ms since 1970: exp, without leeway */
 };
 
-/* False: not ours, not well-formed, not for us, or not valid at now (ms). claims is the caller's to finish. */
-bool claims_verify(const struct keys *keys, const struct jwt_policy *policy, struct span token, int64_t now,
-	struct claims *claims);
+/* False: not ours, not well-formed, not for us, or not valid at now (ms). claims is the caller's to
+ * finish. */
+bool claims_verify(const struct keys *keys, const struct jwt_policy *policy, struct span token,
+	int64_t now, struct claims *claims);
 void claims_finish(struct claims *claims);
 
 #endif

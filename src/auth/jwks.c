@@ -1,8 +1,9 @@
-/* A JWK set (RFC 7517) to keys: RSA and EC become PEM by way of OpenSSL's EVP_PKEY_fromdata, oct becomes a secret.
+/* A JWK set (RFC 7517) to keys: RSA and EC become PEM by way of OpenSSL's EVP_PKEY_fromdata, oct
+ * becomes a secret.
  *
- * What is for another purpose is passed over: another kty, curve or alg, use other than sig, key_ops without verify. What
- * is meant for us and malformed is an error that names the key: a set that silently lost a key would lock users out.
- * Private members of a key are not read.
+ * What is for another purpose is passed over: another kty, curve or alg, use other than sig,
+ * key_ops without verify. What is meant for us and malformed is an error that names the key: a set
+ * that silently lost a key would lock users out. Private members of a key are not read.
  */
 #include <jansson.h>
 #include <openssl/bn.h>
@@ -44,7 +45,8 @@ static bool may_verify(const json_t *jwk)
 
 static bool is_meant(const json_t *jwk, const struct algorithm *algorithm)
 {
-	static const char *const types[] = {[FAMILY_HMAC] = "oct", [FAMILY_RSA] = "RSA", [FAMILY_EC] = "EC"};
+	static const char *const types[] = {
+		[FAMILY_HMAC] = "oct", [FAMILY_RSA] = "RSA", [FAMILY_EC] = "EC"};
 
 	return is_text(jwk, "kty", types[algorithm->family]) && may_verify(jwk) &&
 	       (!json_object_get(jwk, "alg") || is_text(jwk, "alg", algorithm->name)) &&
@@ -79,7 +81,8 @@ static EVP_PKEY *build_rsa(struct span n, struct span e)
 	OSSL_PARAM_BLD *builder = OSSL_PARAM_BLD_new();
 	EVP_PKEY *pkey = NULL;
 
-	if (builder && modulus && exponent && OSSL_PARAM_BLD_push_BN(builder, OSSL_PKEY_PARAM_RSA_N, modulus) &&
+	if (builder && modulus && exponent &&
+		OSSL_PARAM_BLD_push_BN(builder, OSSL_PKEY_PARAM_RSA_N, modulus) &&
 		OSSL_PARAM_BLD_push_BN(builder, OSSL_PKEY_PARAM_RSA_E, exponent))
 		pkey = build("RSA", builder);
 	OSSL_PARAM_BLD_free(builder);
@@ -93,8 +96,10 @@ static EVP_PKEY *build_ec(const char *curve, struct span point)
 	OSSL_PARAM_BLD *builder = OSSL_PARAM_BLD_new();
 	EVP_PKEY *pkey = NULL;
 
-	if (builder && OSSL_PARAM_BLD_push_utf8_string(builder, OSSL_PKEY_PARAM_GROUP_NAME, curve, 0) &&
-		OSSL_PARAM_BLD_push_octet_string(builder, OSSL_PKEY_PARAM_PUB_KEY, point.p, point.len))
+	if (builder &&
+		OSSL_PARAM_BLD_push_utf8_string(builder, OSSL_PKEY_PARAM_GROUP_NAME, curve, 0) &&
+		OSSL_PARAM_BLD_push_octet_string(
+			builder, OSSL_PKEY_PARAM_PUB_KEY, point.p, point.len))
 		pkey = build("EC", builder);
 	OSSL_PARAM_BLD_free(builder);
 	return pkey;
@@ -128,10 +133,12 @@ static const char *read_ec(const json_t *jwk, const struct algorithm *algorithm,
 	return *pkey ? NULL : "x and y are no point of the curve";
 }
 
-static const char *add_public(struct keys *keys, const json_t *jwk, const struct algorithm *algorithm)
+static const char *add_public(
+	struct keys *keys, const json_t *jwk, const struct algorithm *algorithm)
 {
 	EVP_PKEY *pkey = NULL;
-	const char *wrong = algorithm->family == FAMILY_RSA ? read_rsa(jwk, &pkey) : read_ec(jwk, algorithm, &pkey);
+	const char *wrong = algorithm->family == FAMILY_RSA ? read_rsa(jwk, &pkey)
+							    : read_ec(jwk, algorithm, &pkey);
 	char *pem = NULL;
 
 	if (!wrong)
@@ -169,40 +176,47 @@ static enum status add(struct keys *keys, const json_t *jwk, size_t number, cons
 	if (!is_meant(jwk, algorithm))
 		return STATUS_OK;
 	if (keys->count == KEYS_MAX)
-		return err_set(err, STATUS_INVALID, "JWT_JWKS_FILE: \"%s\" holds more than %d keys for %s", path, KEYS_MAX,
+		return err_set(err, STATUS_INVALID,
+			"JWT_JWKS_FILE: \"%s\" holds more than %d keys for %s", path, KEYS_MAX,
 			algorithm->name);
-	wrong = algorithm->family == FAMILY_HMAC ? add_secret(keys, jwk) : add_public(keys, jwk, algorithm);
+	wrong = algorithm->family == FAMILY_HMAC ? add_secret(keys, jwk)
+						 : add_public(keys, jwk, algorithm);
 	if (wrong)
-		return err_set(err, STATUS_INVALID, "JWT_JWKS_FILE: \"%s\", key %zu: %s", path, number, wrong);
+		return err_set(err, STATUS_INVALID, "JWT_JWKS_FILE: \"%s\", key %zu: %s", path,
+			number, wrong);
 	return STATUS_OK;
 }
 
-static enum status add_all(
-	struct keys *keys, const json_t *list, const char *path, const struct algorithm *algorithm, struct err *err)
+static enum status add_all(struct keys *keys, const json_t *list, const char *path,
+	const struct algorithm *algorithm, struct err *err)
 {
 	if (!json_is_array(list))
-		return err_set(err, STATUS_INVALID, "JWT_JWKS_FILE: \"%s\" is not a JWK set: no list \"keys\"", path);
+		return err_set(err, STATUS_INVALID,
+			"JWT_JWKS_FILE: \"%s\" is not a JWK set: no list \"keys\"", path);
 	for (size_t i = 0; i < json_array_size(list); i++) {
-		enum status status = add(keys, json_array_get(list, i), i + 1, path, algorithm, err);
+		enum status status =
+			add(keys, json_array_get(list, i), i + 1, path, algorithm, err);
 
 		if (status != STATUS_OK)
 			return status;
 	}
 	if (!keys->count)
-		return err_set(err, STATUS_INVALID, "JWT_JWKS_FILE: \"%s\" holds no key for JWT_ALGORITHM %s", path,
+		return err_set(err, STATUS_INVALID,
+			"JWT_JWKS_FILE: \"%s\" holds no key for JWT_ALGORITHM %s", path,
 			algorithm->name);
 	return STATUS_OK;
 }
 
-enum status jwks_read(
-	struct keys *keys, struct span text, const char *path, const struct algorithm *algorithm, struct err *err)
+enum status jwks_read(struct keys *keys, struct span text, const char *path,
+	const struct algorithm *algorithm, struct err *err)
 {
 	json_error_t error;
 	json_t *root = json_loadb(text.p, text.len, JSON_REJECT_DUPLICATES, &error);
 	enum status status;
 
 	if (!root)
-		return err_set(err, STATUS_INVALID, "JWT_JWKS_FILE: \"%s\" is not JSON: %s (line %d)", path, error.text,
+		return err_set(err, STATUS_INVALID,
+			"JWT_JWKS_FILE: \"%s\" is not JSON: %s (line %d)", path, error.text,
 			error.line);
 	status = add_all(keys, json_object_get(root, "keys"), path, algorithm, err);
 	json_decref(root);

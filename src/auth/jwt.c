@@ -1,14 +1,16 @@
 /* Verifies a JWT (RFC 7519, JWS compact form).
  *
- *   1. Header and payload are decoded strictly (base64url.c) and parsed by jansson, which refuses repeated names and, in
- *      this mode, NUL inside strings.
- *   2. The header's alg must be JWT_ALGORITHM before any key is touched: a token never chooses how it is verified. `crit`
- *      (RFC 7515 section 4.1.11) names extensions that we do not have: refused.
- *   3. The signature is libjwt's to check, against the keys with the header's kid, or against all when none has it.
- *   4. Claims: exp must be there; exp, nbf and iat have 30 s of leeway; iss and aud where they are configured; the user
- *      claim is a string or an integer.
+ *   1. Header and payload are decoded strictly (base64url.c) and parsed by jansson, which refuses
+ *      repeated names and, in this mode, NUL inside strings.
+ *   2. The header's alg must be JWT_ALGORITHM before any key is touched: a token never chooses how
+ *      it is verified. `crit` (RFC 7515 section 4.1.11) names extensions that we lack: refused.
+ *   3. The signature is libjwt's to check, against the keys with the header's kid, or against all
+ *      when none has it.
+ *   4. Claims: exp must be there; exp, nbf and iat have 30 s of leeway; iss and aud where they are
+ *      configured; the user claim is a string or an integer.
  *
- * libjwt itself refuses a typ other than JWT, so that access tokens of RFC 9068 (`at+jwt`) do not pass.
+ * libjwt itself refuses a typ other than JWT, so that access tokens of RFC 9068 (`at+jwt`) do not
+ * pass.
  */
 #include "auth/claims.h"
 
@@ -23,7 +25,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 
-#define PART_MAX 8192             /* a token is no longer */
+#define PART_MAX 8192              /* a token is no longer */
 #define SECONDS_MAX 253402300799.0 /* the year 9999; whatever expires later counts as then */
 
 static json_t *decode_object(struct span part)
@@ -32,7 +34,8 @@ static json_t *decode_object(struct span part)
 	json_t *root;
 
 	if (!base64url_decode(part, &text) || !text.len || memchr(text.bytes, 0, text.len))
-		return NULL; /* jansson swallows a NUL after a number, libjwt ends there: two readings */
+		return NULL; /* jansson swallows a NUL after a number, libjwt ends there: two
+				readings */
 	root = json_loadb(buf_as_span(&text).p, text.len, JSON_REJECT_DUPLICATES, NULL);
 	if (root && !json_is_object(root)) {
 		json_decref(root);
@@ -54,16 +57,17 @@ static bool header_fits(const json_t *header, const struct jwt_policy *policy)
 	const char *alg = json_string_value(json_object_get(header, "alg"));
 	const json_t *kid = json_object_get(header, "kid");
 
-	return alg && strcmp(alg, policy->algorithm->name) == 0 && !json_object_get(header, "crit") &&
-	       (!kid || json_is_string(kid));
+	return alg && strcmp(alg, policy->algorithm->name) == 0 &&
+	       !json_object_get(header, "crit") && (!kid || json_is_string(kid));
 }
 
 static bool signed_by(const struct key *key, const char *token, const struct algorithm *algorithm)
 {
 	jwt_t *jwt = NULL;
-	bool good = key->len && key->len <= INT_MAX &&
-		    jwt_decode(&jwt, token, (const unsigned char *)key->bytes, (int)key->len) == 0 && jwt &&
-		    jwt_get_alg(jwt) == jwt_str_alg(algorithm->name);
+	bool good =
+		key->len && key->len <= INT_MAX &&
+		jwt_decode(&jwt, token, (const unsigned char *)key->bytes, (int)key->len) == 0 &&
+		jwt && jwt_get_alg(jwt) == jwt_str_alg(algorithm->name);
 
 	jwt_free(jwt);
 	return good;
@@ -74,8 +78,8 @@ static bool has_kid(const struct key *key, const char *kid)
 	return kid && key->kid && strcmp(key->kid, kid) == 0;
 }
 
-static bool signature_good(
-	const struct keys *keys, const json_t *header, const char *token, const struct algorithm *algorithm)
+static bool signature_good(const struct keys *keys, const json_t *header, const char *token,
+	const struct algorithm *algorithm)
 {
 	const char *kid = json_string_value(json_object_get(header, "kid"));
 	bool named = false, good = false;
@@ -144,7 +148,8 @@ static bool get_user(const json_t *value, struct claims *claims)
 	return true;
 }
 
-static bool read_claims(const json_t *payload, const struct jwt_policy *policy, int64_t now, struct claims *claims)
+static bool read_claims(
+	const json_t *payload, const struct jwt_policy *policy, int64_t now, struct claims *claims)
 {
 	struct claims found = {0};
 
@@ -160,15 +165,17 @@ static bool read_claims(const json_t *payload, const struct jwt_policy *policy, 
 	return true;
 }
 
-static bool verify_parts(const struct keys *keys, const struct jwt_policy *policy, const char *token,
-	const json_t *header, const json_t *payload, int64_t now, struct claims *claims)
+static bool verify_parts(const struct keys *keys, const struct jwt_policy *policy,
+	const char *token, const json_t *header, const json_t *payload, int64_t now,
+	struct claims *claims)
 {
-	return header_fits(header, policy) && signature_good(keys, header, token, policy->algorithm) &&
+	return header_fits(header, policy) &&
+	       signature_good(keys, header, token, policy->algorithm) &&
 	       read_claims(payload, policy, now, claims);
 }
 
-bool claims_verify(const struct keys *keys, const struct jwt_policy *policy, struct span token, int64_t now,
-	struct claims *claims)
+bool claims_verify(const struct keys *keys, const struct jwt_policy *policy, struct span token,
+	int64_t now, struct claims *claims)
 {
 	char *copy = mem_text_n(token.p, token.len);
 	const char *dot = strchr(copy, '.'), *last = strrchr(copy, '.');

@@ -1,7 +1,7 @@
 /* From JWT_SECRET, JWT_PUBLIC_KEY_FILE or JWT_JWKS_FILE to a set of keys that fit JWT_ALGORITHM.
  *
- * A secret shorter than the hash (RFC 7518 section 3.2 asks for at least 32 bytes with HS256) is accepted: refusing it here
- * would only break what works elsewhere. docs/ tell to use a long one.
+ * A secret shorter than the hash (RFC 7518 section 3.2 asks for at least 32 bytes with HS256) is
+ * accepted: refusing it here would only break what works elsewhere. docs/ tell to use a long one.
  */
 #include "auth/keys.h"
 
@@ -29,7 +29,8 @@ void keys_add(struct keys *keys, const char *kid, char *bytes, size_t len)
 	keys->items[keys->count++] = (struct key){mem_text(kid), bytes, len};
 }
 
-static enum status read_file(const char *variable, const char *path, struct buf *out, struct err *err)
+static enum status read_file(
+	const char *variable, const char *path, struct buf *out, struct err *err)
 {
 	FILE *file = fopen(path, "rbe");
 	char chunk[4096];
@@ -37,7 +38,8 @@ static enum status read_file(const char *variable, const char *path, struct buf 
 	bool failed;
 
 	if (!file)
-		return err_set(err, STATUS_INVALID, "%s: cannot open \"%s\": %s", variable, path, strerror(errno));
+		return err_set(err, STATUS_INVALID, "%s: cannot open \"%s\": %s", variable, path,
+			strerror(errno));
 	while ((n = fread(chunk, 1, sizeof(chunk), file)) > 0 && buf_bytes(out, chunk, n))
 		;
 	failed = ferror(file);
@@ -46,7 +48,8 @@ static enum status read_file(const char *variable, const char *path, struct buf 
 	if (failed)
 		return err_set(err, STATUS_INVALID, "%s: cannot read \"%s\"", variable, path);
 	if (out->full)
-		return err_set(err, STATUS_INVALID, "%s: \"%s\" is larger than 1 MB: not a key file", variable, path);
+		return err_set(err, STATUS_INVALID,
+			"%s: \"%s\" is larger than 1 MB: not a key file", variable, path);
 	return STATUS_OK;
 }
 
@@ -54,14 +57,15 @@ static enum status load_secret(struct keys *keys, const char *secret, struct err
 {
 	if (looks_like_pem(span_of(secret)))
 		return err_set(err, STATUS_INVALID,
-			"JWT_SECRET: holds a PEM key, not a secret; a public key goes into the file that "
+			"JWT_SECRET: holds a PEM key, not a secret; a public key goes into the "
+			"file that "
 			"JWT_PUBLIC_KEY_FILE names, with JWT_ALGORITHM RS256 or ES256");
 	keys_add(keys, NULL, mem_text(secret), strlen(secret));
 	return STATUS_OK;
 }
 
-static enum status load_pem(
-	struct keys *keys, struct span text, const char *path, const struct algorithm *algorithm, struct err *err)
+static enum status load_pem(struct keys *keys, struct span text, const char *path,
+	const struct algorithm *algorithm, struct err *err)
 {
 	EVP_PKEY *pkey = pem_read(text);
 	const char *unfit;
@@ -69,7 +73,8 @@ static enum status load_pem(
 
 	if (!pkey)
 		return err_set(err, STATUS_INVALID,
-			"JWT_PUBLIC_KEY_FILE: \"%s\" holds no public key in PEM form (-----BEGIN PUBLIC KEY----- or a "
+			"JWT_PUBLIC_KEY_FILE: \"%s\" holds no public key in PEM form (-----BEGIN "
+			"PUBLIC KEY----- or a "
 			"certificate)",
 			path);
 	unfit = pem_unfit(pkey, algorithm);
@@ -79,14 +84,15 @@ static enum status load_pem(
 	}
 	EVP_PKEY_free(pkey);
 	if (unfit)
-		return err_set(err, STATUS_INVALID, "JWT_PUBLIC_KEY_FILE: \"%s\" %s, which JWT_ALGORITHM %s needs", path,
-			unfit, algorithm->name);
+		return err_set(err, STATUS_INVALID,
+			"JWT_PUBLIC_KEY_FILE: \"%s\" %s, which JWT_ALGORITHM %s needs", path, unfit,
+			algorithm->name);
 	keys_add(keys, NULL, pem, strlen(pem));
 	return STATUS_OK;
 }
 
-static enum status load_file(
-	struct keys *keys, const struct key_source *source, const struct algorithm *algorithm, struct err *err)
+static enum status load_file(struct keys *keys, const struct key_source *source,
+	const struct algorithm *algorithm, struct err *err)
 {
 	const char *variable = source->jwks_file ? "JWT_JWKS_FILE" : "JWT_PUBLIC_KEY_FILE";
 	const char *path = source->jwks_file ? source->jwks_file : source->public_key_file;
@@ -102,15 +108,16 @@ static enum status load_file(
 	return status;
 }
 
-enum status keys_load(
-	const struct key_source *source, const struct algorithm *algorithm, struct keys **ret, struct err *err)
+enum status keys_load(const struct key_source *source, const struct algorithm *algorithm,
+	struct keys **ret, struct err *err)
 {
 	struct keys *keys = mem_zero(1, sizeof(*keys));
 	enum status status;
 
 	atomic_init(&keys->refs, 1);
 	keys->cache = cache_create(CACHE_MAX);
-	status = source->secret ? load_secret(keys, source->secret, err) : load_file(keys, source, algorithm, err);
+	status = source->secret ? load_secret(keys, source->secret, err)
+				: load_file(keys, source, algorithm, err);
 	if (status != STATUS_OK) {
 		keys_unref(keys);
 		return status;

@@ -1,8 +1,9 @@
 /* Private to src/auth: the algorithm and the keys that JWTs are verified with.
  *
- * A set of keys is immutable once loaded and shared by reference count: a token being verified keeps the set that it
- * began with while a reload puts another in its place. The cache of verified tokens belongs to the set, so that a reload
- * cannot leave a token behind that an old key vouched for.
+ * A set of keys is immutable once loaded and shared by reference count: a token being verified
+ * keeps the set that it began with while a reload puts another in its place. The cache of verified
+ * tokens belongs to the set, so that a reload cannot leave a token behind that an old key vouched
+ * for.
  */
 #ifndef ESINK_AUTH_KEYS_H
 #define ESINK_AUTH_KEYS_H
@@ -32,7 +33,7 @@ const struct algorithm *algorithm_find(const char *name);
 void algorithm_list(char *text, size_t room); /* "HS256, HS384, .." for messages */
 
 struct key {
-	char *kid; /* NULL: none */
+	char *kid;   /* NULL: none */
 	char *bytes; /* the secret, or the public key as PEM with its NUL counted out */
 	size_t len;
 };
@@ -49,14 +50,15 @@ struct key_source {
 	const char *secret, *public_key_file, *jwks_file;
 };
 
-enum status keys_load(
-	const struct key_source *source, const struct algorithm *algorithm, struct keys **ret, struct err *err) MUST_CHECK;
+enum status keys_load(const struct key_source *source, const struct algorithm *algorithm,
+	struct keys **ret, struct err *err) MUST_CHECK;
 struct keys *keys_ref(struct keys *keys);
 void keys_unref(struct keys *keys); /* NULL is fine; the last one wipes the keys */
 /* Takes bytes, and copies kid. */
 void keys_add(struct keys *keys, const char *kid, char *bytes, size_t len);
 
-/* A PEM text anywhere in it: a public key, which everybody knows and which must never serve as a secret. */
+/* A PEM text anywhere in it: a public key, which everybody knows and which must never serve as a
+ * secret. */
 bool looks_like_pem(struct span text);
 
 /* -- pem.c -- */
@@ -68,7 +70,7 @@ char *pem_write(const EVP_PKEY *pkey); /* malloc'ed, NULL: OpenSSL refused */
 
 /* -- jwks.c -- */
 /* Adds every key of a JWK set (RFC 7517) that may verify that algorithm. path is for messages. */
-enum status jwks_read(struct keys *keys, struct span text, const char *path, const struct algorithm *algorithm,
-	struct err *err) MUST_CHECK;
+enum status jwks_read(struct keys *keys, struct span text, const char *path,
+	const struct algorithm *algorithm, struct err *err) MUST_CHECK;
 
 #endif

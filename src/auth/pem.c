@@ -1,7 +1,7 @@
 /* Public keys between OpenSSL and PEM text, and the question whether a key fits an algorithm.
  *
- * libjwt takes PEM text and does not compare curves: an ES256 token would pass with a P-384 key. So every key is looked at
- * once, here, when it is loaded.
+ * libjwt takes PEM text and does not compare curves: an ES256 token would pass with a P-384 key. So
+ * every key is looked at once, here, when it is loaded.
  */
 #include <openssl/bio.h>
 #include <openssl/err.h>
@@ -41,7 +41,8 @@ static const char *rsa_unfit(const EVP_PKEY *pkey)
 {
 	if (!EVP_PKEY_is_a(pkey, "RSA"))
 		return "is not an RSA key";
-	return EVP_PKEY_get_bits(pkey) < RSA_MIN_BITS ? "is an RSA key of fewer than 2048 bits" : NULL;
+	return EVP_PKEY_get_bits(pkey) < RSA_MIN_BITS ? "is an RSA key of fewer than 2048 bits"
+						      : NULL;
 }
 
 static const char *ec_unfit(const EVP_PKEY *pkey, const struct algorithm *algorithm)
@@ -51,7 +52,8 @@ static const char *ec_unfit(const EVP_PKEY *pkey, const struct algorithm *algori
 
 	if (!EVP_PKEY_is_a(pkey, "EC"))
 		return "is not an EC key";
-	if (!EVP_PKEY_get_group_name(pkey, group, sizeof(group), &len) || strcmp(group, algorithm->curve) != 0)
+	if (!EVP_PKEY_get_group_name(pkey, group, sizeof(group), &len) ||
+		strcmp(group, algorithm->curve) != 0)
 		return "is a key on another curve than the algorithm's";
 	return NULL;
 }

@@ -1,14 +1,16 @@
 /* What the rules say of one table of the database.
  *
- * A name fits a relation exactly, folded to lower case, or only loosely (equal but for case). What grants (routes, old
- * rows) takes the best fit and never a loose one. What protects (FILTERS, COLUMNS) takes a loose one too: a filter
- * `users.password` must hold for a table "Users" just as well. Columns are found exactly, then folded, then loosely where
- * only one column fits; a filter takes every column that fits loosely.
+ * A name fits a relation exactly, folded to lower case, or only loosely (equal but for case). What
+ * grants (routes, old rows) takes the best fit and never a loose one. What protects (FILTERS,
+ * COLUMNS) takes a loose one too: a filter `users.password` must hold for a table "Users" just as
+ * well. Columns are found exactly, then folded, then loosely where only one column fits; a filter
+ * takes every column that fits loosely.
  *
  * Where TABLE_NAMES has both `Users` and `users`, an entry for `Users` is that table's alone.
  *
- * A column that the table lacks makes rule->missing: the name was right once or is a slip, and in both cases something may
- * be on its way out that should not be, so that the table is sent as key alone until the configuration is mended.
+ * A column that the table lacks makes rule->missing: the name was right once or is a slip, and in
+ * both cases something may be on its way out that should not be, so that the table is sent as key
+ * alone until the configuration is mended.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -51,7 +53,8 @@ bool table_name_matches(const struct table_name *name, const struct relation *re
 }
 
 /* TABLE_NAMES has this very name and, under another one, this very relation. */
-static bool is_for_another(const struct ruleset *set, const struct table_name *name, const struct relation *relation)
+static bool is_for_another(
+	const struct ruleset *set, const struct table_name *name, const struct relation *relation)
 {
 	bool named = false, other = false;
 
@@ -83,7 +86,8 @@ static size_t find_column(const struct relation *relation, const char *name)
 	return best_fit == FIT_LOOSE && several ? NO_COLUMN : best;
 }
 
-static void note_missing(struct table_rule *rule, const char *variable, const struct table_name *table, const char *column)
+static void note_missing(struct table_rule *rule, const char *variable,
+	const struct table_name *table, const char *column)
 {
 	if (!rule->missing)
 		rule->missing = mem_format("%s: %s.%s", variable, table->text, column);
@@ -107,7 +111,8 @@ static bool hide(const struct relation *relation, const char *name, struct table
 	return any;
 }
 
-static void bind_filters(const struct ruleset *set, const struct relation *relation, struct table_rule *rule)
+static void bind_filters(
+	const struct ruleset *set, const struct relation *relation, struct table_rule *rule)
 {
 	for (size_t i = 0; i < set->filter_count; i++) {
 		const struct column_name *filter = &set->filters[i];
@@ -119,12 +124,14 @@ static void bind_filters(const struct ruleset *set, const struct relation *relat
 			free(rule->missing); /* of COLUMNS: a filter is the graver */
 			rule->missing = NULL;
 		}
-		note_missing(rule, filter->implied ? "AUTH_COLUMN" : "FILTERS", &filter->table, filter->column);
+		note_missing(rule, filter->implied ? "AUTH_COLUMN" : "FILTERS", &filter->table,
+			filter->column);
 		rule->missing_filter = true;
 	}
 }
 
-static void bind_columns(const struct ruleset *set, const struct relation *relation, struct table_rule *rule)
+static void bind_columns(
+	const struct ruleset *set, const struct relation *relation, struct table_rule *rule)
 {
 	enum fit best = FIT_NONE;
 
@@ -157,7 +164,8 @@ static void add_route(struct table_rule *rule, size_t column)
 	rule->route[rule->route_count++] = column;
 }
 
-static void bind_route(const struct route_entry *route, const struct relation *relation, struct table_rule *rule)
+static void bind_route(
+	const struct route_entry *route, const struct relation *relation, struct table_rule *rule)
 {
 	rule->broadcast |= route->broadcast;
 	for (char **column = route->columns; column && *column; column++) {
@@ -170,12 +178,15 @@ static void bind_route(const struct route_entry *route, const struct relation *r
 	}
 }
 
-static enum fit route_fit(const struct ruleset *set, const struct route_entry *route, const struct relation *relation)
+static enum fit route_fit(
+	const struct ruleset *set, const struct route_entry *route, const struct relation *relation)
 {
-	return is_for_another(set, &route->table, relation) ? FIT_NONE : fit_of(&route->table, relation);
+	return is_for_another(set, &route->table, relation) ? FIT_NONE
+							    : fit_of(&route->table, relation);
 }
 
-static void bind_routes(const struct ruleset *set, const struct relation *relation, struct table_rule *rule)
+static void bind_routes(
+	const struct ruleset *set, const struct relation *relation, struct table_rule *rule)
 {
 	enum fit best = FIT_FOLDED;
 
@@ -187,7 +198,8 @@ static void bind_routes(const struct ruleset *set, const struct relation *relati
 			bind_route(&set->routes[i], relation, rule);
 }
 
-void ruleset_bind(const struct ruleset *ruleset, const struct relation *relation, struct table_rule *rule)
+void ruleset_bind(
+	const struct ruleset *ruleset, const struct relation *relation, struct table_rule *rule)
 {
 	*rule = (struct table_rule){.old_rows = ruleset->old_rows_all};
 	rule->sent = mem_zero(relation->column_count, sizeof(*rule->sent));

@@ -1,7 +1,9 @@
-/* «Did you mean»: edit distance (optimal string alignment: insert, delete, replace, swap neighbours) between two names.
+/* «Did you mean»: edit distance (optimal string alignment: insert, delete, replace, swap
+ * neighbours) between two names.
  *
- * Three rows of the classic table are enough. Bytes are compared, not characters: a mistyped accent counts as one or two
- * edits, which is near enough. Names longer than a database allows are never near anything, which bounds the work.
+ * Three rows of the classic table are enough. Bytes are compared, not characters: a mistyped accent
+ * counts as one or two edits, which is near enough. Names longer than a database allows are never
+ * near anything, which bounds the work.
  */
 #include <string.h>
 
@@ -34,7 +36,8 @@ static size_t edits(const char *a, size_t alen, const char *b, size_t blen)
 			size_t differs = fold(a[i - 1]) != fold(b[j - 1]);
 
 			row[j] = least(least(above[j], row[j - 1]) + 1, above[j - 1] + differs);
-			if (i > 1 && j > 1 && fold(a[i - 1]) == fold(b[j - 2]) && fold(a[i - 2]) == fold(b[j - 1]))
+			if (i > 1 && j > 1 && fold(a[i - 1]) == fold(b[j - 2]) &&
+				fold(a[i - 2]) == fold(b[j - 1]))
 				row[j] = least(row[j], before[j - 2] + 1);
 		}
 		before = above;
@@ -48,7 +51,8 @@ size_t name_distance(const char *a, const char *b, size_t limit)
 {
 	size_t alen = strlen(a), blen = strlen(b);
 
-	if (alen > NAME_MAX_BYTES || blen > NAME_MAX_BYTES || alen > blen + limit || blen > alen + limit)
+	if (alen > NAME_MAX_BYTES || blen > NAME_MAX_BYTES || alen > blen + limit ||
+		blen > alen + limit)
 		return limit + 1;
 	return least(edits(a, alen, b, blen), limit + 1);
 }

@@ -1,6 +1,7 @@
 /* Lists of columns: FILTERS and COLUMNS, and the removal of filtered columns from published data.
  *
- * AUTH_TABLE.AUTH_COLUMN joins FILTERS as its last entry: the tokens that let users in must not leave by any road.
+ * AUTH_TABLE.AUTH_COLUMN joins FILTERS as its last entry: the tokens that let users in must not
+ * leave by any road.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -45,7 +46,8 @@ enum status columns_read(struct ruleset *set, const char *text, struct err *err)
 	return read_list(&reader, &set->columns, &set->column_count, err);
 }
 
-enum status auth_filter_add(struct ruleset *set, const char *table, const char *column, struct err *err)
+enum status auth_filter_add(
+	struct ruleset *set, const char *table, const char *column, struct err *err)
 {
 	struct column_name filter = {.implied = true};
 	enum status status = table_name_parse("AUTH_TABLE", table, &filter.table, err);
@@ -66,8 +68,8 @@ static bool names_topic(const struct table_name *name, struct span topic)
 	       name_alike(span_of(name->text), topic);
 }
 
-enum status ruleset_filter_data(
-	const struct ruleset *ruleset, const char *topic, struct span data, char **filtered, struct err *err)
+enum status ruleset_filter_data(const struct ruleset *ruleset, const char *topic, struct span data,
+	char **filtered, struct err *err)
 {
 	AUTO_FREE const char **drop = mem_alloc(ruleset->filter_count * sizeof(*drop));
 	size_t count = 0;

@@ -1,10 +1,11 @@
 /* Reads names as people write them into the variables, and compares names.
  *
- * An item is first cut out of its list (a comma inside double quotes does not end it) and only then split into parts, so
- * that every complaint can show the whole item as it was written.
+ * An item is first cut out of its list (a comma inside double quotes does not end it) and only then
+ * split into parts, so that every complaint can show the whole item as it was written.
  *
- * Folding is ASCII only, as PostgreSQL folds an unquoted name in a UTF-8 database. Likeness is wider: it decides what is
- * removed, and there a letter with an accent must not make the difference.
+ * Folding is ASCII only, as PostgreSQL folds an unquoted name in a UTF-8 database. Likeness is
+ * wider: it decides what is removed, and there a letter with an accent must not make the
+ * difference.
  */
 #include "rules/names.h"
 
@@ -30,11 +31,12 @@ int name_shown(const char *text)
 	return (int)at;
 }
 
-enum status name_refuse(const struct name_reader *reader, const char *text, const char *reason, struct err *err)
+enum status name_refuse(
+	const struct name_reader *reader, const char *text, const char *reason, struct err *err)
 {
-	return err_set(err, STATUS_INVALID, "%s: \"%.*s%s\" is not %s%s%s", reader->variable, name_shown(text), text,
-		strlen(text) > (size_t)name_shown(text) ? ".." : "", reader->shape, reason ? ": " : "",
-		reason ? reason : "");
+	return err_set(err, STATUS_INVALID, "%s: \"%.*s%s\" is not %s%s%s", reader->variable,
+		name_shown(text), text, strlen(text) > (size_t)name_shown(text) ? ".." : "",
+		reader->shape, reason ? ": " : "", reason ? reason : "");
 }
 
 static const char *read_quoted(const char **at, char **ret)
@@ -80,7 +82,8 @@ static const char *split(struct name_item *item, bool listed)
 
 	for (;;) {
 		if (item->count == NAME_PARTS)
-			return "it has too many dots; a name that holds one goes into double quotes";
+			return "it has too many dots; a name that holds one goes into double "
+			       "quotes";
 		item->last = (size_t)(at - item->text);
 		reason = *at == '"' ? read_quoted(&at, &item->parts[item->count])
 				    : read_bare(&at, listed, &item->parts[item->count]);
@@ -94,8 +97,8 @@ static const char *split(struct name_item *item, bool listed)
 	}
 }
 
-static enum status read_item(
-	const struct name_reader *reader, const char *text, size_t len, bool listed, struct name_item *ret, struct err *err)
+static enum status read_item(const struct name_reader *reader, const char *text, size_t len,
+	bool listed, struct name_item *ret, struct err *err)
 {
 	struct name_item item = {0};
 	const char *reason;
@@ -162,7 +165,8 @@ struct table_name name_take_table(struct name_item *item, size_t count)
 {
 	struct table_name name = {0};
 
-	name.text = mem_text_n(item->text, count == item->count ? strlen(item->text) : item->last - 1);
+	name.text =
+		mem_text_n(item->text, count == item->count ? strlen(item->text) : item->last - 1);
 	if (count == 2) {
 		name.schema = item->parts[0];
 		item->parts[0] = NULL;
@@ -185,7 +189,8 @@ bool table_name_is_quoted(const struct table_name *name)
 
 char *table_name_join(const struct table_name *name)
 {
-	return name->schema ? mem_format("%s.%s", name->schema, name->table) : mem_text(name->table);
+	return name->schema ? mem_format("%s.%s", name->schema, name->table)
+			    : mem_text(name->table);
 }
 
 static char lower(char c)
@@ -210,14 +215,16 @@ static bool is_ascii(struct span text)
 	return true;
 }
 
-/* PCRE2 brings Unicode's case tables; a C library's depend on the locale that the process happens to have. */
+/* PCRE2 brings Unicode's case tables; a C library's depend on the locale that the process happens
+ * to have. */
 static bool alike_unicode(struct span a, struct span b)
 {
 	int error;
 	size_t offset;
 	bool equal = false;
 	pcre2_code *code = pcre2_compile((PCRE2_SPTR)a.p, a.len,
-		PCRE2_LITERAL | PCRE2_CASELESS | PCRE2_UTF | PCRE2_ANCHORED | PCRE2_ENDANCHORED, &error, &offset, NULL);
+		PCRE2_LITERAL | PCRE2_CASELESS | PCRE2_UTF | PCRE2_ANCHORED | PCRE2_ENDANCHORED,
+		&error, &offset, NULL);
 	pcre2_match_data *match = code ? pcre2_match_data_create(1, NULL) : NULL;
 
 	if (match)

@@ -1,11 +1,12 @@
 /* One pass over a JSON text (RFC 8259) that checks it and copies it token by token.
  *
- * Bytes are copied, never parsed to a value and printed again: a number keeps every digit, a string its escapes. A member
- * of the outermost object is copied first and taken back when its name turns out to be filtered; its name is compared
- * after its escapes are undone, so that "pass\u0077ord" is found. Every occurrence of a repeated name goes.
+ * Bytes are copied, never parsed to a value and printed again: a number keeps every digit, a string
+ * its escapes. A member of the outermost object is copied first and taken back when its name turns
+ * out to be filtered; its name is compared after its escapes are undone, so that "pass\u0077ord" is
+ * found. Every occurrence of a repeated name goes.
  *
- * What is inside is walked without recursion: one bit per level says whether it is an object, and DEPTH_MAX, the bound
- * that jansson has too, ends what is only meant to exhaust us.
+ * What is inside is walked without recursion: one bit per level says whether it is an object, and
+ * DEPTH_MAX, the bound that jansson has too, ends what is only meant to exhaust us.
  */
 #include "rules/object.h"
 
@@ -175,7 +176,8 @@ static bool member_name(struct scan *s, struct span *name)
 	return s->p < s->end && *s->p == '"' && string(s, name) && take(s, ':');
 }
 
-/* Opens what begins here; what follows is the first value inside, or with *closed nothing: it was empty. */
+/* Opens what begins here; what follows is the first value inside, or with *closed nothing: it was
+ * empty. */
 static bool open_inner(struct scan *s, bool *closed)
 {
 	bool object = *s->p == '{';
@@ -192,7 +194,8 @@ static bool open_inner(struct scan *s, bool *closed)
 	return !object || member_name(s, &name);
 }
 
-/* After a value: closes what ends here, and stops before the next value; *more false: the outermost one has ended. */
+/* After a value: closes what ends here, and stops before the next value; *more false: the outermost
+ * one has ended. */
 static bool next_inner(struct scan *s, bool *more)
 {
 	struct span name;
@@ -254,7 +257,8 @@ static unsigned long hex4(const char *p)
 	return c;
 }
 
-/* Puts the character of the \u escape at p, returns its bytes: 12 for a pair of surrogates. A lone one is U+FFFD. */
+/* Puts the character of the \u escape at p, returns its bytes: 12 for a pair of surrogates. A lone
+ * one is U+FFFD. */
 static size_t put_unicode(struct buf *out, const char *p, const char *end)
 {
 	unsigned long c = hex4(p + 2), low;
@@ -329,7 +333,8 @@ static bool outermost(struct scan *s, const char *const *drop, size_t drop_count
 	}
 }
 
-enum status object_without(struct span text, const char *const *drop, size_t drop_count, char **ret, struct err *err)
+enum status object_without(
+	struct span text, const char *const *drop, size_t drop_count, char **ret, struct err *err)
 {
 	AUTO_BUF struct buf out = buf_init(BUF_NO_MAX); /* not longer than text */
 	struct scan s = {.p = text.p, .end = text.p + text.len, .start = text.p, .out = &out};
@@ -345,6 +350,7 @@ enum status object_without(struct span text, const char *const *drop, size_t dro
 		}
 	}
 	return err_set(err, STATUS_INVALID,
-		"data is not a JSON object: byte %zu is not what JSON allows there, or nested deeper than %d",
+		"data is not a JSON object: byte %zu is not what JSON allows there, or nested "
+		"deeper than %d",
 		(size_t)(s.p - s.start) + 1, DEPTH_MAX);
 }

@@ -1,7 +1,8 @@
 /* TABLE_AUTH_COLUMN_ROUTING: one JSON object, table -> "column" | ["column", ..] | "*".
  *
- * Who may see a row hangs on this text, so nothing in it is guessed: a repeated key (of which JSON parsers silently keep
- * the last), an empty list, a repeated column or a star among columns is refused, with the table it stands at.
+ * Who may see a row hangs on this text, so nothing in it is guessed: a repeated key (of which JSON
+ * parsers silently keep the last), an empty list, a repeated column or a star among columns is
+ * refused, with the table it stands at.
  */
 #include <jansson.h>
 #include <stdlib.h>
@@ -14,12 +15,13 @@
 
 static enum status refuse(const char *key, const char *what, struct err *err)
 {
-	return err_set(err, STATUS_INVALID, VARIABLE ": \"%.*s\" %s; expected \"column\", [\"column\", ..] or \"*\"",
+	return err_set(err, STATUS_INVALID,
+		VARIABLE ": \"%.*s\" %s; expected \"column\", [\"column\", ..] or \"*\"",
 		name_shown(key), key, what);
 }
 
-static enum status take_column(
-	const char *key, const json_t *value, struct route_entry *route, size_t count, struct err *err)
+static enum status take_column(const char *key, const json_t *value, struct route_entry *route,
+	size_t count, struct err *err)
 {
 	const char *column = json_string_value(value);
 
@@ -28,7 +30,10 @@ static enum status take_column(
 	if (!*column)
 		return refuse(key, "names a column \"\"", err);
 	if (strcmp(column, "*") == 0)
-		return refuse(key, "has * in a list: everyone stands alone, and a column called * cannot be routed", err);
+		return refuse(key,
+			"has * in a list: everyone stands alone, and a column called * cannot be "
+			"routed",
+			err);
 	for (size_t i = 0; i < count; i++)
 		if (strcmp(route->columns[i], column) == 0)
 			return refuse(key, "names a column twice", err);
@@ -36,10 +41,13 @@ static enum status take_column(
 	return STATUS_OK;
 }
 
-static enum status take_list(const char *key, const json_t *list, struct route_entry *route, struct err *err)
+static enum status take_list(
+	const char *key, const json_t *list, struct route_entry *route, struct err *err)
 {
 	if (!json_array_size(list))
-		return refuse(key, "is an empty list, which routes to nobody (leave the table out for that)", err);
+		return refuse(key,
+			"is an empty list, which routes to nobody (leave the table out for that)",
+			err);
 	route->columns = mem_zero(json_array_size(list) + 1, sizeof(*route->columns));
 	for (size_t i = 0; i < json_array_size(list); i++) {
 		enum status status = take_column(key, json_array_get(list, i), route, i, err);
@@ -50,7 +58,8 @@ static enum status take_list(const char *key, const json_t *list, struct route_e
 	return STATUS_OK;
 }
 
-static enum status take_value(const char *key, const json_t *value, struct route_entry *route, struct err *err)
+static enum status take_value(
+	const char *key, const json_t *value, struct route_entry *route, struct err *err)
 {
 	const char *text = json_string_value(value);
 
@@ -75,26 +84,32 @@ static bool is_watched(const struct ruleset *set, const struct table_name *name)
 
 static bool same_but_for_case(const struct table_name *a, const struct table_name *b)
 {
-	return !a->schema == !b->schema && (!a->schema || name_alike(span_of(a->schema), span_of(b->schema))) &&
+	return !a->schema == !b->schema &&
+	       (!a->schema || name_alike(span_of(a->schema), span_of(b->schema))) &&
 	       name_alike(span_of(a->table), span_of(b->table));
 }
 
-/* Two keys for one table would merge two audiences. Keys that differ in case are two tables only if both are watched. */
-static enum status check_new(const struct ruleset *set, const char *key, const struct table_name *name, struct err *err)
+/* Two keys for one table would merge two audiences. Keys that differ in case are two tables only if
+ * both are watched. */
+static enum status check_new(
+	const struct ruleset *set, const char *key, const struct table_name *name, struct err *err)
 {
 	for (size_t i = 0; i < set->route_count; i++) {
 		const struct table_name *other = &set->routes[i].table;
 
 		if (!same_but_for_case(other, name) ||
-			(!table_name_same(other, name) && is_watched(set, other) && is_watched(set, name)))
+			(!table_name_same(other, name) && is_watched(set, other) &&
+				is_watched(set, name)))
 			continue;
-		return err_set(err, STATUS_INVALID, VARIABLE ": \"%.*s\" and \"%.*s\" are the same table",
+		return err_set(err, STATUS_INVALID,
+			VARIABLE ": \"%.*s\" and \"%.*s\" are the same table",
 			name_shown(other->text), other->text, name_shown(key), key);
 	}
 	return STATUS_OK;
 }
 
-static enum status read_entry(struct ruleset *set, const char *key, const json_t *value, struct err *err)
+static enum status read_entry(
+	struct ruleset *set, const char *key, const json_t *value, struct err *err)
 {
 	struct route_entry route = {0};
 	enum status status = table_name_parse(VARIABLE, key, &route.table, err);
@@ -138,8 +153,8 @@ enum status routing_read(struct ruleset *set, const char *text, struct err *err)
 		return STATUS_OK;
 	root = json_loads(text, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
 	if (!root)
-		return err_set(err, STATUS_INVALID, VARIABLE ": not JSON: %s (line %d, column %d)", error.text, error.line,
-			error.column);
+		return err_set(err, STATUS_INVALID, VARIABLE ": not JSON: %s (line %d, column %d)",
+			error.text, error.line, error.column);
 	status = read_object(set, root, err);
 	json_decref(root);
 	return status;

@@ -1,7 +1,9 @@
-/* The five texts together: read, then looked over for entries that a slip of the pen keeps from applying.
+/* The five texts together: read, then looked over for entries that a slip of the pen keeps from
+ * applying.
  *
- * Nothing here knows a database. What a name means there is decided when a driver binds the rules to the tables that it
- * found (bind.c); what can be said before, wrong shapes and near misses, is said at the start.
+ * Nothing here knows a database. What a name means there is decided when a driver binds the rules
+ * to the tables that it found (bind.c); what can be said before, wrong shapes and near misses, is
+ * said at the start.
  */
 #include "rules/ruleset.h"
 

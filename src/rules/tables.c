@@ -1,5 +1,6 @@
-/* Lists of tables: TABLE_NAMES and OLD_ROWS. A table named twice in the same way counts once; the same table written in
- * two ways (`orders`, `public.orders`) is told apart only by the driver, which knows the default schema.
+/* Lists of tables: TABLE_NAMES and OLD_ROWS. A table named twice in the same way counts once; the
+ * same table written in two ways (`orders`, `public.orders`) is told apart only by the driver,
+ * which knows the default schema.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -15,8 +16,8 @@ static bool is_known(const struct table_name *names, size_t count, const struct 
 	return false;
 }
 
-static enum status take_table(
-	const struct name_reader *reader, struct name_item *item, struct table_name *ret, struct err *err)
+static enum status take_table(const struct name_reader *reader, struct name_item *item,
+	struct table_name *ret, struct err *err)
 {
 	if (item->count > 2)
 		return name_refuse(reader, item->text,
@@ -58,12 +59,14 @@ enum status tables_read(struct ruleset *set, const char *text, struct err *err)
 
 enum status old_rows_read(struct ruleset *set, const char *text, struct err *err)
 {
-	struct name_reader reader = {"OLD_ROWS", "table, schema.table or *", text, &set->old_rows_all};
+	struct name_reader reader = {
+		"OLD_ROWS", "table, schema.table or *", text, &set->old_rows_all};
 
 	return read_list(&reader, &set->old_rows, &set->old_row_count, err);
 }
 
-enum status table_name_parse(const char *variable, const char *text, struct table_name *name, struct err *err)
+enum status table_name_parse(
+	const char *variable, const char *text, struct table_name *name, struct err *err)
 {
 	struct name_reader reader = {variable, "table or schema.table", text, NULL};
 	AUTO_ITEM struct name_item item = {0};

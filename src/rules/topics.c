@@ -1,15 +1,16 @@
 /* Topic patterns and types of one subscription.
  *
- * A pattern comes from a browser and is hostile until it has shown otherwise. Compiling is bounded by the pattern's length,
- * its nesting and the size of what comes out; matching by PCRE2's match, depth and heap limits: a pattern that reaches one
- * does not match. So that nobody burns the limit once per topic, a new pattern is first tried on made-up topics that are
- * the worst case of nested repeats, one of each letter that the pattern holds, and refused when it reaches a limit there.
+ * A pattern comes from a browser and is hostile until it has shown otherwise. Compiling is bounded
+ * by the pattern's length, its nesting and the size of what comes out; matching by PCRE2's match,
+ * depth and heap limits: a pattern that reaches one does not match. So that nobody burns the limit
+ * once per topic, a new pattern is first tried on made-up topics that are the worst case of nested
+ * repeats, of the first letters that the pattern holds, and refused when it reaches a limit there.
  *
- * Matching happens once per topic: verdicts are kept in a map, which is emptied when it is full. That bounds it whatever
- * topics are published, and a database has fewer tables than that.
+ * Matching happens once per topic: verdicts are kept in a map, which is emptied when it is full.
+ * That bounds it whatever topics are published, and a database has fewer tables than that.
  *
- * A topic need not be UTF-8; PCRE2_MATCH_INVALID_UTF lets no pattern match across the bad bytes. \C, which could stop
- * inside a character, is off.
+ * A topic need not be UTF-8; PCRE2_MATCH_INVALID_UTF lets no pattern match across the bad bytes.
+ * \C, which could stop inside a character, is off.
  */
 #include "rules/topics.h"
 
@@ -23,18 +24,19 @@
 #include "base/mem.h"
 #include "base/utf8.h"
 
-#define COMPILE_OPTIONS \
-	(PCRE2_ANCHORED | PCRE2_UTF | PCRE2_MATCH_INVALID_UTF | PCRE2_NEVER_BACKSLASH_C | PCRE2_DOLLAR_ENDONLY)
+#define COMPILE_OPTIONS                                                                            \
+	(PCRE2_ANCHORED | PCRE2_UTF | PCRE2_MATCH_INVALID_UTF | PCRE2_NEVER_BACKSLASH_C |          \
+		PCRE2_DOLLAR_ENDONLY)
 #define NEST_LIMIT 50
-#define COMPILED_MAX 32768  /* bytes: x{60000} and the like */
-#define MATCH_LIMIT 10000   /* steps; less than half a millisecond */
+#define COMPILED_MAX 32768 /* bytes: x{60000} and the like */
+#define MATCH_LIMIT 10000  /* steps; less than half a millisecond */
 #define PROBE_LIMIT 5000
 #define DEPTH_LIMIT 2000
 #define HEAP_LIMIT_KB 1024
-#define PROBE_LENGTH 24     /* two to this power is far over the limit, its cube is not */
+#define PROBE_LENGTH 24 /* two to this power is far over the limit, its cube is not */
 #define PROBE_LETTERS 4
-#define MEMO_MAX 256        /* topics remembered */
-#define MEMO_TOPIC_MAX 256  /* bytes of one */
+#define MEMO_MAX 256       /* topics remembered */
+#define MEMO_TOPIC_MAX 256 /* bytes of one */
 
 struct verdict {
 	bool wanted;
@@ -57,44 +59,51 @@ static int pattern_shown(struct span pattern)
 {
 	size_t at = 0, n;
 
-	while (at < pattern.len && (n = utf8_sequence(pattern.p + at, pattern.len - at)) && at + n <= 100)
+	while (at < pattern.len && (n = utf8_sequence(pattern.p + at, pattern.len - at)) &&
+		at + n <= 100)
 		at += n;
 	return (int)at;
 }
 
 static enum status refuse(struct span pattern, const char *why, struct err *err)
 {
-	return err_set(err, STATUS_INVALID, "topic pattern \"%.*s\" %s", pattern_shown(pattern), pattern.p, why);
+	return err_set(err, STATUS_INVALID, "topic pattern \"%.*s\" %s", pattern_shown(pattern),
+		pattern.p, why);
 }
 
-static enum status compile(struct span pattern, pcre2_compile_context *context, pcre2_code **ret, struct err *err)
+static enum status compile(
+	struct span pattern, pcre2_compile_context *context, pcre2_code **ret, struct err *err)
 {
 	int error;
 	size_t offset, size = 0;
 	PCRE2_UCHAR text[160] = "";
-	pcre2_code *code =
-		pcre2_compile((PCRE2_SPTR)pattern.p, pattern.len, COMPILE_OPTIONS, &error, &offset, context);
+	pcre2_code *code = pcre2_compile(
+		(PCRE2_SPTR)pattern.p, pattern.len, COMPILE_OPTIONS, &error, &offset, context);
 
 	if (!code) {
 		pcre2_get_error_message(error, text, sizeof(text));
-		return err_set(err, STATUS_INVALID, "topic pattern \"%.*s\" is not valid at character %zu: %s",
+		return err_set(err, STATUS_INVALID,
+			"topic pattern \"%.*s\" is not valid at character %zu: %s",
 			pattern_shown(pattern), pattern.p, offset + 1, (const char *)text);
 	}
 	pcre2_pattern_info(code, PCRE2_INFO_SIZE, &size);
 	if (size > COMPILED_MAX) {
 		pcre2_code_free(code);
-		return refuse(pattern, "is too costly: it is too large once its repeats are written out", err);
+		return refuse(pattern,
+			"is too costly: it is too large once its repeats are written out", err);
 	}
 	*ret = code;
 	return STATUS_OK;
 }
 
-/* The match data is made anew each time: it keeps 20 kB of PCRE2's frames, too much for every session to hold. */
+/* The match data is made anew each time: it keeps 20 kB of PCRE2's frames, too much for every
+ * session to hold. */
 static int match(const pcre2_code *code, struct span topic, pcre2_match_context *limits)
 {
 	pcre2_match_data *data = pcre2_match_data_create(1, NULL);
 	PCRE2_SPTR text = (PCRE2_SPTR)(topic.p ? topic.p : "");
-	int result = data ? pcre2_match(code, text, topic.len, 0, 0, data, limits) : PCRE2_ERROR_NOMEMORY;
+	int result = data ? pcre2_match(code, text, topic.len, 0, 0, data, limits)
+			  : PCRE2_ERROR_NOMEMORY;
 
 	pcre2_match_data_free(data);
 	return result;
@@ -102,8 +111,9 @@ static int match(const pcre2_code *code, struct span topic, pcre2_match_context 
 
 static bool hits_limit(int result)
 {
-	return result == PCRE2_ERROR_MATCHLIMIT || result == PCRE2_ERROR_DEPTHLIMIT || result == PCRE2_ERROR_HEAPLIMIT ||
-	       result == PCRE2_ERROR_NOMEMORY || result == PCRE2_ERROR_RECURSELOOP;
+	return result == PCRE2_ERROR_MATCHLIMIT || result == PCRE2_ERROR_DEPTHLIMIT ||
+	       result == PCRE2_ERROR_HEAPLIMIT || result == PCRE2_ERROR_NOMEMORY ||
+	       result == PCRE2_ERROR_RECURSELOOP;
 }
 
 static bool probe(const pcre2_code *code, char letter, pcre2_match_context *limits)
@@ -118,7 +128,8 @@ static bool probe(const pcre2_code *code, char letter, pcre2_match_context *limi
 
 static bool is_word(char c)
 {
-	return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '_';
+	return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
+	       c == '_';
 }
 
 static bool probe_all(const pcre2_code *code, struct span pattern, pcre2_match_context *limits)
@@ -141,20 +152,23 @@ static bool probe_all(const pcre2_code *code, struct span pattern, pcre2_match_c
 	return true;
 }
 
-/* Compiled once more without the optimisations that see at once that a made-up topic lacks a letter: a real one has it. */
-static bool affordable(struct span pattern, pcre2_compile_context *context, pcre2_match_context *limits)
+/* Compiled once more without the optimisations that see at once that a made-up topic lacks a
+ * letter: a real one has it. */
+static bool affordable(
+	struct span pattern, pcre2_compile_context *context, pcre2_match_context *limits)
 {
 	int error;
 	size_t offset;
-	pcre2_code *code = pcre2_compile((PCRE2_SPTR)pattern.p, pattern.len, COMPILE_OPTIONS | PCRE2_NO_START_OPTIMIZE,
-		&error, &offset, context);
+	pcre2_code *code = pcre2_compile((PCRE2_SPTR)pattern.p, pattern.len,
+		COMPILE_OPTIONS | PCRE2_NO_START_OPTIMIZE, &error, &offset, context);
 	bool good = code && probe_all(code, pattern, limits);
 
 	pcre2_code_free(code);
 	return good;
 }
 
-static enum status compile_all(struct subscription *s, pcre2_compile_context *context, struct err *err)
+static enum status compile_all(
+	struct subscription *s, pcre2_compile_context *context, struct err *err)
 {
 	for (size_t i = 0; i < s->topics.count; i++) {
 		enum status status = compile(s->topics.items[i], context, &s->codes[i], err);
@@ -162,7 +176,9 @@ static enum status compile_all(struct subscription *s, pcre2_compile_context *co
 		if (status != STATUS_OK)
 			return status;
 		if (!affordable(s->topics.items[i], context, s->limits))
-			return refuse(s->topics.items[i], "is too costly: its repeats match the same text in too many ways", err);
+			return refuse(s->topics.items[i],
+				"is too costly: its repeats match the same text in too many ways",
+				err);
 	}
 	return STATUS_OK;
 }
@@ -188,14 +204,16 @@ static enum status compile_topics(struct subscription *s, struct err *err)
 	return status;
 }
 
-static enum status check_list(
-	const char *what, const struct span *items, size_t count, size_t max_count, size_t max_bytes, struct err *err)
+static enum status check_list(const char *what, const struct span *items, size_t count,
+	size_t max_count, size_t max_bytes, struct err *err)
 {
 	if (count > max_count)
-		return err_set(err, STATUS_TOO_MANY, "%zu %ss given, at most %zu are allowed", count, what, max_count);
+		return err_set(err, STATUS_TOO_MANY, "%zu %ss given, at most %zu are allowed",
+			count, what, max_count);
 	for (size_t i = 0; i < count; i++)
 		if (items[i].len > max_bytes)
-			return err_set(err, STATUS_INVALID, "%s \"%.*s..\" has %zu bytes, at most %zu are allowed", what,
+			return err_set(err, STATUS_INVALID,
+				"%s \"%.*s..\" has %zu bytes, at most %zu are allowed", what,
 				pattern_shown(items[i]), items[i].p, items[i].len, max_bytes);
 	return STATUS_OK;
 }
@@ -216,11 +234,13 @@ static void list_finish(struct list *list)
 	free(list->items);
 }
 
-enum status subscription_create(const struct span *topics, size_t topic_count, const struct span *types,
-	size_t type_count, size_t max_patterns, size_t max_bytes, struct subscription **ret, struct err *err)
+enum status subscription_create(const struct span *topics, size_t topic_count,
+	const struct span *types, size_t type_count, size_t max_patterns, size_t max_bytes,
+	struct subscription **ret, struct err *err)
 {
 	struct subscription *s;
-	enum status status = check_list("topic pattern", topics, topic_count, max_patterns, max_bytes, err);
+	enum status status =
+		check_list("topic pattern", topics, topic_count, max_patterns, max_bytes, err);
 
 	if (status == STATUS_OK)
 		status = check_list("type", types, type_count, max_patterns, max_bytes, err);

@@ -1,11 +1,12 @@
 /* Entries of FILTERS, COLUMNS, OLD_ROWS and the routing whose table is not in TABLE_NAMES.
  *
- * They are legal: a filter also applies to published events of that topic. But `user.password` beside a watched `users` is
- * a slip that would send every password, so a name that nearly is a watched one is refused at the start. Who does mean
- * another table says so with double quotes. Names of one or two characters are too near to everything to tell.
+ * They are legal: a filter also applies to published events of that topic. But `user.password`
+ * beside a watched `users` is a slip that would send every password, so a name that nearly is a
+ * watched one is refused at the start. Who does mean another table says so with double quotes.
+ * Names of one or two characters are too near to everything to tell.
  *
- * A bare name never applies outside the default schema, so `orders.price` beside nothing but a watched `shop.orders` is
- * refused as well: it would protect nothing.
+ * A bare name never applies outside the default schema, so `orders.price` beside nothing but a
+ * watched `shop.orders` is refused as well: it would protect nothing.
  */
 #include <string.h>
 
@@ -17,12 +18,14 @@ static bool alike(const char *a, const char *b)
 	return name_alike(span_of(a), span_of(b));
 }
 
-/* May both be the same table? A qualified name and a bare one may, when that schema is the default one. */
+/* May both be the same table? A qualified name and a bare one may, when that schema is the default
+ * one. */
 static bool may_be(const struct table_name *entry, const struct table_name *watched)
 {
 	if (!alike(entry->table, watched->table))
 		return false;
-	return entry->schema ? !watched->schema || alike(entry->schema, watched->schema) : !watched->schema;
+	return entry->schema ? !watched->schema || alike(entry->schema, watched->schema)
+			     : !watched->schema;
 }
 
 static bool is_near(const struct table_name *entry, const struct table_name *watched)
@@ -35,22 +38,26 @@ static bool is_near(const struct table_name *entry, const struct table_name *wat
 	return name_distance(left, right, limit) <= limit;
 }
 
-static enum status refuse(
-	const char *variable, const struct table_name *entry, const struct table_name *watched, struct err *err)
+static enum status refuse(const char *variable, const struct table_name *entry,
+	const struct table_name *watched, struct err *err)
 {
 	if (!entry->schema && watched->schema && alike(entry->table, watched->table))
 		return err_set(err, STATUS_INVALID,
-			"%s: \"%.*s\" is a table of the default schema, but TABLE_NAMES has only \"%.*s\": write "
+			"%s: \"%.*s\" is a table of the default schema, but TABLE_NAMES has only "
+			"\"%.*s\": write "
 			"the schema here too",
-			variable, name_shown(entry->text), entry->text, name_shown(watched->text), watched->text);
+			variable, name_shown(entry->text), entry->text, name_shown(watched->text),
+			watched->text);
 	return err_set(err, STATUS_INVALID,
-		"%s: table \"%.*s\" is not in TABLE_NAMES; did you mean \"%.*s\"? (If it is another one, put it in double "
+		"%s: table \"%.*s\" is not in TABLE_NAMES; did you mean \"%.*s\"? (If it is "
+		"another one, put it in double "
 		"quotes.)",
-		variable, name_shown(entry->text), entry->text, name_shown(watched->text), watched->text);
+		variable, name_shown(entry->text), entry->text, name_shown(watched->text),
+		watched->text);
 }
 
-static enum status check(
-	const struct ruleset *set, const char *variable, const struct table_name *entry, struct err *err)
+static enum status check(const struct ruleset *set, const char *variable,
+	const struct table_name *entry, struct err *err)
 {
 	const struct table_name *near = NULL;
 
@@ -67,8 +74,8 @@ static enum status check(
 	return near ? refuse(variable, entry, near, err) : STATUS_OK;
 }
 
-static enum status check_columns(const struct ruleset *set, const char *variable, const struct column_name *columns,
-	size_t count, struct err *err)
+static enum status check_columns(const struct ruleset *set, const char *variable,
+	const struct column_name *columns, size_t count, struct err *err)
 {
 	enum status status = STATUS_OK;
 

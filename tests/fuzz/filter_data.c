@@ -1,5 +1,5 @@
-/* Published data, filtered: whatever jansson takes for an object is taken, what comes out is JSON again and the same less
- * the filtered members, and filtering twice changes nothing. */
+/* Published data, filtered: whatever jansson takes for an object is taken, what comes out is JSON
+ * again and the same less the filtered members, and filtering twice changes nothing. */
 #include "fuzz.h"
 
 #include <jansson.h>
@@ -43,8 +43,9 @@ static void compare(struct span data, const char *filtered)
 		remove_filtered(before);
 		MUST(json_equal(before, after));
 	}
-	json_object_foreach(after, key, plain)
+	json_object_foreach(after, key, plain) {
 		MUST(!is_filtered(key));
+	}
 	json_decref(before);
 	json_decref(after);
 }
@@ -58,15 +59,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	json_t *known;
 
 	if (!set)
-		set = ruleset_create(&(struct ruleset_text){.filters = "users.password,users.TOKEN,\"users\".gr\xc3\xb6n"}, NULL);
+		set = ruleset_create(
+			&(struct ruleset_text){
+				.filters = "users.password,users.TOKEN,\"users\".gr\xc3\xb6n"},
+			NULL);
 	if (ruleset_filter_data(set, "Users", data, &filtered, &err) == STATUS_OK) {
 		MUST(strlen(filtered) <= size);
 		compare(data, filtered);
-		MUST(ruleset_filter_data(set, "users", span_of(filtered), &again, NULL) == STATUS_OK);
+		MUST(ruleset_filter_data(set, "users", span_of(filtered), &again, NULL) ==
+			STATUS_OK);
 		MUST(strcmp(filtered, again) == 0);
 	} else {
 		known = json_loadb(data.p, data.len, LOAD_FLAGS, NULL);
-		MUST(!json_is_object(known) || memchr(data.p, 0, size)); /* jansson swallows a NUL after a number */
+		MUST(!json_is_object(known) ||
+			memchr(data.p, 0, size)); /* jansson swallows a NUL after a number */
 		MUST(*err.text);
 		json_decref(known);
 	}

@@ -1,4 +1,5 @@
-/* What every fuzz target has in common: its entry, cutting an input into fields, and a claim that must hold. */
+/* What every fuzz target has in common: its entry, cutting an input into fields, and a claim that
+ * must hold. */
 #ifndef ESINK_TESTS_FUZZ_H
 #define ESINK_TESTS_FUZZ_H
 
@@ -12,12 +13,12 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 
-#define MUST(claim)                                                                                          \
-	do {                                                                                                 \
-		if (!(claim)) {                                                                              \
-			fprintf(stderr, "ERROR: does not hold: %s\n", #claim);                               \
-			abort();                                                                             \
-		}                                                                                            \
+#define MUST(claim)                                                                                \
+	do {                                                                                       \
+		if (!(claim)) {                                                                    \
+			fprintf(stderr, "ERROR: does not hold: %s\n", #claim);                     \
+			abort();                                                                   \
+		}                                                                                  \
 	} while (0)
 
 /* The next field of the input: up to a byte 0x01, or to the end. */

@@ -1,4 +1,5 @@
-/* A JWK set, read for each family of algorithms: what is accepted gave at least one key, what is not is explained. */
+/* A JWK set, read for each family of algorithms: what is accepted gave at least one key, what is
+ * not is explained. */
 #include "fuzz.h"
 
 #include "auth/keys.h"

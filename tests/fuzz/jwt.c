@@ -1,6 +1,6 @@
-/* Tokens. An input that begins with S is a header and a payload (two fields), which are encoded and signed with the right
- * secret, so that the claims are reached; any other input is a token as it came, and must never be let in: to be so it
- * would have to be signed. */
+/* Tokens. An input that begins with S is a header and a payload (two fields), which are encoded and
+ * signed with the right secret, so that the claims are reached; any other input is a token as it
+ * came, and must never be let in: to be so it would have to be signed. */
 #include "fuzz.h"
 
 #include <openssl/evp.h>
@@ -35,7 +35,8 @@ static struct buf sign(struct span input)
 	add_encoded(&token, header.p, header.len);
 	buf_text(&token, ".");
 	add_encoded(&token, payload.p, payload.len);
-	HMAC(EVP_sha256(), SECRET, sizeof(SECRET) - 1, (unsigned char *)token.bytes, token.len, signature, &len);
+	HMAC(EVP_sha256(), SECRET, sizeof(SECRET) - 1, (unsigned char *)token.bytes, token.len,
+		signature, &len);
 	buf_text(&token, ".");
 	add_encoded(&token, signature, len);
 	return token;

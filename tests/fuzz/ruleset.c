@@ -1,5 +1,6 @@
-/* The five variables and a table to bind them to. Seven fields: TABLE_NAMES, routing, FILTERS, COLUMNS, OLD_ROWS, the table,
- * a column. What was accepted must hold together: a column that a filter names as it is never leaves. */
+/* The five variables and a table to bind them to. Seven fields: TABLE_NAMES, routing, FILTERS,
+ * COLUMNS, OLD_ROWS, the table, a column. What was accepted must hold together: a column that a
+ * filter names as it is never leaves. */
 #include "fuzz.h"
 
 #include "rules/ruleset.h"
@@ -12,7 +13,8 @@ static void bind(const struct ruleset *set, const char *table, const char *colum
 
 	ruleset_bind(set, &relation, &rule);
 	for (size_t i = 0; i < set->filter_count; i++)
-		if (table_name_matches(&set->filters[i].table, &relation) && strcmp(set->filters[i].column, column) == 0)
+		if (table_name_matches(&set->filters[i].table, &relation) &&
+			strcmp(set->filters[i].column, column) == 0)
 			MUST(!rule.sent[1] || strcmp(column, "id") == 0);
 	MUST(!rule.missing_filter || rule.missing);
 	for (size_t i = 0; i < rule.route_count; i++)

@@ -1,6 +1,6 @@
-/* Patterns of a browser against topics: fields are pattern, pattern, type, then topics. Nothing may take long (the run has a
- * time-out of its own, and a topic must not take half a second even under sanitizers), and what is remembered must
- * be what was found. */
+/* Patterns of a browser against topics: fields are pattern, pattern, type, then topics. Nothing may
+ * take long (the run has a time-out of its own, and a topic must not take half a second even under
+ * sanitizers), and what is remembered must be what was found. */
 #include "fuzz.h"
 
 #include "base/clock.h"

@@ -1,5 +1,6 @@
-/* Prevents: somebody let in whom nobody vouches for (alg none, a public key used as a secret, an expired or foreign token,
- * a header that chooses its own verification), and somebody kept out who should come in. */
+/* Prevents: somebody let in whom nobody vouches for (alg none, a public key used as a secret, an
+ * expired or foreign token, a header that chooses its own verification), and somebody kept out who
+ * should come in. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -30,7 +31,8 @@ static struct auth *create(struct auth_config config)
 	return auth;
 }
 
-static enum auth_verdict check(const struct auth *auth, const char *token, struct identity *identity)
+static enum auth_verdict check(
+	const struct auth *auth, const char *token, struct identity *identity)
 {
 	*identity = (struct identity){.user = NULL};
 	return auth_check(auth, span_of(token), identity);
@@ -39,8 +41,8 @@ static enum auth_verdict check(const struct auth *auth, const char *token, struc
 static bool grants(const struct auth *auth, const char *token, const char *user)
 {
 	struct identity identity;
-	bool good = check(auth, token, &identity) == AUTH_GRANTED && identity.kind == IDENTITY_USER &&
-		    strcmp(identity.user, user) == 0;
+	bool good = check(auth, token, &identity) == AUTH_GRANTED &&
+		    identity.kind == IDENTITY_USER && strcmp(identity.user, user) == 0;
 
 	free(identity.user);
 	return good;
@@ -55,12 +57,14 @@ static bool refuses(const struct auth *auth, const char *token)
 	return good;
 }
 
-/* -- tokens that are not JWTs ----------------------------------------------------------------------------------- */
+/* -- tokens that are not JWTs -- */
 
 static void test_order(void **state)
 {
-	struct auth *auth = create((struct auth_config){
-		.security_token = "operator", .allow_test_token = true, .has_table = true, .jwt_secret = SECRET});
+	struct auth *auth = create((struct auth_config){.security_token = "operator",
+		.allow_test_token = true,
+		.has_table = true,
+		.jwt_secret = SECRET});
 	struct identity identity;
 
 	(void)state;
@@ -74,7 +78,8 @@ static void test_order(void **state)
 	free(identity.user);
 	assert_int_equal(check(auth, "test", &identity), AUTH_LOOKUP);
 	assert_int_equal(check(auth, "a.b", &identity), AUTH_LOOKUP);
-	assert_int_equal(check(auth, "a.b.c", &identity), AUTH_REFUSED); /* never falls back to the table */
+	assert_int_equal(
+		check(auth, "a.b.c", &identity), AUTH_REFUSED); /* never falls back to the table */
 	assert_int_equal(check(auth, "..", &identity), AUTH_REFUSED);
 	assert_int_equal(check(auth, "a.b.c.d", &identity), AUTH_LOOKUP);
 	assert_int_equal(check(auth, "{\"token\":1}", &identity), AUTH_LOOKUP);
@@ -84,7 +89,8 @@ static void test_order(void **state)
 static void test_without(void **state)
 {
 	struct auth *nothing = create((struct auth_config){.security_token = ""});
-	struct auth *table = create((struct auth_config){.has_table = true, .jwt_secret = "", .jwt_algorithm = "HS256"});
+	struct auth *table = create((struct auth_config){
+		.has_table = true, .jwt_secret = "", .jwt_algorithm = "HS256"});
 	struct identity identity;
 
 	(void)state;
@@ -103,7 +109,8 @@ static void test_without(void **state)
 
 static void test_malformed(void **state)
 {
-	struct auth *auth = create((struct auth_config){.security_token = "operator", .has_table = true});
+	struct auth *auth =
+		create((struct auth_config){.security_token = "operator", .has_table = true});
 	struct identity identity;
 	char *big = malloc(9000);
 
@@ -124,7 +131,7 @@ static void test_malformed(void **state)
 	auth_destroy(auth);
 }
 
-/* -- the claims --------------------------------------------------------------------------------------------------- */
+/* -- the claims -- */
 
 /* <+60> becomes the second a minute from now. */
 static char *fill_times(const char *template)
@@ -136,7 +143,7 @@ static char *fill_times(const char *template)
 		char *end;
 
 		if (*template != '<') {
-			*out++ = *template++;
+			*out++ = *template ++;
 			continue;
 		}
 		out += snprintf(out, 24, "%lld", now + strtoll(template + 1, &end, 10));
@@ -195,14 +202,16 @@ static const struct claims_case claims_cases[] = {
 
 static void check_claims(const struct auth *auth, const struct claims_case *c, const char *header)
 {
-	char *payload = fill_times(c->payload), *token = sign(header, payload, "HS256", NULL, SECRET);
+	char *payload = fill_times(c->payload),
+	     *token = sign(header, payload, "HS256", NULL, SECRET);
 	struct identity identity;
 	enum auth_verdict verdict = check(auth, token, &identity);
 	bool numeric = c->user && *c->user == '#';
 
 	if (verdict != (c->user ? AUTH_GRANTED : AUTH_REFUSED))
 		fail_msg("%s %s: verdict %d", header, payload, (int)verdict);
-	if (c->user && (strcmp(identity.user, c->user + numeric) != 0 || identity.numeric != numeric))
+	if (c->user &&
+		(strcmp(identity.user, c->user + numeric) != 0 || identity.numeric != numeric))
 		fail_msg("%s: %s", payload, identity.user);
 	free(identity.user);
 	free(payload);
@@ -211,12 +220,34 @@ static void check_claims(const struct auth *auth, const struct claims_case *c, c
 
 static void test_claims(void **state)
 {
-	struct auth *auth = create((struct auth_config){.jwt_secret = SECRET, .jwt_algorithm = "HS256"});
+	struct auth *auth =
+		create((struct auth_config){.jwt_secret = SECRET, .jwt_algorithm = "HS256"});
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(claims_cases); i++)
 		for (int again = 0; again < 2; again++) /* the second time from the cache */
 			check_claims(auth, &claims_cases[i], "{\"alg\":\"HS256\",\"typ\":\"JWT\"}");
+	auth_destroy(auth);
+}
+
+/* jansson reads over a NUL behind a number, where libjwt ends. */
+static void test_raw_nul(void **state)
+{
+	struct auth *auth = create((struct auth_config){.jwt_secret = SECRET});
+
+	(void)state;
+	for (int with_nul = 0; with_nul < 2; with_nul++) {
+		char *payload = fill_times("{\"sub\":\"alice\",\"exp\":<+60> ,\"x\":1}"), *token;
+		size_t len = strlen(payload);
+
+		if (with_nul)
+			*strchr(payload, ' ') = 0;
+		token = sign_span("{\"alg\":\"HS256\"}", (struct span){payload, len}, "HS256", NULL,
+			SECRET);
+		assert_true(with_nul ? refuses(auth, token) : grants(auth, token, "alice"));
+		free(token);
+		free(payload);
+	}
 	auth_destroy(auth);
 }
 
@@ -259,11 +290,13 @@ static void test_issuer_audience(void **state)
 {
 	const struct claims_case cases[] = {
 		{"{\"user\":\"a\",\"exp\":<+60>,\"iss\":\"https://id\",\"aud\":\"esink\"}", "a"},
-		{"{\"user\":\"a\",\"exp\":<+60>,\"iss\":\"https://id\",\"aud\":[\"x\",\"esink\"]}", "a"},
+		{"{\"user\":\"a\",\"exp\":<+60>,\"iss\":\"https://id\",\"aud\":[\"x\",\"esink\"]}",
+			"a"},
 		{"{\"user\":\"a\",\"exp\":<+60>,\"iss\":\"https://id\",\"aud\":[]}", NULL},
 		{"{\"user\":\"a\",\"exp\":<+60>,\"iss\":\"https://id\",\"aud\":[\"x\",7]}", NULL},
 		{"{\"user\":\"a\",\"exp\":<+60>,\"iss\":\"https://id\",\"aud\":\"esink2\"}", NULL},
-		{"{\"user\":\"a\",\"exp\":<+60>,\"iss\":\"https://id\",\"aud\":{\"esink\":1}}", NULL},
+		{"{\"user\":\"a\",\"exp\":<+60>,\"iss\":\"https://id\",\"aud\":{\"esink\":1}}",
+			NULL},
 		{"{\"user\":\"a\",\"exp\":<+60>,\"iss\":\"https://id\"}", NULL},
 		{"{\"user\":\"a\",\"exp\":<+60>,\"iss\":\"https://id/\",\"aud\":\"esink\"}", NULL},
 		{"{\"user\":\"a\",\"exp\":<+60>,\"iss\":[\"https://id\"],\"aud\":\"esink\"}", NULL},
@@ -283,7 +316,8 @@ static void test_issuer_audience(void **state)
 
 static int64_t expiry_of(const struct auth *auth, int offset)
 {
-	char *payload = mem_format("{\"sub\":\"a\",\"exp\":%lld}", (long long)clock_wall_ms() / 1000 + offset);
+	char *payload = mem_format(
+		"{\"sub\":\"a\",\"exp\":%lld}", (long long)clock_wall_ms() / 1000 + offset);
 	char *token = sign("{\"alg\":\"HS256\"}", payload, "HS256", NULL, SECRET);
 	struct identity identity;
 
@@ -304,7 +338,8 @@ static void test_expires(void **state)
 	auth_destroy(auth);
 }
 
-/* A token that was good when it was remembered must not stay good: here it has 2 s of its leeway left. */
+/* A token that was good when it was remembered must not stay good: here it has 2 s of its leeway
+ * left. */
 static void test_expires_in_cache(void **state)
 {
 	struct auth *auth = create((struct auth_config){.jwt_secret = SECRET});
@@ -322,11 +357,12 @@ static void test_expires_in_cache(void **state)
 	auth_destroy(auth);
 }
 
-/* -- signatures and keys ------------------------------------------------------------------------------------------ */
+/* -- signatures and keys -- */
 
 static char *user_token(const char *alg, const char *kid, EVP_PKEY *pkey, const char *secret)
 {
-	char *header = kid ? mem_format("{\"alg\":\"%s\",\"kid\":\"%s\"}", alg, kid) : mem_format("{\"alg\":\"%s\"}", alg);
+	char *header = kid ? mem_format("{\"alg\":\"%s\",\"kid\":\"%s\"}", alg, kid)
+			   : mem_format("{\"alg\":\"%s\"}", alg);
 	char *payload = fill_times("{\"sub\":\"alice\",\"exp\":<+60>}");
 	char *token = sign(header, payload, alg, pkey, secret);
 
@@ -341,21 +377,31 @@ static void test_algorithms(void **state)
 		const char *alg;
 		EVP_PKEY *pkey;
 	} cases[] = {
-		{"HS256", NULL}, {"HS384", NULL}, {"HS512", NULL}, {"RS256", rsa}, {"RS384", rsa}, {"RS512", rsa},
-		{"ES256", p256}, {"ES384", p384}, {"ES512", p521},
+		{"HS256", NULL},
+		{"HS384", NULL},
+		{"HS512", NULL},
+		{"RS256", rsa},
+		{"RS384", rsa},
+		{"RS512", rsa},
+		{"ES256", p256},
+		{"ES384", p384},
+		{"ES512", p521},
 	};
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(cases); i++) {
-		char *pem = cases[i].pkey ? to_pem(cases[i].pkey) : NULL, *path = pem ? write_file("key.pem", pem) : NULL;
+		char *pem = cases[i].pkey ? to_pem(cases[i].pkey) : NULL,
+		     *path = pem ? write_file("key.pem", pem) : NULL;
 		struct auth *auth = create((struct auth_config){.jwt_secret = path ? NULL : SECRET,
 			.jwt_public_key_file = path,
 			.jwt_algorithm = cases[i].alg});
 
 		for (size_t j = 0; j < COUNT(cases); j++) {
-			char *token = user_token(cases[j].alg, NULL, cases[j].pkey, cases[j].pkey ? NULL : SECRET);
+			char *token = user_token(
+				cases[j].alg, NULL, cases[j].pkey, cases[j].pkey ? NULL : SECRET);
 
-			if (grants(auth, token, "alice") != (i == j) || refuses(auth, token) != (i != j))
+			if (grants(auth, token, "alice") != (i == j) ||
+				refuses(auth, token) != (i != j))
 				fail_msg("%s against %s", cases[j].alg, cases[i].alg);
 			free(token);
 		}
@@ -368,7 +414,8 @@ static void test_algorithms(void **state)
 static void test_forged(void **state)
 {
 	char *pem = to_pem(rsa), *path = write_file("rsa.pem", pem);
-	struct auth *auth = create((struct auth_config){.jwt_public_key_file = path, .jwt_algorithm = "RS256"});
+	struct auth *auth =
+		create((struct auth_config){.jwt_public_key_file = path, .jwt_algorithm = "RS256"});
 	char *good = user_token("RS256", NULL, rsa, NULL);
 	char *forged[] = {
 		user_token("HS256", NULL, NULL, pem), /* the public key as a secret */
@@ -445,18 +492,16 @@ static void test_jwks(void **state)
 		{"RS256", "one", other_rsa, NULL, false}, /* another key's kid */
 		{"RS256", "two", other_rsa, NULL, true},
 		{"RS256", NULL, other_rsa, NULL, true}, /* no kid: any */
-		{"RS256", "unknown", rsa, NULL, true},
-		{"RS256", "small", small_rsa, NULL, false},
-		{"ES256", "ec", p256, NULL, true},
-		{"ES256", NULL, p256, NULL, true},
-		{"ES256", "ec384", p384, NULL, false},
-		{"HS256", "oct", NULL, SECRET, true},
+		{"RS256", "unknown", rsa, NULL, true}, {"RS256", "small", small_rsa, NULL, false},
+		{"ES256", "ec", p256, NULL, true}, {"ES256", NULL, p256, NULL, true},
+		{"ES256", "ec384", p384, NULL, false}, {"HS256", "oct", NULL, SECRET, true},
 		{"HS256", NULL, NULL, SECRET "2", false}, /* for encryption */
 	};
 
 	(void)state;
 	json_array_append_new(list, to_jwk(rsa, "one"));
-	json_array_append_new(list, with(with(to_jwk(other_rsa, "two"), "use", "sig"), "alg", "RS256"));
+	json_array_append_new(
+		list, with(with(to_jwk(other_rsa, "two"), "use", "sig"), "alg", "RS256"));
 	json_array_append_new(list, with(to_jwk(small_rsa, "small"), "use", "enc"));
 	json_array_append_new(list, to_jwk(p256, "ec"));
 	json_array_append_new(list, to_jwk(p384, "ec384"));
@@ -469,7 +514,8 @@ static void test_jwks(void **state)
 	es = create((struct auth_config){.jwt_jwks_file = path, .jwt_algorithm = "ES256"});
 	hs = create((struct auth_config){.jwt_jwks_file = path, .jwt_algorithm = "HS256"});
 	for (size_t i = 0; i < COUNT(cases); i++) {
-		char *token = user_token(cases[i].alg, cases[i].kid, cases[i].pkey, cases[i].secret);
+		char *token =
+			user_token(cases[i].alg, cases[i].kid, cases[i].pkey, cases[i].secret);
 		struct auth *auth = cases[i].alg[0] == 'R' ? rs : cases[i].alg[0] == 'E' ? es : hs;
 
 		if (grants(auth, token, "alice") != cases[i].good)
@@ -484,9 +530,12 @@ static void test_jwks(void **state)
 
 static void test_reload(void **state)
 {
-	char *first = to_pem(rsa), *second = to_pem(other_rsa), *path = write_file("turn.pem", first);
-	struct auth *auth = create((struct auth_config){.jwt_public_key_file = path, .jwt_algorithm = "RS256"});
-	char *old_token = user_token("RS256", NULL, rsa, NULL), *new_token = user_token("RS256", NULL, other_rsa, NULL);
+	char *first = to_pem(rsa), *second = to_pem(other_rsa),
+	     *path = write_file("turn.pem", first);
+	struct auth *auth =
+		create((struct auth_config){.jwt_public_key_file = path, .jwt_algorithm = "RS256"});
+	char *old_token = user_token("RS256", NULL, rsa, NULL),
+	     *new_token = user_token("RS256", NULL, other_rsa, NULL);
 	struct err err = {""};
 
 	(void)state;
@@ -541,7 +590,7 @@ static void test_threads(void **state)
 	auth_destroy(auth);
 }
 
-/* -- bad configuration -------------------------------------------------------------------------------------------- */
+/* -- bad configuration -- */
 
 static void expect_refusal(struct auth_config config, const char *begins)
 {
@@ -562,23 +611,29 @@ static void test_configuration(void **state)
 	expect_refusal((struct auth_config){.jwt_secret = pem}, "JWT_SECRET: holds a PEM key");
 	expect_refusal((struct auth_config){.jwt_secret = "x", .jwt_algorithm = "none"},
 		"JWT_ALGORITHM: \"none\" is not one of HS256, HS384, HS512, RS256,");
-	expect_refusal((struct auth_config){.jwt_secret = "x", .jwt_algorithm = "hs256"}, "JWT_ALGORITHM: \"hs256\" is not");
+	expect_refusal((struct auth_config){.jwt_secret = "x", .jwt_algorithm = "hs256"},
+		"JWT_ALGORITHM: \"hs256\" is not");
 	expect_refusal((struct auth_config){.jwt_secret = "x", .jwt_algorithm = "RS256"},
 		"JWT_ALGORITHM: RS256 takes a public key");
-	expect_refusal((struct auth_config){.jwt_public_key_file = rsa_path}, "JWT_ALGORITHM: HS256 takes a secret");
+	expect_refusal((struct auth_config){.jwt_public_key_file = rsa_path},
+		"JWT_ALGORITHM: HS256 takes a secret");
 	expect_refusal((struct auth_config){.jwt_public_key_file = rsa_path, .jwt_secret = "x"},
 		"JWT_SECRET and JWT_PUBLIC_KEY_FILE are both set");
 	expect_refusal((struct auth_config){.jwt_public_key_file = rsa_path, .jwt_jwks_file = "x"},
 		"JWT_PUBLIC_KEY_FILE and JWT_JWKS_FILE are both set");
-	expect_refusal((struct auth_config){.jwt_public_key_file = rsa_path, .jwt_algorithm = "ES256"},
+	expect_refusal(
+		(struct auth_config){.jwt_public_key_file = rsa_path, .jwt_algorithm = "ES256"},
 		"JWT_PUBLIC_KEY_FILE: \"");
-	expect_refusal((struct auth_config){.jwt_public_key_file = ec_path, .jwt_algorithm = "ES256"},
+	expect_refusal(
+		(struct auth_config){.jwt_public_key_file = ec_path, .jwt_algorithm = "ES256"},
 		"JWT_PUBLIC_KEY_FILE: \"");
-	expect_refusal((struct auth_config){.jwt_public_key_file = "/nowhere", .jwt_algorithm = "RS256"},
+	expect_refusal(
+		(struct auth_config){.jwt_public_key_file = "/nowhere", .jwt_algorithm = "RS256"},
 		"JWT_PUBLIC_KEY_FILE: cannot open \"/nowhere\": No such file");
 	expect_refusal((struct auth_config){.jwt_public_key_file = "/", .jwt_algorithm = "RS256"},
 		"JWT_PUBLIC_KEY_FILE: cannot read \"/\"");
-	expect_refusal((struct auth_config){.jwt_public_key_file = "/dev/zero", .jwt_algorithm = "RS256"},
+	expect_refusal(
+		(struct auth_config){.jwt_public_key_file = "/dev/zero", .jwt_algorithm = "RS256"},
 		"JWT_PUBLIC_KEY_FILE: \"/dev/zero\" is larger than 1 MB");
 	free(pem);
 	free(text);
@@ -604,19 +659,28 @@ static void test_bad_sets(void **state)
 	json_t *many = json_array();
 
 	(void)state;
-	expect_refusal((struct auth_config){.jwt_jwks_file = path, .jwt_algorithm = "RS256"}, "JWT_JWKS_FILE: \"");
+	expect_refusal((struct auth_config){.jwt_jwks_file = path, .jwt_algorithm = "RS256"},
+		"JWT_JWKS_FILE: \"");
 	expect_set_refused("RS256", json_object(), "not a JWK set");
 	expect_set_refused("RS256", json_array(), "holds no key for JWT_ALGORITHM RS256");
-	expect_set_refused("ES256", json_pack("[o]", to_jwk(p384, "x")), "holds no key for JWT_ALGORITHM ES256");
-	expect_set_refused("RS256", json_pack("[o]", with(to_jwk(rsa, "x"), "use", "enc")), "holds no key");
-	expect_set_refused("RS256", json_pack("[o]", with(to_jwk(rsa, "x"), "alg", "RS512")), "holds no key");
-	expect_set_refused("RS256", json_pack("[o]", with(to_jwk(rsa, "x"), "n", "!")), "key 1: n or e is not base64url");
-	expect_set_refused("RS256", json_pack("[o]", to_jwk(small_rsa, "x")), "key 1: is an RSA key of fewer than 2048");
-	expect_set_refused("ES256", json_pack("[o]", with(to_jwk(p256, "x"), "x", "AAAA")), "key 1: x or y has the wrong");
+	expect_set_refused("ES256", json_pack("[o]", to_jwk(p384, "x")),
+		"holds no key for JWT_ALGORITHM ES256");
+	expect_set_refused(
+		"RS256", json_pack("[o]", with(to_jwk(rsa, "x"), "use", "enc")), "holds no key");
+	expect_set_refused(
+		"RS256", json_pack("[o]", with(to_jwk(rsa, "x"), "alg", "RS512")), "holds no key");
+	expect_set_refused("RS256", json_pack("[o]", with(to_jwk(rsa, "x"), "n", "!")),
+		"key 1: n or e is not base64url");
+	expect_set_refused("RS256", json_pack("[o]", to_jwk(small_rsa, "x")),
+		"key 1: is an RSA key of fewer than 2048");
+	expect_set_refused("ES256", json_pack("[o]", with(to_jwk(p256, "x"), "x", "AAAA")),
+		"key 1: x or y has the wrong");
 	expect_set_refused("ES256",
-		json_pack("[o]", with(to_jwk(p256, "x"), "x", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")),
+		json_pack("[o]", with(to_jwk(p256, "x"), "x",
+					 "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")),
 		"key 1: x and y are no point");
-	expect_set_refused("HS256", json_pack("[o]", make_oct("-----BEGIN PUBLIC KEY-----", NULL)), "key 1: k holds a PEM");
+	expect_set_refused("HS256", json_pack("[o]", make_oct("-----BEGIN PUBLIC KEY-----", NULL)),
+		"key 1: k holds a PEM");
 	for (int i = 0; i < 101; i++)
 		json_array_append_new(many, make_oct(SECRET, NULL));
 	expect_set_refused("HS256", many, "more than 100 keys");
@@ -652,6 +716,7 @@ int main(void)
 		cmocka_unit_test(test_without),
 		cmocka_unit_test(test_malformed),
 		cmocka_unit_test(test_claims),
+		cmocka_unit_test(test_raw_nul),
 		cmocka_unit_test(test_headers),
 		cmocka_unit_test(test_issuer_audience),
 		cmocka_unit_test(test_expires),

@@ -40,7 +40,8 @@ static void test_cases(void **state)
 		struct buf out = buf_init(100);
 		bool good = base64url_decode(span_of(cases[i].text), &out);
 
-		if (good != !!cases[i].bytes || (good && !span_is(buf_as_span(&out), cases[i].bytes)))
+		if (good != !!cases[i].bytes ||
+			(good && !span_is(buf_as_span(&out), cases[i].bytes)))
 			fail_msg("%s", cases[i].text);
 		buf_finish(&out);
 	}

@@ -1,5 +1,5 @@
-/* Prevents: a cache of tokens that grows with every token ever seen, forgets the ones in use, or hands one user's claims
- * to another. */
+/* Prevents: a cache of tokens that grows with every token ever seen, forgets the ones in use, or
+ * hands one user's claims to another. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -21,7 +21,8 @@ static void digest_of(unsigned number, unsigned char digest[DIGEST_LEN])
 static void put(struct cache *cache, unsigned number)
 {
 	unsigned char digest[DIGEST_LEN];
-	struct claims claims = {.user = mem_format("u%u", number), .expires = number, .numeric = number % 2};
+	struct claims claims = {
+		.user = mem_format("u%u", number), .expires = number, .numeric = number % 2};
 
 	digest_of(number, digest);
 	cache_put(cache, digest, &claims);
@@ -38,7 +39,8 @@ static bool has(struct cache *cache, unsigned number)
 	if (!cache_get(cache, digest, &claims))
 		return false;
 	expected = mem_format("u%u", number);
-	if (strcmp(claims.user, expected) || claims.expires != number || claims.numeric != (number % 2 == 1))
+	if (strcmp(claims.user, expected) || claims.expires != number ||
+		claims.numeric != (number % 2 == 1))
 		abort(); /* also called from threads, where cmocka cannot fail */
 	free(expected);
 	claims_finish(&claims);

@@ -105,7 +105,10 @@ json_t *to_jwk(EVP_PKEY *pkey, const char *kid)
 		return jwk;
 	}
 	json_object_set_new(jwk, "kty", json_string("EC"));
-	json_object_set_new(jwk, "crv", json_string(len == 32 ? "P-256" : len == 48 ? "P-384" : "P-521"));
+	json_object_set_new(jwk, "crv",
+		json_string(len == 32   ? "P-256"
+			    : len == 48 ? "P-384"
+					: "P-521"));
 	set_number(jwk, pkey, "x", OSSL_PKEY_PARAM_EC_PUB_X, len);
 	set_number(jwk, pkey, "y", OSSL_PKEY_PARAM_EC_PUB_Y, len);
 	return jwk;
@@ -156,35 +159,48 @@ static size_t to_raw(unsigned char *signature, size_t len, int half)
 	return 2 * (size_t)half;
 }
 
-static size_t sign_bytes(const struct buf *text, const char *alg, EVP_PKEY *pkey, const char *secret, unsigned char *out)
+static size_t sign_bytes(const struct buf *text, const char *alg, EVP_PKEY *pkey,
+	const char *secret, unsigned char *out)
 {
 	size_t len = 1024;
 	unsigned hmac_len;
 	EVP_MD_CTX *context;
 
 	if (secret) {
-		must(HMAC(hash_of(alg), secret, (int)strlen(secret), (const unsigned char *)text->bytes, text->len, out,
+		must(HMAC(hash_of(alg), secret, (int)strlen(secret),
+			     (const unsigned char *)text->bytes, text->len, out,
 			     &hmac_len) != NULL);
 		return hmac_len;
 	}
 	context = EVP_MD_CTX_new();
 	must(EVP_DigestSignInit(context, NULL, hash_of(alg), NULL, pkey) == 1);
-	must(EVP_DigestSign(context, out, &len, (const unsigned char *)text->bytes, text->len) == 1);
+	must(EVP_DigestSign(context, out, &len, (const unsigned char *)text->bytes, text->len) ==
+		1);
 	EVP_MD_CTX_free(context);
-	return EVP_PKEY_is_a(pkey, "EC") ? to_raw(out, len, (EVP_PKEY_get_bits(pkey) + 7) / 8) : len;
+	return EVP_PKEY_is_a(pkey, "EC") ? to_raw(out, len, (EVP_PKEY_get_bits(pkey) + 7) / 8)
+					 : len;
 }
 
-char *sign(const char *header, const char *payload, const char *alg, EVP_PKEY *pkey, const char *secret)
+char *sign_span(
+	const char *header, struct span payload, const char *alg, EVP_PKEY *pkey, const char *secret)
 {
 	struct buf text = buf_init(BUF_NO_MAX);
 	unsigned char signature[1024];
-	char *first = encode(header, strlen(header)), *second = encode(payload, strlen(payload)), *third;
+	char *first = encode(header, strlen(header)), *second = encode(payload.p, payload.len);
+	char *third;
 
 	buf_printf(&text, "%s.%s", first, second);
-	third = pkey || secret ? encode(signature, sign_bytes(&text, alg, pkey, secret, signature)) : mem_text("");
+	third = pkey || secret ? encode(signature, sign_bytes(&text, alg, pkey, secret, signature))
+			       : mem_text("");
 	buf_printf(&text, ".%s", third);
 	free(first);
 	free(second);
 	free(third);
 	return buf_take(&text);
+}
+
+char *sign(const char *header, const char *payload, const char *alg, EVP_PKEY *pkey,
+	const char *secret)
+{
+	return sign_span(header, span_of(payload), alg, pkey, secret);
 }

@@ -1,5 +1,5 @@
-/* Prevents: a buffer that writes past its room or its maximum, and a JSON string that no browser can parse, or that parses
- * to other text than went in. */
+/* Prevents: a buffer that writes past its room or its maximum, and a JSON string that no browser
+ * can parse, or that parses to other text than went in. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -36,7 +36,8 @@ static void test_appends(void **state)
 	assert_int_equal(b.max, 1000);
 }
 
-/* Exactly the maximum fits; past it nothing changes, and that is remembered until the buffer is cleared. */
+/* Exactly the maximum fits; past it nothing changes, and that is remembered until the buffer is
+ * cleared. */
 static void test_maximum(void **state)
 {
 	struct buf b = buf_init(10);
@@ -110,9 +111,10 @@ static void test_json_string(void **state)
 		{{"\n\r\t\b\0\x1f\x7f", 7}, "\"\\n\\r\\t\\u0008\\u0000\\u001f\\u007f\""},
 		{{"\xc3\xa9\xf0\x9f\x98\x80", 6}, "\"\xc3\xa9\xf0\x9f\x98\x80\""},
 		{{"a\xff", 2}, "\"a\xef\xbf\xbd\""},
-		{{"\xc3", 1}, "\"\xef\xbf\xbd\""},             /* cut off */
-		{{"\xc3(", 2}, "\"\xef\xbf\xbd(\""},           /* the good byte stays */
-		{{"\xed\xa0\x80x", 4}, "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbdx\""}, /* a surrogate */
+		{{"\xc3", 1}, "\"\xef\xbf\xbd\""},   /* cut off */
+		{{"\xc3(", 2}, "\"\xef\xbf\xbd(\""}, /* the good byte stays */
+		{{"\xed\xa0\x80x", 4},
+			"\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbdx\""}, /* a surrogate */
 		{{"</script>", 9}, "\"</script>\""},
 	};
 

@@ -1,5 +1,5 @@
-/* Prevents: a hand-over that loses a task, runs it twice or out of its poster's order, or a wake-up that is not given, after
- * which a thread sleeps on work. */
+/* Prevents: a hand-over that loses a task, runs it twice or out of its poster's order, or a wake-up
+ * that is not given, after which a thread sleeps on work. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -72,7 +72,8 @@ static void reset(void)
 		next_number[i] = 0;
 }
 
-/* The owner runs only when it was woken, so that a missing wake-up stops the test (meson ends it). */
+/* The owner runs only when it was woken, so that a missing wake-up stops the test (meson ends it).
+ */
 static void test_threads(void **state)
 {
 	struct inbox inbox;

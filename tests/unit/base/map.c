@@ -1,4 +1,5 @@
-/* Prevents: an index that loses a user's sessions, or finds a stranger's, after some deletion moved entries about. */
+/* Prevents: an index that loses a user's sessions, or finds a stranger's, after some deletion moved
+ * entries about. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -68,7 +69,8 @@ static void run_random(uint64_t hash_mask, unsigned seed)
 		ref->hashes[i] = ((uint64_t)rand_r(&seed) * 2654435761u) & hash_mask;
 	}
 	for (int step = 0; step < 20000; step++) {
-		change(&map, ref, (size_t)rand_r(&seed) % KEYS, rand_r(&seed) % 100 < (step / 4000 % 2 ? 30 : 70));
+		change(&map, ref, (size_t)rand_r(&seed) % KEYS,
+			rand_r(&seed) % 100 < (step / 4000 % 2 ? 30 : 70));
 		if (step % 50 == 0)
 			check_all(&map, ref);
 	}
@@ -94,9 +96,11 @@ static void test_wrap(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < 7; i++)
-		map_put(&map, 14 + i % 2, (struct span){keys + i, 1}, (void *)(uintptr_t)(keys + i));
+		map_put(&map, 14 + i % 2, (struct span){keys + i, 1},
+			(void *)(uintptr_t)(keys + i));
 	for (size_t gone = 0; gone < 7; gone++) {
-		assert_ptr_equal(map_remove(&map, 14 + gone % 2, (struct span){keys + gone, 1}), keys + gone);
+		assert_ptr_equal(map_remove(&map, 14 + gone % 2, (struct span){keys + gone, 1}),
+			keys + gone);
 		for (size_t i = 0; i < 7; i++)
 			assert_ptr_equal(map_get(&map, 14 + i % 2, (struct span){keys + i, 1}),
 				i > gone ? keys + i : NULL);

@@ -1,4 +1,5 @@
-/* Prevents: bytes that one side takes for UTF-8 and the other does not: a browser closes a websocket at the first one. */
+/* Prevents: bytes that one side takes for UTF-8 and the other does not: a browser closes a
+ * websocket at the first one. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -38,7 +39,8 @@ static void test_every_character(void **state)
 	}
 }
 
-/* As many valid sequences as there are characters, among all there are of two, three and four bytes. */
+/* As many valid sequences as there are characters, among all there are of two, three and four
+ * bytes. */
 static void test_every_sequence(void **state)
 {
 	size_t two = 0, three = 0;
@@ -67,9 +69,11 @@ static void test_texts(void **state)
 	} cases[] = {
 		{"", true},
 		{"plain", true},
-		{"gr\xc3\xb6\xc3\x9f" "e \xe2\x82\xac \xf0\x9f\x98\x80", true},
+		{"gr\xc3\xb6\xc3\x9f"
+		 "e \xe2\x82\xac \xf0\x9f\x98\x80",
+			true},
 		{"\x80", false},
-		{"\xc0\x80", false},         /* overlong NUL */
+		{"\xc0\x80", false}, /* overlong NUL */
 		{"\xc1\xbf", false},
 		{"\xe0\x9f\xbf", false},
 		{"\xf0\x8f\xbf\xbf", false},

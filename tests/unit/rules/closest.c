@@ -35,7 +35,8 @@ static void test_distance(void **state)
 	for (size_t i = 0; i < COUNT(cases); i++) {
 		assert_int_equal(name_distance(cases[i].a, cases[i].b, 9), cases[i].distance);
 		assert_int_equal(name_distance(cases[i].b, cases[i].a, 9), cases[i].distance);
-		assert_int_equal(name_distance(cases[i].a, cases[i].b, 1), cases[i].distance > 1 ? 2 : cases[i].distance);
+		assert_int_equal(name_distance(cases[i].a, cases[i].b, 1),
+			cases[i].distance > 1 ? 2 : cases[i].distance);
 	}
 }
 
@@ -72,7 +73,8 @@ static void test_closest(void **state)
 	for (size_t i = 0; i < COUNT(cases); i++) {
 		const char *closest = closest_name(cases[i].text, names, COUNT(names));
 
-		if (!cases[i].closest != !closest || (closest && strcmp(closest, cases[i].closest) != 0))
+		if (!cases[i].closest != !closest ||
+			(closest && strcmp(closest, cases[i].closest) != 0))
 			fail_msg("%s: %s", cases[i].text, closest);
 	}
 	assert_null(closest_name("users", NULL, 0));

@@ -1,5 +1,6 @@
-/* Prevents: a filtered column that leaves in a published event because its name is written with escapes, in another case
- * or twice; and the harm of taking it out: a number that lost digits, a member of the same name deeper down. */
+/* Prevents: a filtered column that leaves in a published event because its name is written with
+ * escapes, in another case or twice; and the harm of taking it out: a number that lost digits, a
+ * member of the same name deeper down. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -19,7 +20,9 @@ struct filter_case {
 };
 
 static const struct ruleset_text text = {.table_names = "users,shop.orders,\"My.Table\"",
-	.filters = "users.password,users.pin,shop.orders.price,\"My.Table\".secret,n\xc3\xa4he.gr\xc3\xb6\xc3\x9f" "e",
+	.filters = "users.password,users.pin,shop.orders.price,\"My.Table\".secret,n\xc3\xa4he."
+		   "gr\xc3\xb6\xc3\x9f"
+		   "e",
 	.auth_table = "auth",
 	.auth_column = "token"};
 
@@ -31,21 +34,29 @@ static const struct filter_case cases[] = {
 	{"users", "{\"a\":1,\"password\":\"x\",\"b\":2}", "{\"a\":1,\"b\":2}"},
 	{"users", "{\"password\":\"x\"}", "{}"},
 	{"users", "{\"pin\":1,\"password\":\"x\"}", "{}"},
-	{"users", "{\"pin\":1,\"id\":1,\"password\":\"x\",\"b\":2,\"pin\":3}", "{\"id\":1,\"b\":2}"},
+	{"users", "{\"pin\":1,\"id\":1,\"password\":\"x\",\"b\":2,\"pin\":3}",
+		"{\"id\":1,\"b\":2}"},
 	{"users", "{\"pass\\u0077ord\":\"x\",\"id\":1}", "{\"id\":1}"},
 	{"users", "{\"\\u0070\\u0061ssword\":\"x\",\"id\":1}", "{\"id\":1}"},
 	{"users", "{\"PassWord\":\"x\",\"id\":1}", "{\"id\":1}"},
 	{"users", "{\"PASS\\u0057ORD\":\"x\"}", "{}"},
 	{"users", "{\"password\\u0000\":1}", "{\"password\\u0000\":1}"}, /* another name */
 	{"users", "{\"pass\\\\u0077ord\":1}", "{\"pass\\\\u0077ord\":1}"},
-	{"users", "{\"id\":{\"password\":1},\"l\":[{\"password\":2}]}", "{\"id\":{\"password\":1},\"l\":[{\"password\":2}]}"},
+	{"users", "{\"id\":{\"password\":1},\"l\":[{\"password\":2}]}",
+		"{\"id\":{\"password\":1},\"l\":[{\"password\":2}]}"},
 	{"users", "{\"password\":{\"a\":[1,{\"b\":[]}]},\"id\":1}", "{\"id\":1}"},
-	{"users", "{\"n\":12345678901234567890.123,\"m\":1e400,\"o\":-0.10,\"p\":123456789012345678901234567890}",
-		"{\"n\":12345678901234567890.123,\"m\":1e400,\"o\":-0.10,\"p\":123456789012345678901234567890}"},
+	{"users",
+		"{\"n\":12345678901234567890.123,\"m\":1e400,\"o\":-0.10,\"p\":"
+		"123456789012345678901234567890}",
+		"{\"n\":12345678901234567890.123,\"m\":1e400,\"o\":-0.10,\"p\":"
+		"123456789012345678901234567890}"},
 	{"users", "{ \"a\" : [ 1 , 2 ] ,\n\t\"b\" : \" x , y \" , \"c\":{ }, \"d\":[ ] }",
 		"{\"a\":[1,2],\"b\":\" x , y \",\"c\":{},\"d\":[]}"},
-	{"users", "{\"t\":true,\"f\":false,\"n\":null,\"s\":\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\ud83d\\ude00\\udead\"}",
-		"{\"t\":true,\"f\":false,\"n\":null,\"s\":\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\ud83d\\ude00\\udead\"}"},
+	{"users",
+		"{\"t\":true,\"f\":false,\"n\":null,\"s\":\"\\\"\\\\\\/"
+		"\\b\\f\\n\\r\\t\\ud83d\\ude00\\udead\"}",
+		"{\"t\":true,\"f\":false,\"n\":null,\"s\":\"\\\"\\\\\\/"
+		"\\b\\f\\n\\r\\t\\ud83d\\ude00\\udead\"}"},
 	{"USERS", "{\"password\":1}", "{}"},
 	{"user", "{\"password\":1}", "{\"password\":1}"},
 	{"orders", "{\"price\":1}", "{}"},
@@ -55,7 +66,10 @@ static const struct filter_case cases[] = {
 	{"My.Table", "{\"secret\":1}", "{}"},
 	{"\"My.Table\"", "{\"secret\":1}", "{}"},
 	{"auth", "{\"token\":1,\"id\":2}", "{\"id\":2}"},
-	{"N\xc3\x84HE", "{\"GR\\u00d6\xc3\x9f" "E\":1}", "{}"},
+	{"N\xc3\x84HE",
+		"{\"GR\\u00d6\xc3\x9f"
+		"E\":1}",
+		"{}"},
 	{"", "{\"password\":1}", "{\"password\":1}"},
 	{"users", "", NULL},
 	{"users", "[]", NULL},
@@ -102,12 +116,14 @@ static void check(const struct filter_case *c)
 {
 	struct err err = {""};
 	char *filtered = NULL;
-	char *exact = malloc(strlen(c->data) + 1); /* no NUL behind it: a read past the end is the sanitizer's */
+	char *exact = malloc(
+		strlen(c->data) + 1); /* no NUL behind it: a read past the end is the sanitizer's */
 	size_t len = strlen(c->data);
 
 	memcpy(exact, c->data, len);
 	exact = realloc(exact, len ? len : 1);
-	if (ruleset_filter_data(set, c->topic, (struct span){exact, len}, &filtered, &err) != STATUS_OK) {
+	if (ruleset_filter_data(set, c->topic, (struct span){exact, len}, &filtered, &err) !=
+		STATUS_OK) {
 		if (c->filtered || filtered || !strstr(err.text, "JSON object"))
 			fail_msg("%s: %s", c->data, err.text);
 	} else if (!c->filtered || strcmp(filtered, c->filtered) != 0) {

@@ -1,5 +1,5 @@
-/* Prevents: a slip in one of the five variables that starts anyway and then sends what should have been kept back, or a
- * complaint from which nobody can tell what to mend. */
+/* Prevents: a slip in one of the five variables that starts anyway and then sends what should have
+ * been kept back, or a complaint from which nobody can tell what to mend. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -23,40 +23,60 @@ static const struct refusal refusals[] = {
 	{{.filters = "a.b.c.d"}, "FILTERS: \"a.b.c.d\" is not table.column: it has too many dots"},
 	{{.filters = "users."}, "FILTERS: \"users.\" is not table.column: a name is empty"},
 	{{.filters = ".users"}, "FILTERS: \".users\" is not table.column: a name is empty"},
-	{{.filters = "*.password"}, "FILTERS: \"*.password\" is not table.column: * is no wildcard here"},
+	{{.filters = "*.password"},
+		"FILTERS: \"*.password\" is not table.column: * is no wildcard here"},
 	{{.filters = "users.*"}, "FILTERS: \"users.*\" is not table.column: * is no wildcard here"},
-	{{.filters = "\"users.password"}, "FILTERS: \"\"users.password\" is not table.column: a double quote is not closed"},
-	{{.filters = "\"a\"b.c"}, "FILTERS: \"\"a\"b.c\" is not table.column: a dot or a comma is missing after"},
+	{{.filters = "\"users.password"},
+		"FILTERS: \"\"users.password\" is not table.column: a double quote is not closed"},
+	{{.filters = "\"a\"b.c"},
+		"FILTERS: \"\"a\"b.c\" is not table.column: a dot or a comma is missing after"},
 	{{.filters = "\"\".c"}, "FILTERS: \"\"\".c\" is not table.column: a name is empty"},
-	{{.filters = "a\"b\".c"}, "FILTERS: \"a\"b\".c\" is not table.column: a double quote stands inside a name"},
+	{{.filters = "a\"b\".c"},
+		"FILTERS: \"a\"b\".c\" is not table.column: a double quote stands inside a name"},
 	{{.filters = "users.password orders.price"},
 		"FILTERS: \"users.password orders.price\" is not table.column: a comma is missing"},
-	{{.filters = "users.\xff"}, "FILTERS: \"users...\" is not table.column: it is not valid UTF-8"},
+	{{.filters = "users.\xff"},
+		"FILTERS: \"users...\" is not table.column: it is not valid UTF-8"},
 	{{.columns = "name"}, "COLUMNS: \"name\" is not table.column"},
-	{{.table_names = "a.b.c"}, "TABLE_NAMES: \"a.b.c\" is not table or schema.table: it has too many dots"},
-	{{.table_names = "orders games"}, "TABLE_NAMES: \"orders games\" is not table or schema.table: a comma is missing"},
-	{{.table_names = "*"}, "TABLE_NAMES: \"*\" is not table or schema.table: * is no wildcard here"},
-	{{.old_rows = "a.*"}, "OLD_ROWS: \"a.*\" is not table, schema.table or *: * is no wildcard here"},
-	{{.auth_table = "a.b.c", .auth_column = "token"}, "AUTH_TABLE: \"a.b.c\" is not table or schema.table"},
-	{{.auth_table = "", .auth_column = "token"}, "AUTH_TABLE: \"\" is not table or schema.table"},
+	{{.table_names = "a.b.c"},
+		"TABLE_NAMES: \"a.b.c\" is not table or schema.table: it has too many dots"},
+	{{.table_names = "orders games"},
+		"TABLE_NAMES: \"orders games\" is not table or schema.table: a comma is missing"},
+	{{.table_names = "*"},
+		"TABLE_NAMES: \"*\" is not table or schema.table: * is no wildcard here"},
+	{{.old_rows = "a.*"},
+		"OLD_ROWS: \"a.*\" is not table, schema.table or *: * is no wildcard here"},
+	{{.auth_table = "a.b.c", .auth_column = "token"},
+		"AUTH_TABLE: \"a.b.c\" is not table or schema.table"},
+	{{.auth_table = "", .auth_column = "token"},
+		"AUTH_TABLE: \"\" is not table or schema.table"},
 	{{.routing = "{"}, "TABLE_AUTH_COLUMN_ROUTING: not JSON:"},
 	{{.routing = "orders"}, "TABLE_AUTH_COLUMN_ROUTING: not JSON:"},
 	{{.routing = "[]"}, "TABLE_AUTH_COLUMN_ROUTING: not a JSON object"},
 	{{.routing = "\"orders\""}, "TABLE_AUTH_COLUMN_ROUTING: not a JSON object"},
-	{{.routing = "{\"orders\":1}"}, "TABLE_AUTH_COLUMN_ROUTING: \"orders\" is neither a string nor a list"},
-	{{.routing = "{\"orders\":null}"}, "TABLE_AUTH_COLUMN_ROUTING: \"orders\" is neither a string nor a list"},
-	{{.routing = "{\"orders\":\"\"}"}, "TABLE_AUTH_COLUMN_ROUTING: \"orders\" names a column \"\""},
+	{{.routing = "{\"orders\":1}"},
+		"TABLE_AUTH_COLUMN_ROUTING: \"orders\" is neither a string nor a list"},
+	{{.routing = "{\"orders\":null}"},
+		"TABLE_AUTH_COLUMN_ROUTING: \"orders\" is neither a string nor a list"},
+	{{.routing = "{\"orders\":\"\"}"},
+		"TABLE_AUTH_COLUMN_ROUTING: \"orders\" names a column \"\""},
 	{{.routing = "{\"orders\":[]}"}, "TABLE_AUTH_COLUMN_ROUTING: \"orders\" is an empty list"},
-	{{.routing = "{\"orders\":[\"a\",2]}"}, "TABLE_AUTH_COLUMN_ROUTING: \"orders\" names a column that is not a string"},
-	{{.routing = "{\"orders\":[\"a\",\"*\"]}"}, "TABLE_AUTH_COLUMN_ROUTING: \"orders\" has * in a list"},
-	{{.routing = "{\"orders\":[\"a\",\"a\"]}"}, "TABLE_AUTH_COLUMN_ROUTING: \"orders\" names a column twice"},
-	{{.routing = "{\"orders\":\"a\",\"orders\":\"b\"}"}, "TABLE_AUTH_COLUMN_ROUTING: not JSON: duplicate object key"},
+	{{.routing = "{\"orders\":[\"a\",2]}"},
+		"TABLE_AUTH_COLUMN_ROUTING: \"orders\" names a column that is not a string"},
+	{{.routing = "{\"orders\":[\"a\",\"*\"]}"},
+		"TABLE_AUTH_COLUMN_ROUTING: \"orders\" has * in a list"},
+	{{.routing = "{\"orders\":[\"a\",\"a\"]}"},
+		"TABLE_AUTH_COLUMN_ROUTING: \"orders\" names a column twice"},
+	{{.routing = "{\"orders\":\"a\",\"orders\":\"b\"}"},
+		"TABLE_AUTH_COLUMN_ROUTING: not JSON: duplicate object key"},
 	{{.routing = "{\"orders\":\"a\",\" orders \":\"b\"}"},
 		"TABLE_AUTH_COLUMN_ROUTING: \"orders\" and \" orders \" are the same table"},
 	{{.routing = "{\"Orders\":\"a\",\"orders\":\"b\"}", .table_names = "orders"},
 		"TABLE_AUTH_COLUMN_ROUTING: \"Orders\" and \"orders\" are the same table"},
-	{{.routing = "{\"a.b.c\":\"a\"}"}, "TABLE_AUTH_COLUMN_ROUTING: \"a.b.c\" is not table or schema.table"},
-	{{.routing = "{\"\":\"a\"}"}, "TABLE_AUTH_COLUMN_ROUTING: \"\" is not table or schema.table"},
+	{{.routing = "{\"a.b.c\":\"a\"}"},
+		"TABLE_AUTH_COLUMN_ROUTING: \"a.b.c\" is not table or schema.table"},
+	{{.routing = "{\"\":\"a\"}"},
+		"TABLE_AUTH_COLUMN_ROUTING: \"\" is not table or schema.table"},
 	{{.table_names = "users", .filters = "user.password"},
 		"FILTERS: table \"user\" is not in TABLE_NAMES; did you mean \"users\"?"},
 	{{.table_names = "orders,users", .columns = "Usesr.name"},
@@ -64,13 +84,17 @@ static const struct refusal refusals[] = {
 	{{.table_names = "orders", .old_rows = "ordres"},
 		"OLD_ROWS: table \"ordres\" is not in TABLE_NAMES; did you mean \"orders\"?"},
 	{{.table_names = "orders", .routing = "{\"order\":\"a\"}"},
-		"TABLE_AUTH_COLUMN_ROUTING: table \"order\" is not in TABLE_NAMES; did you mean \"orders\"?"},
+		"TABLE_AUTH_COLUMN_ROUTING: table \"order\" is not in TABLE_NAMES; did you mean "
+		"\"orders\"?"},
 	{{.table_names = "shop.orders", .filters = "shpo.orders.price"},
-		"FILTERS: table \"shpo.orders\" is not in TABLE_NAMES; did you mean \"shop.orders\"?"},
+		"FILTERS: table \"shpo.orders\" is not in TABLE_NAMES; did you mean "
+		"\"shop.orders\"?"},
 	{{.table_names = "shop.orders", .filters = "orders.price"},
-		"FILTERS: \"orders\" is a table of the default schema, but TABLE_NAMES has only \"shop.orders\""},
+		"FILTERS: \"orders\" is a table of the default schema, but TABLE_NAMES has only "
+		"\"shop.orders\""},
 	{{.table_names = "shop.orders", .filters = "\"orders\".price"},
-		"FILTERS: \"\"orders\"\" is a table of the default schema, but TABLE_NAMES has only \"shop.orders\""},
+		"FILTERS: \"\"orders\"\" is a table of the default schema, but TABLE_NAMES has "
+		"only \"shop.orders\""},
 };
 
 static void test_refusals(void **state)
@@ -80,8 +104,10 @@ static void test_refusals(void **state)
 		struct err err = {""};
 		struct ruleset *set = ruleset_create(&refusals[i].text, &err);
 
-		if (set || strncmp(err.text, refusals[i].sentence, strlen(refusals[i].sentence)) != 0)
-			fail_msg("expected: %s\n     got: %s", refusals[i].sentence, set ? "no error" : err.text);
+		if (set ||
+			strncmp(err.text, refusals[i].sentence, strlen(refusals[i].sentence)) != 0)
+			fail_msg("expected: %s\n     got: %s", refusals[i].sentence,
+				set ? "no error" : err.text);
 	}
 }
 
@@ -113,7 +139,8 @@ static void test_fine(void **state)
 	}
 }
 
-static void check_table(const struct table_name *name, const char *schema, const char *table, const char *text)
+static void check_table(
+	const struct table_name *name, const char *schema, const char *table, const char *text)
 {
 	if (schema)
 		assert_string_equal(name->schema, schema);
@@ -126,7 +153,8 @@ static void check_table(const struct table_name *name, const char *schema, const
 static void test_tables(void **state)
 {
 	const struct ruleset_text text = {
-		.table_names = " orders ,\tshop.orders,\"My.Table\",\n\"a\"\"b\".\"c, d\", orders, \"orders\"",
+		.table_names = " orders ,\tshop.orders,\"My.Table\",\n\"a\"\"b\".\"c, d\", orders, "
+			       "\"orders\"",
 		.old_rows = "* , orders"};
 	struct ruleset *set = ruleset_create(&text, NULL);
 
@@ -168,8 +196,8 @@ static void test_columns(void **state)
 
 static void test_routes(void **state)
 {
-	const struct ruleset_text text = {
-		.routing = "{\"orders\":\"user_id\",\"shop.games\":[\"a\",\"b c\"],\"\\\"My.News\\\"\":\"*\"}"};
+	const struct ruleset_text text = {.routing = "{\"orders\":\"user_id\",\"shop.games\":["
+						     "\"a\",\"b c\"],\"\\\"My.News\\\"\":\"*\"}"};
 	struct ruleset *set = ruleset_create(&text, NULL);
 
 	(void)state;

@@ -1,5 +1,5 @@
-/* Prevents: a browser's pattern that stops a network thread, and a subscription that receives what it did not ask for or
- * misses what it did. */
+/* Prevents: a browser's pattern that stops a network thread, and a subscription that receives what
+ * it did not ask for or misses what it did. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,12 +15,13 @@
 #define COUNT(array) (sizeof(array) / sizeof(*(array)))
 #define SPAN(text) ((struct span){text, sizeof(text) - 1})
 
-static enum status subscribe(
-	const char *topic, const char *type, size_t max_bytes, struct subscription **ret, struct err *err)
+static enum status subscribe(const char *topic, const char *type, size_t max_bytes,
+	struct subscription **ret, struct err *err)
 {
 	struct span topics[] = {span_of(topic)}, types[] = {span_of(type)};
 
-	return subscription_create(topics, topic ? 1 : 0, types, type ? 1 : 0, 4, max_bytes, ret, err);
+	return subscription_create(
+		topics, topic ? 1 : 0, types, type ? 1 : 0, 4, max_bytes, ret, err);
 }
 
 static void test_matching(void **state)
@@ -58,7 +59,8 @@ static void test_matching(void **state)
 		if (subscribe(cases[i].pattern, NULL, 256, &s, &err) != STATUS_OK)
 			fail_msg("%s: %s", cases[i].pattern, err.text);
 		for (int again = 0; again < 2; again++)
-			if (subscription_wants(s, cases[i].topic, span_of("insert")) != cases[i].wanted)
+			if (subscription_wants(s, cases[i].topic, span_of("insert")) !=
+				cases[i].wanted)
 				fail_msg("%s against %s", cases[i].pattern, cases[i].topic.p);
 		subscription_destroy(s);
 	}
@@ -85,11 +87,13 @@ static void test_refusals(void **state)
 	const struct {
 		const char *pattern, *says;
 	} cases[] = {
-		{"(", "topic pattern \"(\" is not valid at character 2: missing closing parenthesis"},
+		{"(", "topic pattern \"(\" is not valid at character 2: missing closing "
+		      "parenthesis"},
 		{"[z-a]", "topic pattern \"[z-a]\" is not valid"},
 		{"\\C", "topic pattern \"\\C\" is not valid"},
 		{"\xff", "topic pattern \"\" is not valid"},
-		{"12345678901234567890123456789012345678901", "has 41 bytes, at most 40 are allowed"},
+		{"12345678901234567890123456789012345678901",
+			"has 41 bytes, at most 40 are allowed"},
 		{"(a+)+$", "topic pattern \"(a+)+$\" is too costly"},
 		{"(\\w+)*x$", "is too costly"},
 		{"(z|z|zz)*$", "is too costly"},
@@ -150,7 +154,8 @@ static void test_catastrophe(void **state)
 		int len = snprintf(topic, sizeof(topic), "%.60s?%d",
 			"@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@", i);
 
-		memcpy(topic + len, "!", 2); /* so that no optimisation sees at once that it cannot match */
+		memcpy(topic + len, "!",
+			2); /* so that no optimisation sees at once that it cannot match */
 		assert_false(subscription_wants(s, span_of(topic), span_of("x")));
 	}
 	assert_true(clock_ms() - began < 5000);
@@ -168,7 +173,8 @@ static void test_memo(void **state)
 	for (int i = 0; i < 4000; i++) {
 		int len = snprintf(topic, sizeof(topic), "t%0*d", i % 3 ? 4 : 390, i % 2000);
 
-		if (subscription_wants(s, (struct span){topic, (size_t)len}, span_of("x")) != (i % 2 == 0))
+		if (subscription_wants(s, (struct span){topic, (size_t)len}, span_of("x")) !=
+			(i % 2 == 0))
 			fail_msg("%s", topic);
 	}
 	subscription_destroy(s);
