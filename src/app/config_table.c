@@ -55,7 +55,7 @@ const struct setting settings[] = {
 		"SQLite database file to watch when neither of the above is set.", NULL},
 	{INT("POLL_INTERVAL_MS", poll_interval_ms, "250", 1, 60000), 0,
 		"Milliseconds between looks at an idle database; where the database wakes esink, the back-stop.", NULL},
-	{DURATION("RETENTION", retention, "24h", SECONDS(60), DAYS(3650)), 0,
+	{DURATION("RETENTION", retention, "24h", SECONDS(1), DAYS(3650)), 0,
 		"How long the journal is kept, and longer for what a registered consumer still needs.", NULL},
 
 	{LIST("TABLE_NAMES", table_names), 0,

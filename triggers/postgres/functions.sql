@@ -196,7 +196,9 @@ DECLARE
   v_left    timestamptz;  -- last tick of the other pair
   v_next    bigint;
   v_newest  pg_snapshot;
-  v_floor   bigint;
+  v_floor   bigint;       -- the newest id that goes with the other pair
+  v_mixed   timestamptz;  -- last tick of the current pair that has events of the other, and its end
+  v_mixed_end bigint;
   v_used    boolean;
 BEGIN
   IF NOT pg_try_advisory_xact_lock(1702062446, 1) THEN
@@ -204,22 +206,19 @@ BEGIN
   END IF;
   SELECT t.next, t.snapshot INTO v_next, v_newest FROM esink.newest_tick() t;
   IF v_current = 0 THEN
-    SELECT min(t.at) INTO v_oldest FROM esink.tick_0 t;
-    SELECT max(t.at), count(*) > 0 INTO v_left, v_used FROM esink.tick_1 t;
-    v_used := v_used OR EXISTS (SELECT FROM esink.event_1);
+    SELECT t.at INTO v_oldest FROM esink.tick_0 t ORDER BY t.first, t.count LIMIT 1;
+    SELECT t.at, t.first + t.count - 1 INTO v_left, v_floor FROM esink.tick_1 t ORDER BY t.first DESC, t.count DESC LIMIT 1;
+    v_used := FOUND OR EXISTS (SELECT FROM esink.event_1);
+    SELECT t.at, t.first + t.count - 1 INTO v_mixed, v_mixed_end FROM esink.tick_0 t WHERE t.mixed ORDER BY t.first DESC LIMIT 1;
   ELSE
-    SELECT min(t.at) INTO v_oldest FROM esink.tick_1 t;
-    SELECT max(t.at), count(*) > 0 INTO v_left, v_used FROM esink.tick_0 t;
-    v_used := v_used OR EXISTS (SELECT FROM esink.event_0);
+    SELECT t.at INTO v_oldest FROM esink.tick_1 t ORDER BY t.first, t.count LIMIT 1;
+    SELECT t.at, t.first + t.count - 1 INTO v_left, v_floor FROM esink.tick_0 t ORDER BY t.first DESC, t.count DESC LIMIT 1;
+    v_used := FOUND OR EXISTS (SELECT FROM esink.event_0);
+    SELECT t.at, t.first + t.count - 1 INTO v_mixed, v_mixed_end FROM esink.tick_1 t WHERE t.mixed ORDER BY t.first DESC LIMIT 1;
   END IF;
   IF v_used THEN
-    IF coalesce(v_left, '-infinity') > clock_timestamp() - retention THEN
-      RETURN 'nothing';
-    END IF;
     -- A tick of the current pair may hold late events of the other; until those are old as well, keep them.
-    SELECT max(t.at) INTO v_left FROM (SELECT a.at FROM esink.tick_0 a WHERE a.mixed
-      UNION ALL SELECT b.at FROM esink.tick_1 b WHERE b.mixed) t;
-    IF coalesce(v_left, '-infinity') > clock_timestamp() - retention THEN
+    IF greatest(v_left, v_mixed) > clock_timestamp() - retention THEN
       RETURN 'nothing';
     END IF;
     BEGIN
@@ -236,14 +235,11 @@ BEGIN
       RETURN 'undrained';
     END IF;
     IF v_current = 0 THEN
-      SELECT max(t.first + t.count - 1) INTO v_floor FROM
-        (SELECT * FROM esink.tick_1 UNION ALL SELECT * FROM esink.tick_0 o WHERE o.mixed) t;
       TRUNCATE esink.event_1, esink.tick_1;
     ELSE
-      SELECT max(t.first + t.count - 1) INTO v_floor FROM
-        (SELECT * FROM esink.tick_0 UNION ALL SELECT * FROM esink.tick_1 o WHERE o.mixed) t;
       TRUNCATE esink.event_0, esink.tick_0;
     END IF;
+    v_floor := greatest(v_floor, v_mixed_end);
     UPDATE esink.meta m SET floor = greatest(m.floor, v_floor) WHERE v_floor IS NOT NULL;
     RETURN 'discarded';
   END IF;

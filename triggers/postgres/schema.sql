@@ -73,4 +73,6 @@ CREATE TABLE esink.tick_0 (
   at     timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
   PRIMARY KEY (first, count)
 );
+-- at grows with first, so the oldest and the newest are found by the key; only the mixed ones need an index of their own.
+CREATE INDEX tick_0_mixed ON esink.tick_0 (first) WHERE mixed;
 CREATE TABLE esink.tick_1 (LIKE esink.tick_0 INCLUDING ALL);

@@ -158,7 +158,7 @@ static const struct {
 	{{"USE_SSL=maybe"}, "USE_SSL: \"maybe\" is not a boolean: true, 1, yes or on; false, 0, no or off"},
 	{{"LOG_LEVEL=loud"}, "LOG_LEVEL: \"loud\" is not one of debug, info, warn, error"},
 	{{"RETENTION=3 weeks"},
-		"RETENTION: \"3 weeks\" is not a duration from 1m to 3650d, such as 250ms, 90s, 15m, 24h or 7d"},
+		"RETENTION: \"3 weeks\" is not a duration from 1s to 3650d, such as 250ms, 90s, 15m, 24h or 7d"},
 	{{"RETENTION=1ms"}, "RETENTION: \"1ms\" is not a duration from 1m to 3650d, such as 250ms, 90s, 15m, 24h or 7d"},
 	{{"RETENTION=9999999999999999d"},
 		"RETENTION: \"9999999999999999d\" is not a duration from 1m to 3650d, such as 250ms, 90s, 15m, 24h or 7d"},
