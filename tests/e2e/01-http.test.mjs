@@ -2,7 +2,7 @@
 // by mistake, and answers that browsers may sniff, frame or leak a referrer from.
 import assert from 'node:assert/strict';
 import { test, usePostgres } from './lib/harness.mjs';
-import { request } from './lib/clients.mjs';
+import { rawStream, request } from './lib/clients.mjs';
 import { startRelay } from './lib/relay.mjs';
 import { secureHeaders } from './lib/shapes.mjs';
 
@@ -32,7 +32,7 @@ test('/ready answers 200 when capture is live', async (t) => {
 test('an unknown path is 404, whatever the method', async (t) => {
   const relay = await startRelay(t, await postgres.database(t));
   for (const [method, path] of [['GET', '/nothing'], ['POST', '/publish2'], ['GET', '/ws/x'], ['OPTIONS', '/nothing'],
-    ['GET', '/%2570ing'], ['GET', '/ping/..'], ['GET', '//ping']]) {
+    ['GET', '/%2570ing'], ['GET', '/ping/..']]) {
     const answer = await request(relay.origin + path, { method });
     assert.equal(answer.status, 404, `${method} ${path}`);
     assert.deepEqual(answer.json, { code: 404, message: 'Route not found' }, `${method} ${path}`);
@@ -100,9 +100,12 @@ test('CORS: a list lets in only its origins, over HTTP, websocket and stream', a
     const ws = relay.openWs(token, { origin });
     await ws.closing();
     assert.equal(ws.welcome, undefined, `a websocket from ${origin} was let in`);
-    const stream = await relay.get(`/stream?token=${token}`, from(origin));
-    assert.equal(stream.status, 403, origin);
+    // A browser shows a page nothing of an answer without this header.
+    const stream = await rawStream(t, `${relay.origin}/stream?token=${token}`, from(origin));
+    assert.equal(stream.headers['access-control-allow-origin'], undefined, origin);
   }
+  const allowed = await rawStream(t, `${relay.origin}/stream?token=${token}`, from('https://a.example'));
+  assert.equal(allowed.headers['access-control-allow-origin'], 'https://a.example');
   await relay.ws(token, { origin: 'https://a.example' });
   await relay.ws(token, { origin: relay.origin });
   await relay.ws(token);

@@ -15,7 +15,7 @@ function executable() {
 }
 
 const page = `<!doctype html><meta charset="utf-8"><title>a shop</title><script>
-const [relay, token] = location.hash.slice(1).split(' ').map(decodeURIComponent);
+const given = new URLSearchParams(location.hash.slice(1)), relay = given.get('relay'), token = given.get('token');
 window.got = { ws: [], sse: [], failures: [] };
 const ws = new WebSocket(relay.replace('http', 'ws') + '/ws');
 ws.onopen = () => ws.send(JSON.stringify({ event: 'auth', data: { token } }));
@@ -49,12 +49,12 @@ test("a page of another origin hears of its user's rows, by WebSocket and EventS
   });
   t.defer(() => browser.close());
   const tab = await browser.newPage();
-  await tab.goto(`${origin}/#${encodeURIComponent(relay.origin)} ${encodeURIComponent(token)}`);
+  await tab.goto(`${origin}/#${new URLSearchParams({ relay: relay.origin, token })}`);
   const got = () => tab.evaluate(() => window.got);
   await until(async () => {
     const { ws, sse } = await got();
     return ws.some(({ event }) => event === 'connected') && sse.some(({ event }) => event === 'connected');
-  }, 'connected on both', 30_000);
+  }, () => `connected on both; ${relay.log}`, 20_000).catch(async (error) => { throw new Error(`${error.message} ${JSON.stringify(await got())}`); });
   await db.query("INSERT INTO orders VALUES (1, 7, 'tea — grün', 0.35), (2, 8, 'not ours', 0.5)");
   await until(async () => {
     const { ws, sse } = await got();

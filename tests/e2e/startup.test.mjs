@@ -81,7 +81,7 @@ test('a table, column or right that is missing: exit status 3, naming it and wha
     [{ TABLE_NAMES: 'orders', POSTGRES_DATABASE_URL: postgres.url(db.name, 'poor') }, /GRANT/],
   ];
   for (const [env, message] of cases) {
-    const { code, log } = await runToEnd(t, { db, env });
+    const { code, log } = await runToEnd(t, { db, env }).catch((error) => { throw new Error(`${JSON.stringify(env)}: ${error.message}`); });
     assert.equal(code, 3, `${JSON.stringify(env)}: status ${code}, log: ${log}`);
     assert.match(log, message, JSON.stringify(env));
   }
@@ -210,7 +210,7 @@ test('while its tables are locked by somebody, the start waits for them and says
   const holder = await db.connect();
   await holder.query('BEGIN; INSERT INTO orders VALUES (1, 1)');
   const relay = await startRelay(t, db, { tables: 'orders', ready: false });
-  await until(async () => /orders/.test((await relay.get('/ready')).json.message), async () => `/ready to name the table: ${relay.log}`);
+  await until(async () => /orders/.test((await relay.get('/ready')).json.message), () => `/ready to name the table: ${relay.log}`);
   for (let n = 2; n < 20; n++) {
     const start = Date.now();
     await db.query('INSERT INTO orders VALUES ($1, 1)', [n]);

@@ -133,7 +133,8 @@ export class Postgres {
 
 async function connect(url) {
   const client = new pg.Client({ connectionString: url });
-  client.on('error', () => {}); // the server was stopped under it: the next query tells
+  client.on('error', () => { client.gone = true; }); // the server was stopped under it
+  client.on('end', () => { client.gone = true; });
   await client.connect();
   return client;
 }
@@ -152,16 +153,9 @@ export class Database {
 
   // On the test's own connection, made anew when the server was restarted.
   async query(sql, values) {
+    if (this.#client?.gone) this.#client = undefined;
     this.#client ??= await connect(this.url);
-    try {
-      return await this.#client.query(sql, values);
-    } catch (error) {
-      if (!error.severity || error.code?.startsWith('57P')) {
-        this.#client.end().catch(() => {});
-        this.#client = undefined;
-      }
-      throw error;
-    }
+    return this.#client.query(sql, values);
   }
 
   // Another session, closed with the database.
