@@ -33,6 +33,7 @@ struct conn {
 	struct exchange *exchange; /* the HTTP request under way, http.h; a stream keeps it until its headers are out */
 	struct buf *message;       /* a websocket message that came in parts */
 	uint8_t kind, close_reason;
+	bool served;  /* a request was answered here before */
 	bool open;    /* the hub knows the session */
 	bool behind;  /* libwebsockets holds bytes of ours that the kernel did not take */
 	bool wants;   /* session_writable() was asked for */

@@ -50,6 +50,7 @@ void exchange_end(struct conn *conn)
 	if (!exchange)
 		return;
 	conn->exchange = NULL;
+	conn->served = true;
 	conn->thread->requests--;
 	publish_detach(exchange->call);
 	head_finish(&exchange->head);
@@ -125,6 +126,15 @@ static bool publishes(const struct head *head)
 	return head->route == ROUTE_PUBLISH && head->method == METHOD_POST;
 }
 
+/* libwebsockets 4.1 takes a body that it has read together with an earlier request from the wrong place, and may then loop
+ * for ever: such a request must not get as far as its body. The first request of a connection is never one; for others
+ * the only sign is that libwebsockets, asked whether the loop may sleep, says that somebody's bytes are waiting. */
+static bool pipelined_body(const struct conn *conn)
+{
+	return conn->served && conn->exchange->head.content_length &&
+		!lws_service_adjust_timeout(lws_get_context(conn->wsi), 1, 0);
+}
+
 /* Refusals that need no more than the headers; 0: none. */
 static int refused(const struct conn *conn, const char **message)
 {
@@ -159,8 +169,12 @@ int http_headers(struct lws *wsi)
 	exchange = exchange_begin(conn);
 	body = exchange->head.content_length > 0;
 	status = refused(conn, &message);
-	if (exchange->head.method == METHOD_POST && exchange->head.has_length && !exchange->head.malformed)
+	if (pipelined_body(conn)) {
+		status = 503;
+		message = "A request with a body must wait for the answer to the one before: send it again";
+	} else if (exchange->head.method == METHOD_POST && exchange->head.has_length && !exchange->head.malformed) {
 		return 0; /* http_body_begins() follows */
+	}
 	if (!status && exchange->head.route == ROUTE_STREAM && exchange->head.method == METHOD_GET && !body)
 		return 0; /* http_serve() follows */
 	if (!status && exchange->head.keep_alive && !body && exchange->head.method != METHOD_POST)
@@ -244,7 +258,9 @@ int http_body_ends(struct lws *wsi)
 
 	if (!exchange || exchange->lingers)
 		return -1;
-	if (exchange->call || exchange->answer_waits) {
+	if (exchange->answer_waits)
+		return 0;
+	if (exchange->call) {
 		lws_rx_flow_control(wsi, 0); /* the next request has to wait */
 		return 0;
 	}

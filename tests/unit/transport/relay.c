@@ -101,7 +101,7 @@ static struct event *event_of(const struct publication *item, uint64_t id)
 		.data = span_of(item->data),
 		.source = span_of(item->source),
 		.source_type = span_of(item->source_type),
-		.ref = span_of(item->ref),
+		.ref = span_of(item->ref[0] ? item->ref : NULL),
 		.users = &user,
 		.user_count = item->user ? 1 : 0,
 	};
