@@ -65,7 +65,10 @@ test('a good token with a NUL behind it is not that token', async (t) => {
   const db = await postgres.database(t);
   const token = await db.user(7);
   const relay = await startRelay(t, db);
-  await refused(relay.openWs(`${token}\u0000`, { via: 'message' }));
+  const message = relay.openWs(`${token}\u0000`, { via: 'message' });
+  await until(() => message.errors.length > 0 || !message.open, 'the refusal');
+  assert.equal(message.welcome, undefined);
+  await message.close();
   const query = relay.openWs(`${token}\u0000`);
   await query.closing(); // refused, or the request is not even read
   assert.equal(query.welcome, undefined);

@@ -65,7 +65,8 @@ test('path tricks reach nothing that the plain path does not', async (t) => {
     assert.doesNotMatch(answer, /root:|set-cookie/i, path);
   }
   assert.equal((await relay.get(`/%73tream?token=nobody`)).status, 401, 'an encoded path is the path');
-  assert.equal((await relay.get(`/stream?token=${token}%00`)).status, 401);
+  const nul = await raw(relay.port, `GET /stream?token=${token}%00 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`);
+  assert.ok(nul === '' || [400, 401, 403].includes(status(nul)), nul);
   await unharmed(relay, witness, 'paths');
 });
 

@@ -52,6 +52,7 @@ export class Process {
   }
 
   kill(signal) {
+    if (signal === 'SIGTERM' || signal === 'SIGINT') this.asked = true;
     this.child.kill(signal);
   }
 
@@ -202,7 +203,7 @@ export class Relay {
   async stop({ timeout = 15_000 } = {}) {
     if (!this.process) return;
     const { process: child } = this;
-    if (child.running) child.kill('SIGTERM');
+    if (child.running && !child.asked) child.kill('SIGTERM'); // a second one would end it at once
     try {
       await within(child.exited, 'the relay to end after SIGTERM', timeout);
     } catch (error) {
