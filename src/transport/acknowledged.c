@@ -6,12 +6,15 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
-unsigned long acknowledged(int fd)
+#define STATE_CLOSE_WAIT 8 /* TCP_CLOSE_WAIT, which only the C library's header names */
+
+unsigned long acknowledged(int fd, bool *closed)
 {
 	struct tcp_info info = {0};
 	socklen_t len = sizeof(info);
 
 	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0)
 		return 0;
+	*closed = info.tcpi_state == STATE_CLOSE_WAIT;
 	return (unsigned long)info.tcpi_bytes_acked;
 }

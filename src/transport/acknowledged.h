@@ -2,7 +2,9 @@
 #ifndef ESINK_ACKNOWLEDGED_H
 #define ESINK_ACKNOWLEDGED_H
 
-/* TCP bytes acknowledged on that socket so far; 0 when the system cannot tell. */
-unsigned long acknowledged(int fd);
+#include <stdbool.h>
+
+/* TCP bytes acknowledged on that socket so far; 0 when the system cannot tell. closed: the peer has closed its side. */
+unsigned long acknowledged(int fd, bool *closed);
 
 #endif

@@ -93,11 +93,20 @@ void conn_want_writable(struct session *session)
 	lws_callback_on_writable(conn->wsi);
 }
 
+/* Asked of those that are behind, a few times a second. One whose peer has closed its side meanwhile is ended here:
+ * libwebsockets would wait for it to read on, without ever sleeping. */
 unsigned long conn_progress(struct session *session)
 {
 	struct conn *conn = conn_of(session);
+	unsigned long bytes = 0;
+	bool closed = false;
 
-	return conn->gone ? 0 : acknowledged(lws_get_socket_fd(conn->wsi));
+	if (conn->gone)
+		return 0;
+	bytes = acknowledged(lws_get_socket_fd(conn->wsi), &closed);
+	if (closed && conn->behind)
+		conn_kill(conn);
+	return bytes;
 }
 
 void conn_writable(struct conn *conn)
@@ -149,15 +158,17 @@ void conn_overdue(struct thread *thread)
 	}
 }
 
+/* As a time-out of libwebsockets' that is over: the one end that waits for nothing, in whatever state it is. A reset rather
+ * than a FIN: nobody takes what is still in the kernel. */
 void conn_kill(struct conn *conn)
 {
+	struct linger hard = {.l_onoff = 1};
+
 	if (conn->gone)
 		return;
-	/* A connection that reads nothing while it waits for an answer would not notice. */
-	if (conn->kind == CONN_HTTP)
-		lws_rx_flow_control(conn->wsi, 1);
-	shutdown(lws_get_socket_fd(conn->wsi), SHUT_RDWR);
-	lws_callback_on_writable(conn->wsi);
+	setsockopt(lws_get_socket_fd(conn->wsi), SOL_SOCKET, SO_LINGER, &hard, sizeof(hard));
+	lws_set_timeout(conn->wsi, PENDING_TIMEOUT_CLOSE_SEND, LWS_TO_KILL_ASYNC);
+	lws_cancel_service(conn->thread->context); /* or it looks at its timers when something else happens */
 }
 
 void conn_gone(struct conn *conn)

@@ -65,7 +65,7 @@ void conn_writable(struct conn *conn);
 void conn_watch(struct conn *conn, int64_t ms); /* cut it off that long from now; 0: no more */
 void conn_overdue(struct thread *thread);       /* cuts off whose deadline has passed */
 
-/* Shuts the socket down both ways; libwebsockets then finds it dead and destroys it. */
+/* Ends it now, whatever is still to be sent; conn_gone() follows in a later turn. */
 void conn_kill(struct conn *conn);
 /* The connection has ended: tells the hub. Idempotent. */
 void conn_gone(struct conn *conn);

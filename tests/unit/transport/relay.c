@@ -78,7 +78,7 @@ static void shown(void *context, const struct event *event, char *const *session
 	struct relay *relay = context;
 
 	pthread_mutex_lock(&relay->lock);
-	if (span_is(event->ref, relay->ref)) {
+	if (relay->ref[0] && span_is(event->ref, relay->ref)) {
 		relay->shown_by++;
 		for (size_t i = 0; i < count && relay->shown_count < 64; i++)
 			relay->shown_to[relay->shown_count++] = mem_text(session_ids[i]);
