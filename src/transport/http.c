@@ -39,7 +39,7 @@ static struct exchange *exchange_begin(struct conn *conn)
 	exchange->body = buf_init(conn->thread->shared->config.max_body_bytes);
 	exchange->answer = buf_init(BUF_NO_MAX); /* by the number of sessions that an answer names */
 	conn->exchange = exchange;
-	conn->thread->requests++;
+	atomic_fetch_add(&conn->thread->shared->requests, 1);
 	return exchange;
 }
 
@@ -51,7 +51,7 @@ void exchange_end(struct conn *conn)
 		return;
 	conn->exchange = NULL;
 	conn->served = true;
-	conn->thread->requests--;
+	atomic_fetch_sub(&conn->thread->shared->requests, 1);
 	publish_detach(exchange->call);
 	head_finish(&exchange->head);
 	if (exchange->body.bytes)

@@ -2,7 +2,7 @@
  * marks the hub as touched; its turn comes once, just before the loop would sleep. So all that is there is sent to a
  * session in one send(), which is worth more than any other trick here.
  *
- * The end: no more is accepted, the hub closes its sessions over a second, and when they and the requests under way are
+ * The end: no more is accepted, requests under way get a second, the hub closes its sessions over another, and when they and the requests under way are
  * gone, or the limit is reached, the context is destroyed, which cuts off what is left. The loop itself and its wake-up
  * stay until thread_finish(): another thread may still post.
  */
@@ -20,6 +20,8 @@
 #define HEADER_BYTES 16384  /* of one request's head: tokens and cookies can be long */
 #define SERVICE_BYTES 16384 /* read at a time, one buffer per thread */
 #define DRAIN_SPREAD_MS 1000
+#define REQUESTS_FIRST_MS 1000 /* the end waits for requests under way before it turns to sessions */
+#define REQUESTS_LAST_MS 2500  /* and no longer than this in all */
 
 static const struct lws_http_mount everything = {
 	.mountpoint = "/", .mountpoint_len = 1, .origin_protocol = LWSMPRO_CALLBACK, .origin = PROTOCOL_NAME};
@@ -42,14 +44,40 @@ static void wake(void *context)
 	uv_async_send(&thread->async);
 }
 
+static bool busy(const struct thread *thread)
+{
+	return atomic_load(&thread->shared->requests) > 0;
+}
+
+/* First the requests under way on all threads, whose events still have to come through every hub; then the sessions. */
+static void drain_sessions(struct thread *thread, int64_t now)
+{
+	int64_t left = thread->drain_until - now;
+
+	if (thread->hub_draining || (busy(thread) && now < thread->drain_began + REQUESTS_FIRST_MS))
+		return;
+	thread->hub_draining = true;
+	hub_drain(thread->hub, left < 2 * DRAIN_SPREAD_MS ? left / 2 : DRAIN_SPREAD_MS);
+}
+
 static void drain(struct thread *thread)
 {
-	int64_t limit = atomic_load(&thread->stop_limit_ms);
-
 	thread->draining = true;
-	thread->drain_until = clock_ms() + limit;
+	thread->drain_began = clock_ms();
+	thread->drain_until = thread->drain_began + atomic_load(&thread->stop_limit_ms);
 	listen_end(thread);
-	hub_drain(thread->hub, limit < 2 * DRAIN_SPREAD_MS ? limit / 2 : DRAIN_SPREAD_MS);
+}
+
+/* Those that no longer get an answer from the database do not hold the end up to its limit. */
+static bool drained(struct thread *thread)
+{
+	int64_t now = clock_ms();
+
+	drain_sessions(thread, now);
+	if (now >= thread->drain_until)
+		return true;
+	return thread->hub_draining && !hub_session_count(thread->hub) &&
+		(!busy(thread) || now >= thread->drain_began + REQUESTS_LAST_MS);
 }
 
 static void take_certificate(struct thread *thread)
@@ -69,11 +97,6 @@ static void on_wake(uv_async_t *async)
 	take_certificate(thread);
 	if (atomic_load(&thread->stop) && !thread->draining)
 		drain(thread);
-}
-
-static bool drained(const struct thread *thread)
-{
-	return (!hub_session_count(thread->hub) && !thread->requests) || clock_ms() >= thread->drain_until;
 }
 
 static void on_prepare(uv_prepare_t *prepare)

@@ -22,12 +22,13 @@
 
 struct conn;
 
-/* What all threads read and none writes after the start, but for the counter. */
+/* What all threads read and none writes after the start, but for the counters. */
 struct shared {
 	struct server_config config; /* defaults filled in */
 	struct hub_config hub;
 	struct cors cors;
 	atomic_uint connections;
+	atomic_uint requests;       /* under way */
 	_Atomic int64_t complained; /* when a refused connection was last logged, ms */
 };
 
@@ -49,9 +50,8 @@ struct thread {
 	struct lws_context *context; /* NULL once it is destroyed */
 	struct lws_vhost *vhost;
 	SSL_CTX *ssl;                /* the vhost's, borrowed */
-	bool tls, touched, draining;
-	int64_t drain_until;         /* ms, monotonic */
-	size_t requests;             /* under way */
+	bool tls, touched, draining, hub_draining;
+	int64_t drain_began, drain_until; /* ms, monotonic */
 	struct buf scratch;
 	struct conn *watched;        /* those with a deadline, conn.h */
 

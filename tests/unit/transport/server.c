@@ -1,0 +1,264 @@
+/* Prevents: a second relay that shares the port unseen, an end that hangs on a client that does not read, connections beyond
+ * the limit that hang or spin, an interface that is not listened on. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "client.h"
+#include "relay.h"
+
+#define PING "GET /ping HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+
+static void expect_failure(const struct server_config *config, const char *says)
+{
+	const struct hub_config hub = {0};
+	struct err err = {""};
+	struct server *server = server_create(config, &hub, &err);
+
+	if (server || !strstr(err.text, says))
+		fail_msg("%s", server ? "it starts" : err.text);
+}
+
+static void test_port(void **state)
+{
+	static const struct relay_options options = {.server = {.threads = 2}};
+	struct relay *relay = relay_start(&options);
+	struct server_config same = {.host = "127.0.0.1", .port = relay_port(relay), .threads = 2};
+	struct server_config all = {.port = relay_port(relay)};
+	char says[64];
+
+	(void)state;
+	snprintf(says, sizeof(says), "PORT: %d is taken", relay_port(relay));
+	expect_failure(&same, says);
+	expect_failure(&all, says);
+	expect_failure(&(struct server_config){.host = "no such host"}, "HOST: \"no such host\"");
+	expect_failure(&(struct server_config){.host = "192.0.2.1"}, "HOST: \"192.0.2.1\"");
+	expect_failure(&(struct server_config){.cert_file = "/none", .key_file = "/none"}, "SSL_CERT_FILE");
+	relay_stop(relay);
+}
+
+static bool answers(int family, int port)
+{
+	struct sockaddr_in four = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct sockaddr_in6 six = {.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)port), .sin6_addr = in6addr_loopback};
+	int fd = socket(family, SOCK_STREAM, 0), ok;
+	char in[64] = "";
+
+	ok = family == AF_INET ? connect(fd, (struct sockaddr *)&four, sizeof(four))
+			       : connect(fd, (struct sockaddr *)&six, sizeof(six));
+	if (ok == 0 && send(fd, PING, strlen(PING), MSG_NOSIGNAL) > 0)
+		(void)!read(fd, in, sizeof(in) - 1);
+	close(fd);
+	return client_status(in) == 200;
+}
+
+static bool has_ipv6(void)
+{
+	struct sockaddr_in6 six = {.sin6_family = AF_INET6, .sin6_addr = in6addr_loopback};
+	int fd = socket(AF_INET6, SOCK_STREAM, 0);
+	bool has = fd >= 0 && bind(fd, (struct sockaddr *)&six, sizeof(six)) == 0;
+
+	if (fd >= 0)
+		close(fd);
+	return has;
+}
+
+static bool never_ready(void *context, struct err *reason)
+{
+	(void)context;
+	(void)reason;
+	return false;
+}
+
+/* Every thread's socket is listened on: with 4 of them no connection of many hangs. */
+static void test_all_interfaces(void **state)
+{
+	const struct server_config config = {.threads = 4, .ready = never_ready};
+	const struct hub_config hub = {0};
+	struct err err = {""};
+	struct server *server = server_create(&config, &hub, &err);
+
+	(void)state;
+	assert_non_null(server);
+	assert_int_equal(server_start(server, &err), STATUS_OK);
+	for (int i = 0; i < 40; i++)
+		assert_true(answers(AF_INET, server_port(server)));
+	if (has_ipv6())
+		assert_true(answers(AF_INET6, server_port(server)));
+	server_stop(server, 1000);
+	server_destroy(server);
+}
+
+static void test_never_started(void **state)
+{
+	const struct server_config config = {.threads = 2};
+	const struct hub_config hub = {0};
+	struct err err = {""};
+
+	(void)state;
+	server_destroy(server_create(&config, &hub, &err));
+	server_destroy(NULL);
+}
+
+static void test_connection_limit(void **state)
+{
+	static const struct relay_options options = {.server = {.max_connections = 10, .request_timeout_ms = 20000}};
+	struct relay *relay = relay_start(&options);
+	struct client idle[10];
+	int64_t patience = clock_ms() + 5000;
+	char *answer;
+
+	(void)state;
+	for (int i = 0; i < 10; i++)
+		idle[i] = client_open(relay_port(relay));
+	usleep(100000);
+	answer = client_ask(relay_port(relay), PING);
+	assert_int_equal(client_status(answer), 503);
+	assert_non_null(strstr(answer, "{\"code\":503,\"message\":\"Too many connections\"}"));
+	free(answer);
+	for (int i = 0; i < 10; i++)
+		client_close(&idle[i]);
+	do { /* places are free again */
+		answer = client_ask(relay_port(relay), PING);
+		if (client_status(answer) == 200 || clock_ms() > patience)
+			break;
+		free(answer);
+	} while (true);
+	assert_int_equal(client_status(answer), 200);
+	free(answer);
+	relay_stop(relay);
+}
+
+/* Out of file descriptors: those that are there are served, the loop sleeps, and it goes on when there are some again. */
+static void test_no_descriptors(void **state)
+{
+	static const struct relay_options options = {.server = {.request_timeout_ms = 20000}};
+	struct relay *relay = relay_start(&options);
+	struct client there = client_open(relay_port(relay)), waiting;
+	struct rlimit limit, tight;
+	struct rusage before, after;
+
+	(void)state;
+	client_say(&there, "GET /ping HTTP/1.1\r\nHost: a\r\n\r\n");
+	assert_true(client_await(&there, "pong"));
+	waiting.fd = socket(AF_INET, SOCK_STREAM, 0);
+	close(waiting.fd);
+	getrlimit(RLIMIT_NOFILE, &limit);
+	waiting = client_open(relay_port(relay)); /* its socket is the last that there is a number for */
+	usleep(100000);
+	tight = limit;
+	tight.rlim_cur = (rlim_t)waiting.fd;
+	client_close(&waiting);
+	usleep(100000);
+	waiting = client_open(relay_port(relay));
+	usleep(100000);
+	setrlimit(RLIMIT_NOFILE, &tight);
+	getrusage(RUSAGE_SELF, &before);
+	usleep(1000000);
+	getrusage(RUSAGE_SELF, &after);
+	setrlimit(RLIMIT_NOFILE, &limit);
+	assert_in_range(after.ru_utime.tv_sec - before.ru_utime.tv_sec, 0, 0);
+	there.len = 0;
+	client_say(&there, PING);
+	assert_true(client_await(&there, "pong"));
+	client_say(&waiting, PING);
+	assert_true(client_await(&waiting, "pong"));
+	client_close(&there);
+	client_close(&waiting);
+	relay_stop(relay);
+}
+
+/* Readers, clients that read nothing, idle connections, half a request, a publication under way: all end in time, those
+ * that read with a close that says «come back». */
+static void test_drain(void **state)
+{
+	static const struct relay_options options = {.server = {.threads = 2, .send_buffer_bytes = 65536}, .publish_delay_ms = 300};
+	static const char body[] = "{\"securityToken\":\"" RELAY_OPERATOR "\",\"table\":\"a\",\"type\":\"b\",\"userId\":7,\"data\":{}}";
+	struct relay *relay = relay_start(&options);
+	struct client readers[20], stalled[10], streams[5], idle = client_open(relay_port(relay)),
+		half = client_open(relay_port(relay)), publisher = client_open(relay_port(relay));
+	char *request = mem_format("POST /publish HTTP/1.1\r\nHost: a\r\nContent-Length: %zu\r\n\r\n%s", strlen(body), body);
+	int64_t began;
+
+	(void)state;
+	for (int i = 0; i < 10; i++) {
+		stalled[i] = websocket_open(relay_port(relay), "/ws?token=user-7", "");
+		assert_true(client_await(&stalled[i], "Successfully connected."));
+	}
+	relay_emit(relay, "7", 1000, 5000);
+	for (int i = 0; i < 20; i++) {
+		readers[i] = websocket_open(relay_port(relay), "/ws?token=user-8", "");
+		assert_true(client_await(&readers[i], "Successfully connected."));
+	}
+	for (int i = 0; i < 5; i++) {
+		streams[i] = client_open(relay_port(relay));
+		client_say(&streams[i], "GET /stream?token=user-8 HTTP/1.1\r\nHost: a\r\n\r\n");
+		assert_true(client_await(&streams[i], "Successfully connected."));
+	}
+	client_say(&half, "POST /publish HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n{");
+	client_say(&publisher, request);
+	usleep(50000);
+	began = clock_ms();
+	server_stop(relay_server(relay), 4000);
+	assert_in_range(clock_ms() - began, 0, 4500);
+	for (int i = 0; i < 20; i++) {
+		assert_int_equal(websocket_close_code(&readers[i]), 1012);
+		client_close(&readers[i]);
+	}
+	for (int i = 0; i < 5; i++) {
+		assert_true(client_ends(&streams[i]));
+		client_close(&streams[i]);
+	}
+	assert_true(client_ends(&publisher));
+	assert_int_equal(client_status(publisher.in), 200);
+	for (int i = 0; i < 10; i++)
+		client_close(&stalled[i]);
+	client_close(&publisher);
+	client_close(&idle);
+	client_close(&half);
+	free(request);
+	relay_stop(relay);
+}
+
+/* With nobody who stalls the end does not wait for its limit. */
+static void test_quick_end(void **state)
+{
+	static const struct relay_options options = {.server = {.threads = 2}};
+	struct relay *relay = relay_start(&options);
+	struct client idle = client_open(relay_port(relay));
+	int64_t began = clock_ms();
+
+	(void)state;
+	server_stop(relay_server(relay), 4000);
+	assert_in_range(clock_ms() - began, 0, 500);
+	client_close(&idle);
+	relay_stop(relay);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_port),
+		cmocka_unit_test(test_all_interfaces),
+		cmocka_unit_test(test_never_started),
+		cmocka_unit_test(test_connection_limit),
+		cmocka_unit_test(test_no_descriptors),
+		cmocka_unit_test(test_drain),
+		cmocka_unit_test(test_quick_end),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
