@@ -354,24 +354,25 @@ static enum app_exit app_start(struct app *app)
 static void tell_reload(const char *what, enum status status, const struct err *err)
 {
 	if (status == STATUS_OK)
-		log_info("app", "SIGHUP: %s: read again", what);
+		log_info("app", "SIGHUP: %s read again", what);
 	else
-		log_error("app", "SIGHUP: %s: stays as it was: %s", what, err->text);
+		log_error("app", "SIGHUP: %s stay as they were: %s", what, err->text);
 }
 
-/* What cannot be read stays as it was: a relay does not stop over a file that is half-way replaced. */
+/* What cannot be read stays as it was: a relay does not stop over a file that is half-way replaced. The configuration is read
+ * again for the sake of the files that its secrets lie in; nothing else of it is taken over. */
 static void reload(struct app *app)
 {
-	const struct config *config = app->config;
-	const char *keys = config->jwt_jwks_file ? config->jwt_jwks_file : config->jwt_public_key_file;
+	struct config fresh = {0};
 	struct err err = {{0}};
+	enum status status = config_load(&fresh, config_environment(), &err);
 
-	if (keys)
-		tell_reload(keys, auth_reload(app->auth, &err), &err);
-	if (config->use_ssl)
-		tell_reload(config->ssl_cert_file, server_reload(app->server, &err), &err);
-	if (!keys && !config->use_ssl)
-		log_info("app", "SIGHUP: no file of keys or certificates is configured");
+	if (status == STATUS_OK)
+		status = auth_reload(app->auth, fresh.security_token, fresh.jwt_secret, &err);
+	tell_reload("tokens and keys", status, &err);
+	config_finish(&fresh);
+	if (app->config->use_ssl)
+		tell_reload("the certificate", server_reload(app->server, &err), &err);
 }
 
 static enum app_exit app_wait(struct app *app)

@@ -25,15 +25,16 @@
 #define TOKEN_MAX 8192
 
 struct current {
-	pthread_mutex_t lock;
+	pthread_mutex_t lock; /* what checks read: keys, operator_digest */
 	struct keys *keys;
+	unsigned char operator_digest[DIGEST_LEN];
+	char *secret; /* the reloading thread's */
 };
 
 struct auth {
 	bool has_operator, allow_test_token, has_table, has_jwt;
-	unsigned char operator_digest[DIGEST_LEN];
 	struct jwt_policy policy;
-	char *secret, *public_key_file, *jwks_file, *user_claim, *issuer, *audience;
+	char *public_key_file, *jwks_file, *user_claim, *issuer, *audience;
 	struct current *current;
 };
 
@@ -52,7 +53,7 @@ static void copy_config(struct auth *auth, const struct auth_config *config)
 {
 	auth->allow_test_token = config->allow_test_token;
 	auth->has_table = config->has_table;
-	auth->secret = text_or_null(config->jwt_secret);
+	auth->current->secret = text_or_null(config->jwt_secret);
 	auth->public_key_file = text_or_null(config->jwt_public_key_file);
 	auth->jwks_file = text_or_null(config->jwt_jwks_file);
 	auth->issuer = text_or_null(config->jwt_issuer);
@@ -65,7 +66,7 @@ static void copy_config(struct auth *auth, const struct auth_config *config)
 	auth->policy.audience = auth->audience;
 	auth->has_operator = config->security_token && *config->security_token;
 	if (auth->has_operator)
-		digest(span_of(config->security_token), auth->operator_digest);
+		digest(span_of(config->security_token), auth->current->operator_digest);
 }
 
 static enum status choose_algorithm(struct auth *auth, const char *name, struct err *err)
@@ -94,16 +95,17 @@ static enum status choose_algorithm(struct auth *auth, const char *name, struct 
 	return STATUS_OK;
 }
 
-static enum status load(const struct auth *auth, struct keys **keys, struct err *err)
+static enum status load(
+	const struct auth *auth, const char *secret, struct keys **keys, struct err *err)
 {
-	struct key_source source = {auth->secret, auth->public_key_file, auth->jwks_file};
+	struct key_source source = {secret, auth->public_key_file, auth->jwks_file};
 
 	return keys_load(&source, auth->policy.algorithm, keys, err);
 }
 
 static enum status set_up_jwt(struct auth *auth, const struct auth_config *config, struct err *err)
 {
-	int sources = !!auth->secret + !!auth->public_key_file + !!auth->jwks_file;
+	int sources = !!auth->current->secret + !!auth->public_key_file + !!auth->jwks_file;
 	enum status status;
 
 	if (!sources)
@@ -112,11 +114,11 @@ static enum status set_up_jwt(struct auth *auth, const struct auth_config *confi
 		return err_set(err, STATUS_INVALID,
 			"%s and %s are both set: only one of JWT_SECRET, JWT_PUBLIC_KEY_FILE and "
 			"JWT_JWKS_FILE may be",
-			auth->secret ? "JWT_SECRET" : "JWT_PUBLIC_KEY_FILE",
+			auth->current->secret ? "JWT_SECRET" : "JWT_PUBLIC_KEY_FILE",
 			auth->jwks_file ? "JWT_JWKS_FILE" : "JWT_PUBLIC_KEY_FILE");
 	auth->has_jwt = true;
 	status = choose_algorithm(auth, config->jwt_algorithm, err);
-	return status == STATUS_OK ? load(auth, &auth->current->keys, err) : status;
+	return status == STATUS_OK ? load(auth, auth->current->secret, &auth->current->keys, err) : status;
 }
 
 struct auth *auth_create(const struct auth_config *config, struct err *err)
@@ -138,8 +140,8 @@ void auth_destroy(struct auth *auth)
 		return;
 	keys_unref(auth->current->keys);
 	pthread_mutex_destroy(&auth->current->lock);
+	mem_wipe_free(auth->current->secret);
 	free(auth->current);
-	mem_wipe_free(auth->secret);
 	free(auth->public_key_file);
 	free(auth->jwks_file);
 	free(auth->user_claim);
@@ -148,20 +150,34 @@ void auth_destroy(struct auth *auth)
 	free(auth);
 }
 
-enum status auth_reload(struct auth *auth, struct err *err)
+static void take_secret(struct auth *auth, const char *jwt_secret)
 {
-	struct keys *fresh, *old;
-	enum status status;
+	if (!jwt_secret || !auth->current->secret)
+		return;
+	mem_wipe_free(auth->current->secret);
+	auth->current->secret = mem_text(jwt_secret);
+}
 
-	if (!auth->has_jwt)
-		return STATUS_OK;
-	status = load(auth, &fresh, err);
+enum status auth_reload(
+	struct auth *auth, const char *security_token, const char *jwt_secret, struct err *err)
+{
+	struct current *current = auth->current;
+	struct keys *fresh = NULL, *old = NULL;
+	enum status status = STATUS_OK;
+
+	if (auth->has_jwt)
+		status = load(auth, current->secret && jwt_secret ? jwt_secret : current->secret, &fresh, err);
 	if (status != STATUS_OK)
 		return status;
-	pthread_mutex_lock(&auth->current->lock);
-	old = auth->current->keys;
-	auth->current->keys = fresh;
-	pthread_mutex_unlock(&auth->current->lock);
+	take_secret(auth, jwt_secret);
+	pthread_mutex_lock(&current->lock);
+	if (fresh) {
+		old = current->keys;
+		current->keys = fresh;
+	}
+	if (auth->has_operator && security_token && *security_token)
+		digest(span_of(security_token), current->operator_digest);
+	pthread_mutex_unlock(&current->lock);
 	keys_unref(old);
 	return STATUS_OK;
 }
@@ -184,11 +200,15 @@ bool auth_has_operator(const struct auth *auth)
 bool auth_is_operator(const struct auth *auth, struct span token)
 {
 	unsigned char given[DIGEST_LEN];
+	bool same;
 
 	if (!auth->has_operator || !token.p)
 		return false;
 	digest(token, given);
-	return CRYPTO_memcmp(given, auth->operator_digest, DIGEST_LEN) == 0;
+	pthread_mutex_lock(&auth->current->lock);
+	same = CRYPTO_memcmp(given, auth->current->operator_digest, DIGEST_LEN) == 0;
+	pthread_mutex_unlock(&auth->current->lock);
+	return same;
 }
 
 static bool well_formed(struct span token)

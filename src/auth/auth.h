@@ -35,8 +35,10 @@ struct auth;
  * sentence that names the variable. */
 struct auth *auth_create(const struct auth_config *config, struct err *err);
 void auth_destroy(struct auth *auth);
-/* Reads the key files again; on failure the old keys stay and err tells. Any thread. Drops cached tokens. */
-enum status auth_reload(struct auth *auth, struct err *err) MUST_CHECK;
+/* Reads the key files again, and takes a new operator's token and HMAC secret where one was configured before (NULL: as it
+ * was). On failure everything stays and err tells. One thread at a time, beside any number that check. Drops cached
+ * tokens. */
+enum status auth_reload(struct auth *auth, const char *security_token, const char *jwt_secret, struct err *err) MUST_CHECK;
 
 /* AUTH_GRANTED fills identity (caller frees identity->user). Never logs or keeps the token; verified JWTs are remembered
  * by their SHA-256 until they expire, in a bounded cache. */

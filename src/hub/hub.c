@@ -212,7 +212,9 @@ static void change_capture(struct task *task)
 	struct hub *hub = change->hub;
 
 	hub->live = change->live;
-	if (change->live && strcmp(change->head.journal, hub->journal) != 0)
+	/* Another journal; or capture goes on beyond our head, so that events between are not to be had. */
+	if (change->live && (strcmp(change->head.journal, hub->journal) != 0 ||
+				    change->head.id > tail_head(&hub->tail)))
 		begin_journal(hub, change->head.journal, change->head.id);
 	free(change);
 }

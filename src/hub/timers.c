@@ -12,7 +12,7 @@ static void tick_opened(struct session *session)
 {
 	if (session->hub->now >= session->deadline)
 		session_end_saying(
-			session, 401, "No auth message came in time.", CLOSE_AUTH_TIMEOUT);
+			session, 401, "Unauthorized", CLOSE_AUTH_TIMEOUT);
 }
 
 static void unavailable(struct session *session)

@@ -31,7 +31,14 @@ static void describe(const json_error_t *error, struct err *err)
 json_t *wire_load(struct span text, struct err *err)
 {
 	json_error_t error;
-	json_t *root = json_loadb(text.p, text.len, JSON_REJECT_DUPLICATES, &error);
+	json_t *root;
+
+	/* jansson reads over a NUL that follows a number. */
+	if (memchr(text.p, 0, text.len)) {
+		err_set(err, STATUS_INVALID, "The text holds a NUL byte, which JSON does not allow.");
+		return NULL;
+	}
+	root = json_loadb(text.p, text.len, JSON_REJECT_DUPLICATES, &error);
 
 	/* A number(20) is a fair thing to publish, and it is passed on as text: only reading it
 	 * here needs the real. */

@@ -101,7 +101,7 @@ static void test_without(void **state)
 	assert_false(auth_is_operator(nothing, span_of("")));
 	assert_int_equal(check(table, "a.b.c", &identity), AUTH_LOOKUP); /* no key: not a JWT */
 	assert_int_equal(check(table, "TEST", &identity), AUTH_LOOKUP);
-	assert_int_equal(auth_reload(table, NULL), STATUS_OK);
+	assert_int_equal(auth_reload(table, NULL, NULL, NULL), STATUS_OK);
 	auth_destroy(nothing);
 	auth_destroy(table);
 	auth_destroy(NULL);
@@ -242,8 +242,8 @@ static void test_raw_nul(void **state)
 
 		if (with_nul)
 			*strchr(payload, ' ') = 0;
-		token = sign_span("{\"alg\":\"HS256\"}", (struct span){payload, len}, "HS256", NULL,
-			SECRET);
+		token = sign_span(
+			"{\"alg\":\"HS256\"}", (struct span){payload, len}, "HS256", NULL, SECRET);
 		assert_true(with_nul ? refuses(auth, token) : grants(auth, token, "alice"));
 		free(token);
 		free(payload);
@@ -541,18 +541,44 @@ static void test_reload(void **state)
 	(void)state;
 	assert_true(grants(auth, old_token, "alice"));
 	free(write_file("turn.pem", "nonsense"));
-	assert_int_equal(auth_reload(auth, &err), STATUS_INVALID);
+	assert_int_equal(auth_reload(auth, NULL, NULL, &err), STATUS_INVALID);
 	assert_non_null(strstr(err.text, "JWT_PUBLIC_KEY_FILE: \""));
 	assert_true(grants(auth, old_token, "alice")); /* the old keys stay */
 	free(write_file("turn.pem", second));
 	assert_true(refuses(auth, new_token));
-	assert_int_equal(auth_reload(auth, &err), STATUS_OK);
+	assert_int_equal(auth_reload(auth, NULL, NULL, &err), STATUS_OK);
 	assert_true(grants(auth, new_token, "alice"));
 	assert_true(refuses(auth, old_token)); /* although it was remembered */
 	auth_destroy(auth);
 	free(first);
 	free(second);
 	free(path);
+	free(old_token);
+	free(new_token);
+}
+
+/* A rotated operator's token or HMAC secret must end the old one, and a reload that brings none
+ * must change nothing. */
+static void test_reload_secrets(void **state)
+{
+	static const char other[] = "another-secret-of-thirty-two-bytes-and-more";
+	struct auth *auth = create(
+		(struct auth_config){.jwt_secret = SECRET, .security_token = "first-operator"});
+	char *old_token = user_token("HS256", NULL, NULL, SECRET),
+	     *new_token = user_token("HS256", NULL, NULL, other);
+	struct err err = {""};
+
+	(void)state;
+	assert_true(grants(auth, old_token, "alice"));
+	assert_int_equal(auth_reload(auth, NULL, NULL, &err), STATUS_OK);
+	assert_true(grants(auth, old_token, "alice"));
+	assert_true(auth_is_operator(auth, span_of("first-operator")));
+	assert_int_equal(auth_reload(auth, "second-operator", other, &err), STATUS_OK);
+	assert_true(refuses(auth, old_token));
+	assert_true(grants(auth, new_token, "alice"));
+	assert_false(auth_is_operator(auth, span_of("first-operator")));
+	assert_true(auth_is_operator(auth, span_of("second-operator")));
+	auth_destroy(auth);
 	free(old_token);
 	free(new_token);
 }
@@ -583,7 +609,7 @@ static void test_threads(void **state)
 	for (size_t i = 0; i < COUNT(threads); i++)
 		assert_int_equal(pthread_create(&threads[i], NULL, keep_asking, &crowd), 0);
 	for (int i = 0; i < 300; i++)
-		assert_int_equal(auth_reload(auth, NULL), STATUS_OK);
+		assert_int_equal(auth_reload(auth, NULL, NULL, NULL), STATUS_OK);
 	for (size_t i = 0; i < COUNT(threads); i++)
 		pthread_join(threads[i], NULL);
 	free(token);
@@ -725,6 +751,7 @@ int main(void)
 		cmocka_unit_test(test_forged),
 		cmocka_unit_test(test_jwks),
 		cmocka_unit_test(test_reload),
+		cmocka_unit_test(test_reload_secrets),
 		cmocka_unit_test(test_threads),
 		cmocka_unit_test(test_configuration),
 		cmocka_unit_test(test_bad_sets),
