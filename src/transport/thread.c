@@ -144,8 +144,12 @@ static bool make_vhost(struct thread *thread, SSL_CTX *certificate, struct err *
 		.options = LWS_SERVER_OPTION_FALLBACK_TO_APPLY_LISTEN_ACCEPT_CONFIG,
 	};
 
-	if (certificate)
+	if (certificate) {
 		info.options |= LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT | LWS_SERVER_OPTION_CREATE_VHOST_SSL_CTX;
+		/* or it makes one for a client, with all certificates of the system, and does not free it */
+		SSL_CTX_up_ref(certificate);
+		info.provided_client_ssl_ctx = thread->unused_ssl = certificate;
+	}
 	thread->vhost = lws_create_vhost(thread->context, &info);
 	if (thread->vhost && (!certificate || (thread->ssl && tls_apply(thread->ssl, certificate))))
 		return true;
@@ -291,6 +295,7 @@ void thread_finish(struct thread *thread)
 	uv_run(&thread->loop, UV_RUN_DEFAULT);
 	uv_loop_close(&thread->loop);
 	SSL_CTX_free(atomic_exchange(&thread->certificate, NULL));
+	SSL_CTX_free(thread->unused_ssl);
 	buf_finish(&thread->scratch);
 	thread->shared = NULL;
 }

@@ -50,6 +50,7 @@ struct thread {
 	struct lws_context *context; /* NULL once it is destroyed */
 	struct lws_vhost *vhost;
 	SSL_CTX *ssl;                /* the vhost's, borrowed */
+	SSL_CTX *unused_ssl;         /* stands in for a client's */
 	bool tls, touched, draining, hub_draining;
 	int64_t drain_began, drain_until; /* ms, monotonic */
 	struct buf scratch;
