@@ -34,7 +34,7 @@ void opening_read(struct opening *opening, struct conn *conn)
 
 	memset(opening, 0, sizeof(*opening));
 	query_read(query, conn->wsi);
-	read_address(lws_get_socket_fd(conn->wsi), opening->address);
+	read_address(conn->fd, opening->address);
 	if (query->token_in_query && auth_is_operator(hub_config(conn_hub(conn))->auth, span_of(query->token)))
 		query->token[0] = 0;
 	opening->request = (struct session_request){

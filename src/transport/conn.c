@@ -23,6 +23,7 @@ struct conn *conn_get(struct lws *wsi)
 	conn = mem_zero(1, sizeof(*conn));
 	conn->thread = lws_context_user(lws_get_context(wsi));
 	conn->wsi = wsi;
+	conn->fd = lws_get_socket_fd(wsi);
 	lws_set_wsi_user(wsi, conn);
 	return conn;
 }
@@ -54,7 +55,7 @@ static ssize_t send_directly(struct conn *conn, const char *bytes, size_t len)
 	ssize_t n;
 
 	do
-		n = send(lws_get_socket_fd(conn->wsi), bytes, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+		n = send(conn->fd, bytes, len, MSG_DONTWAIT | MSG_NOSIGNAL);
 	while (n < 0 && errno == EINTR);
 	if (n < 0 && (errno == EAGAIN || errno == ENOBUFS || errno == ENOMEM))
 		return 0;
@@ -103,7 +104,7 @@ unsigned long conn_progress(struct session *session)
 
 	if (conn->gone)
 		return 0;
-	bytes = acknowledged(lws_get_socket_fd(conn->wsi), &closed);
+	bytes = acknowledged(conn->fd, &closed);
 	if (closed && conn->behind)
 		conn_kill(conn);
 	return bytes;
@@ -166,7 +167,7 @@ void conn_kill(struct conn *conn)
 
 	if (conn->gone)
 		return;
-	setsockopt(lws_get_socket_fd(conn->wsi), SOL_SOCKET, SO_LINGER, &hard, sizeof(hard));
+	setsockopt(conn->fd, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard));
 	lws_set_timeout(conn->wsi, PENDING_TIMEOUT_CLOSE_SEND, LWS_TO_KILL_ASYNC);
 	lws_cancel_service(conn->thread->context); /* or it looks at its timers when something else happens */
 }

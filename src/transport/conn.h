@@ -26,20 +26,23 @@ enum conn_kind { CONN_HTTP, CONN_STREAM, CONN_WEBSOCKET };
 
 struct conn {
 	struct session session; /* first: the hub hands it back */
+	/* what every send touches, together */
 	struct thread *thread;
 	struct lws *wsi;
-	struct conn *next, *prev;  /* of those with a deadline */
-	int64_t deadline;          /* ms, monotonic; 0: none */
-	struct exchange *exchange; /* the HTTP request under way, http.h; a stream keeps it until its headers are out */
-	struct buf *message;       /* a websocket message that came in parts */
+	int fd;
 	uint8_t kind, close_reason;
-	bool served;  /* a request was answered here before */
-	bool open;    /* the hub knows the session */
 	bool behind;  /* libwebsockets holds bytes of ours that the kernel did not take */
 	bool wants;   /* session_writable() was asked for */
 	bool started; /* stream: the headers are out */
 	bool closing; /* an end was begun: nothing more of the session's is sent */
 	bool gone;    /* nothing at all is sent */
+	bool open;    /* the hub knows the session */
+	bool served;  /* a request was answered here before */
+
+	struct conn *next, *prev;  /* of those with a deadline */
+	int64_t deadline;          /* ms, monotonic; 0: none */
+	struct exchange *exchange; /* the HTTP request under way, http.h; a stream keeps it until its headers are out */
+	struct buf *message;       /* a websocket message that came in parts */
 };
 
 static inline struct conn *conn_of(struct session *session)
