@@ -1,6 +1,6 @@
 // A PostgreSQL of the test's own: initdb into a scratch folder, a free port of 127.0.0.1, its unix socket in the same
 // folder, gone at the end. As root it runs as the user postgres, which PostgreSQL insists on.
-import { execFile, execFileSync } from 'node:child_process';
+import { execFile, execFileSync, spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, appendFileSync, chmodSync, chownSync } from 'node:fs';
 import { randomBytes } from 'node:crypto';
 import { tmpdir } from 'node:os';
@@ -47,6 +47,7 @@ export class Postgres {
     if (root) chownSync(this.scratch, Number(execFileSync('id', ['-u', 'postgres'])), 0);
     this.onExit = () => this.#killNow();
     process.on('exit', this.onExit);
+    this.#guard();
     await this.#command('initdb', ['-D', this.data, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--locale=C.UTF-8', '-N']);
     this.port = await freePort();
     this.configure({ port: this.port, listen_addresses: "'127.0.0.1'", unix_socket_directories: `'${this.scratch}'`, ...this.settings });
@@ -118,6 +119,14 @@ export class Postgres {
     const child = run(file, rest, { cwd: '/', env: { PATH: process.env.PATH, LC_ALL: 'C.UTF-8' } });
     child.child.stdout.resume();
     return child;
+  }
+
+  // Should this process be killed, its end of the pipe closes, and what it started is cleared away all the same.
+  #guard() {
+    const script = 'cat; pid=$(head -n 1 "$0/data/postmaster.pid" 2>/dev/null) && kill -QUIT "$pid"; sleep 1; rm -rf "$0"';
+    const guard = spawn('sh', ['-c', script, this.scratch], { stdio: ['pipe', 'ignore', 'ignore'], detached: true });
+    guard.unref();
+    guard.stdin.unref();
   }
 
   #killNow() {
