@@ -21,15 +21,16 @@ END $$;
 -- Makes a tick of what was committed since the last one, if anything was, and tells the head: the newest id.
 -- One drainer at a time: a transaction-level advisory lock, which holds behind a pooler too; who does not get it only
 -- reads the head. Returns one short row, so that it can never hang on a reader's dead connection.
--- Calls: newest_tick   Writes: tick_0 or tick_1   Reads: event_0, event_1
+-- Calls: newest_tick, pending, map_pages   Writes: tick_0 or tick_1   Reads: event_0, event_1
 CREATE OR REPLACE FUNCTION esink.drain(OUT head bigint, OUT drained bigint)
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
-  SET jit = off SET enable_seqscan = off SET enable_bitmapscan = off AS $$
+  SET jit = off SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
   v_next    bigint;
   v_before  pg_snapshot;
   v_xmax    xid8;
   v_xip     xid8[];
+  v_after   pg_snapshot;
   v_current integer;
 BEGIN
   drained := 0;
@@ -43,26 +44,29 @@ BEGIN
   v_current := pg_sequence_last_value('esink.rotation') % 2;
   -- One statement: what it counts is what is visible in the snapshot that it stores.
   IF v_current = 0 THEN
-    INSERT INTO esink.tick_0 (first, count, before, after, low, high, mixed)
-      SELECT v_next, count(*), v_before, pg_current_snapshot(), min(seq), max(seq), bool_or(p.place = 1)
-      FROM esink.pending(v_xmax, v_xip) p HAVING count(*) > 0 RETURNING count INTO drained;
+    INSERT INTO esink.tick_0 (first, count, before, after, mixed)
+      SELECT v_next, count(*), v_before, pg_current_snapshot(), bool_or(p.place = 1)
+      FROM esink.pending(v_xmax, v_xip) p HAVING count(*) > 0 RETURNING count, after INTO drained, v_after;
   ELSE
-    INSERT INTO esink.tick_1 (first, count, before, after, low, high, mixed)
-      SELECT v_next, count(*), v_before, pg_current_snapshot(), min(seq), max(seq), bool_or(p.place = 0)
-      FROM esink.pending(v_xmax, v_xip) p HAVING count(*) > 0 RETURNING count INTO drained;
+    INSERT INTO esink.tick_1 (first, count, before, after, mixed)
+      SELECT v_next, count(*), v_before, pg_current_snapshot(), bool_or(p.place = 0)
+      FROM esink.pending(v_xmax, v_xip) p HAVING count(*) > 0 RETURNING count, after INTO drained, v_after;
   END IF;
   drained := coalesce(drained, 0);
+  IF drained > 1000 THEN
+    PERFORM esink.map_pages(v_current, v_next, v_before, v_after);
+  END IF;
   head := v_next - 1 + drained;
 END $$;
 
 -- What no tick up to the snapshot (xmax, xip) holds, as far as the calling statement's snapshot sees it. A plain SQL
 -- function without settings, so that it is inlined and shares that snapshot.
 CREATE OR REPLACE FUNCTION esink.pending(xmax xid8, xip xid8[])
-RETURNS TABLE (seq bigint, place integer) LANGUAGE sql STABLE AS $$
-  SELECT e.seq, 0 FROM esink.event_0 e WHERE e.xid >= $1
-  UNION ALL SELECT e.seq, 0 FROM esink.event_0 e WHERE e.xid = ANY ($2)
-  UNION ALL SELECT e.seq, 1 FROM esink.event_1 e WHERE e.xid >= $1
-  UNION ALL SELECT e.seq, 1 FROM esink.event_1 e WHERE e.xid = ANY ($2)
+RETURNS TABLE (place integer) LANGUAGE sql STABLE AS $$
+  SELECT 0 FROM esink.event_0 e WHERE e.xid >= $1
+  UNION ALL SELECT 0 FROM esink.event_0 e WHERE e.xid = ANY ($2)
+  UNION ALL SELECT 1 FROM esink.event_1 e WHERE e.xid >= $1
+  UNION ALL SELECT 1 FROM esink.event_1 e WHERE e.xid = ANY ($2)
 $$;
 
 -- The events of one tick by transaction: right for small ticks, whose events may lie far apart in seq.
@@ -81,28 +85,53 @@ RETURNS SETOF esink.event_0 LANGUAGE sql STABLE AS $$
     AND pg_visible_in_snapshot(e.xid, $2)
 $$;
 
--- The events of one tick by seq: right for big ticks, read in pages from a known place on.
-CREATE OR REPLACE FUNCTION esink.tick_by_seq(before pg_snapshot, after pg_snapshot, above bigint, high bigint, max bigint)
-RETURNS SETOF esink.event_0 LANGUAGE sql STABLE AS $$
-  SELECT u.* FROM (
-    SELECT a.* FROM (SELECT e.* FROM esink.event_0 e WHERE e.seq > $3 AND e.seq <= $4
-      AND pg_visible_in_snapshot(e.xid, $2) AND NOT pg_visible_in_snapshot(e.xid, $1) ORDER BY e.seq LIMIT $5) a
-    UNION ALL
-    SELECT b.* FROM (SELECT e.* FROM esink.event_1 e WHERE e.seq > $3 AND e.seq <= $4
-      AND pg_visible_in_snapshot(e.xid, $2) AND NOT pg_visible_in_snapshot(e.xid, $1) ORDER BY e.seq LIMIT $5) b) u
-  ORDER BY u.seq LIMIT $5
+-- Writes down where the events of a big tick lie. Sorts keys alone, in memory as long as that takes less than work_mem.
+-- Writes: page_0 or page_1   Reads: event_0, event_1
+CREATE OR REPLACE FUNCTION esink.map_pages(pair integer, tick bigint, before pg_snapshot, after pg_snapshot)
+RETURNS void LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+  SET jit = off SET enable_seqscan = off SET work_mem = '64MB' AS $$
+DECLARE
+  v_node_0 oid := pg_relation_filenode('esink.event_0');
+  v_node_1 oid := pg_relation_filenode('esink.event_1');
+BEGIN
+  IF pair = 0 THEN
+    INSERT INTO esink.page_0 (tick, n, node_0, node_1, tids_0, tids_1)
+      SELECT $2, (k.rank - 1) / 1000, v_node_0, v_node_1, array_agg(k.tid) FILTER (WHERE k.place = 0),
+        array_agg(k.tid) FILTER (WHERE k.place = 1)
+      FROM (SELECT row_number() OVER (ORDER BY t.seq) AS rank, t.place, t.tid FROM esink.tick_keys($3, $4) t) k GROUP BY 2;
+  ELSE
+    INSERT INTO esink.page_1 (tick, n, node_0, node_1, tids_0, tids_1)
+      SELECT $2, (k.rank - 1) / 1000, v_node_0, v_node_1, array_agg(k.tid) FILTER (WHERE k.place = 0),
+        array_agg(k.tid) FILTER (WHERE k.place = 1)
+      FROM (SELECT row_number() OVER (ORDER BY t.seq) AS rank, t.place, t.tid FROM esink.tick_keys($3, $4) t) k GROUP BY 2;
+  END IF;
+END $$;
+
+-- The keys of a tick's events, in no order.
+CREATE OR REPLACE FUNCTION esink.tick_keys(before pg_snapshot, after pg_snapshot)
+RETURNS TABLE (seq bigint, place integer, tid tid) LANGUAGE sql STABLE AS $$
+  SELECT e.seq, 0, e.ctid FROM esink.event_0 e WHERE e.xid >= pg_snapshot_xmax($1) AND e.xid < pg_snapshot_xmax($2)
+    AND pg_visible_in_snapshot(e.xid, $2)
+  UNION ALL
+  SELECT e.seq, 0, e.ctid FROM esink.event_0 e WHERE e.xid = ANY (ARRAY(SELECT pg_snapshot_xip($1)))
+    AND pg_visible_in_snapshot(e.xid, $2)
+  UNION ALL
+  SELECT e.seq, 1, e.ctid FROM esink.event_1 e WHERE e.xid >= pg_snapshot_xmax($1) AND e.xid < pg_snapshot_xmax($2)
+    AND pg_visible_in_snapshot(e.xid, $2)
+  UNION ALL
+  SELECT e.seq, 1, e.ctid FROM esink.event_1 e WHERE e.xid = ANY (ARRAY(SELECT pg_snapshot_xip($1)))
+    AND pg_visible_in_snapshot(e.xid, $2)
 $$;
 
--- Events after an id, ascending, at most max, and fewer where a big tick begins or ends. key: the seq of the event `after`
--- where the caller knows it: paging through a big tick then costs nothing per event skipped.
--- Raises esink_gone (P0001) when the journal no longer reaches back to after + 1.
--- Calls: tick_by_xid, tick_by_seq   Reads: everything
+-- Events after an id, ascending, at most max_events. after_key is not needed: ticks and pages find every id.
+-- Raises ES001 when the journal no longer reaches back to after_id + 1.
+-- Calls: tick_by_xid   Reads: everything
 CREATE OR REPLACE FUNCTION esink.read(after_id bigint, after_key bigint, max_events bigint)
 RETURNS TABLE (id bigint, seq bigint, xid xid8, at_ms bigint, topic text, type text, data text, old text, old_key text,
   users text[], old_users text[], broadcast boolean, incomplete boolean, actor text, source text, source_type text,
   version integer, ref text)
 LANGUAGE plpgsql STABLE ROWS 100 SET search_path = pg_catalog, pg_temp
-  SET jit = off SET enable_seqscan = off SET enable_bitmapscan = off AS $$
+  SET jit = off SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
   t       record;
   v_left  bigint := max_events;
@@ -110,54 +139,72 @@ DECLARE
   v_got   bigint;
   v_want  bigint;
   v_next  bigint := after_id + 1;
+  v_page  bigint;
+  v_from  bigint;
   v_floor bigint;
 BEGIN
   SELECT m.floor INTO v_floor FROM esink.meta m;
   IF after_id < v_floor THEN
     RAISE EXCEPTION 'esink: the journal no longer reaches back to %', after_id + 1 USING ERRCODE = 'ES001';
   END IF;
-  FOR t IN SELECT * FROM (SELECT * FROM esink.tick_0 UNION ALL SELECT * FROM esink.tick_1) u
-    WHERE u.first <= after_id + max_events AND u.first + u.count > after_id + 1
-      AND u.first >= coalesce((SELECT pg_catalog.max(s.first) FROM (
-        SELECT * FROM (SELECT a.first FROM esink.tick_0 a WHERE a.first <= after_id + 1 ORDER BY a.first DESC LIMIT 1) a0
-        UNION ALL
-        SELECT * FROM (SELECT b.first FROM esink.tick_1 b WHERE b.first <= after_id + 1 ORDER BY b.first DESC LIMIT 1) b0
-      ) s), 0)
-    ORDER BY u.first, u.count
+  -- The tick that holds after + 1, and those behind it.
+  SELECT greatest(
+      (SELECT a.first FROM esink.tick_0 a WHERE a.first <= v_next AND a.count > 0 ORDER BY a.first DESC LIMIT 1),
+      (SELECT b.first FROM esink.tick_1 b WHERE b.first <= v_next AND b.count > 0 ORDER BY b.first DESC LIMIT 1), 0)
+    INTO v_from;
+  FOR t IN SELECT * FROM (
+      SELECT * FROM esink.tick_0 a WHERE a.first >= v_from AND a.first < v_next + max_events
+      UNION ALL
+      SELECT * FROM esink.tick_1 b WHERE b.first >= v_from AND b.first < v_next + max_events) u
+    WHERE u.count > 0 AND u.first + u.count > v_next ORDER BY u.first
   LOOP
-    CONTINUE WHEN t.count = 0;
     EXIT WHEN v_left <= 0;
     v_skip := greatest(v_next - t.first, 0);
-    v_want := least(t.count - v_skip, v_left);
-    IF t.count <= 1000 AND t.count <= max_events THEN
+    IF t.count <= 1000 THEN
+      v_want := least(t.count - v_skip, v_left);
       RETURN QUERY SELECT t.first + o.rank - 1, o.seq, o.xid, o.at_ms, o.topic, o.type, o.data, o.old, o.old_key, o.users,
           o.old_users, o.broadcast, o.incomplete, o.actor, o.source, o.source_type, o.version, o.ref
         FROM (SELECT pg_catalog.row_number() OVER (ORDER BY e.seq) AS rank, e.*,
-                (extract(epoch FROM e.at) * 1000)::bigint AS at_ms
+                (date_part('epoch', e.at) * 1000)::bigint AS at_ms
               FROM esink.tick_by_xid(t.before, t.after) e) o
         WHERE o.rank > v_skip ORDER BY o.rank LIMIT v_want;
-    ELSIF v_skip > 0 AND after_key >= t.low AND after_key <= t.high THEN
-      RETURN QUERY SELECT v_next + o.rank - 1, o.seq, o.xid, o.at_ms, o.topic, o.type, o.data, o.old, o.old_key, o.users,
-          o.old_users, o.broadcast, o.incomplete, o.actor, o.source, o.source_type, o.version, o.ref
-        FROM (SELECT pg_catalog.row_number() OVER (ORDER BY e.seq) AS rank, e.*,
-                (extract(epoch FROM e.at) * 1000)::bigint AS at_ms
-              FROM esink.tick_by_seq(t.before, t.after, after_key, t.high, v_want) e) o ORDER BY o.rank;
+      GET DIAGNOSTICS v_got = ROW_COUNT;
     ELSE
-      RETURN QUERY SELECT t.first + o.rank - 1, o.seq, o.xid, o.at_ms, o.topic, o.type, o.data, o.old, o.old_key, o.users,
-          o.old_users, o.broadcast, o.incomplete, o.actor, o.source, o.source_type, o.version, o.ref
+      v_page := v_skip / 1000;
+      v_skip := v_skip % 1000;
+      v_want := least(least(t.count - v_page * 1000, 1000) - v_skip, v_left);
+      RETURN QUERY SELECT t.first + v_page * 1000 + o.rank - 1, o.seq, o.xid, o.at_ms, o.topic, o.type, o.data, o.old,
+          o.old_key, o.users, o.old_users, o.broadcast, o.incomplete, o.actor, o.source, o.source_type, o.version, o.ref
         FROM (SELECT pg_catalog.row_number() OVER (ORDER BY e.seq) AS rank, e.*,
-                (extract(epoch FROM e.at) * 1000)::bigint AS at_ms
-              FROM esink.tick_by_seq(t.before, t.after, t.low - 1, t.high, v_skip + v_want) e) o
-        WHERE o.rank > v_skip ORDER BY o.rank;
+                (date_part('epoch', e.at) * 1000)::bigint AS at_ms
+              FROM esink.page_rows(t.first, v_page) e) o
+        WHERE o.rank > v_skip ORDER BY o.rank LIMIT v_want;
+      GET DIAGNOSTICS v_got = ROW_COUNT;
     END IF;
-    GET DIAGNOSTICS v_got = ROW_COUNT;
-    -- Fewer than the tick says: its rows were discarded under this reader's snapshot.
+    -- Fewer than the tick says: its rows were discarded under this reader's snapshot, or moved.
     IF v_got <> v_want THEN
       RAISE EXCEPTION 'esink: the journal no longer reaches back to %', v_next USING ERRCODE = 'ES001';
     END IF;
     v_left := v_left - v_got;
     v_next := v_next + v_got;
+    -- One page a call: the caller comes again.
+    EXIT WHEN t.count > 1000;
   END LOOP;
+END $$;
+
+-- The rows of one page of a big tick, in no order; none when they have moved.
+CREATE OR REPLACE FUNCTION esink.page_rows(tick bigint, n bigint) RETURNS SETOF esink.event_0
+LANGUAGE plpgsql STABLE ROWS 1000 SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  p record;
+BEGIN
+  SELECT * INTO p FROM (SELECT * FROM esink.page_0 UNION ALL SELECT * FROM esink.page_1) u WHERE u.tick = $1 AND u.n = $2;
+  IF p.node_0 = pg_relation_filenode('esink.event_0') OR p.tids_0 IS NULL THEN
+    IF p.node_1 = pg_relation_filenode('esink.event_1') OR p.tids_1 IS NULL THEN
+      RETURN QUERY SELECT e.* FROM esink.event_0 e WHERE e.ctid = ANY (p.tids_0);
+      RETURN QUERY SELECT e.* FROM esink.event_1 e WHERE e.ctid = ANY (p.tids_1);
+    END IF;
+  END IF;
 END $$;
 
 -- Appends an event that is not a row change. The xid is taken before the sequence is read: whatever is written to a table
@@ -223,9 +270,9 @@ BEGIN
     END IF;
     BEGIN
       IF v_current = 0 THEN
-        LOCK TABLE esink.event_1, esink.tick_1 IN ACCESS EXCLUSIVE MODE;
+        LOCK TABLE esink.event_1, esink.tick_1, esink.page_1 IN ACCESS EXCLUSIVE MODE;
       ELSE
-        LOCK TABLE esink.event_0, esink.tick_0 IN ACCESS EXCLUSIVE MODE;
+        LOCK TABLE esink.event_0, esink.tick_0, esink.page_0 IN ACCESS EXCLUSIVE MODE;
       END IF;
     EXCEPTION WHEN lock_not_available THEN
       RETURN 'locked';
@@ -235,9 +282,9 @@ BEGIN
       RETURN 'undrained';
     END IF;
     IF v_current = 0 THEN
-      TRUNCATE esink.event_1, esink.tick_1;
+      TRUNCATE esink.event_1, esink.tick_1, esink.page_1;
     ELSE
-      TRUNCATE esink.event_0, esink.tick_0;
+      TRUNCATE esink.event_0, esink.tick_0, esink.page_0;
     END IF;
     v_floor := greatest(v_floor, v_mixed_end);
     UPDATE esink.meta m SET floor = greatest(m.floor, v_floor) WHERE v_floor IS NOT NULL;
@@ -269,7 +316,7 @@ BEGIN
   DELETE FROM esink.event_1 e WHERE pg_visible_in_snapshot(e.xid, v_newest);
   UPDATE esink.event_0 SET xid = pg_current_xact_id();
   UPDATE esink.event_1 SET xid = pg_current_xact_id();
-  TRUNCATE esink.tick_0, esink.tick_1;
+  TRUNCATE esink.tick_0, esink.tick_1, esink.page_0, esink.page_1;
   UPDATE esink.meta SET journal = name, floor = 0, base = v_base, born = pg_current_xact_id(),
     system_identifier = (SELECT c.system_identifier FROM pg_control_system() c),
     timeline = (SELECT c.timeline_id FROM pg_control_checkpoint() c),

@@ -221,9 +221,12 @@ static enum status fetch(void *opaque, int timeout_ms, struct event_batch *batch
 		status = upkeep_run(source, err);
 		any = source->position < source->head;
 		if (status == STATUS_OK && !any)
+			status = wakeup_pace(&source->wakeup, &source->pg, err);
+		if (status == STATUS_OK && !any)
 			status = drain(source, &any, err);
 		if (status == STATUS_OK && any)
-			status = wakeup_busy(&source->wakeup, &source->pg, err);
+			status = wakeup_busy(
+				&source->wakeup, &source->pg, source->head - source->position, err);
 		if (status == STATUS_OK && any)
 			status = begin_read(source, err);
 		if (status == STATUS_OK && !any)

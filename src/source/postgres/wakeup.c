@@ -3,7 +3,10 @@
 
 #include "base/clock.h"
 
-#define QUICK_US 3000 /* drains that follow each other within it make a relay stay awake */
+#define PACE_MIN_US 2000
+#define PACE_PER_EVENT_US 50
+#define PACE_MAX_US 10000
+#define QUICK_US 4000 /* drains that follow each other within it make a relay stay awake */
 #define QUICK_COUNT 8
 #define AWAKE_PAUSE_MS 2
 #define DROWSY_US 30000 /* without events: to sleep */
@@ -47,12 +50,20 @@ enum status wakeup_start(struct wakeup *wakeup, struct pg *pg, int back_stop_ms,
 	return status == STATUS_OK ? set_asleep(wakeup, pg, false, err) : status;
 }
 
-enum status wakeup_busy(struct wakeup *wakeup, struct pg *pg, struct err *err)
+static int64_t pace_us(uint64_t count)
+{
+	int64_t pace = count > 1000 ? PACE_MAX_US : (int64_t)count * PACE_PER_EVENT_US;
+
+	return pace < PACE_MIN_US ? PACE_MIN_US : pace > PACE_MAX_US ? PACE_MAX_US : pace;
+}
+
+enum status wakeup_busy(struct wakeup *wakeup, struct pg *pg, uint64_t count, struct err *err)
 {
 	int64_t now = clock_us();
 
 	wakeup->quick = now - wakeup->last_us < QUICK_US ? wakeup->quick + 1 : 0;
 	wakeup->last_us = now;
+	wakeup->next_us = now + pace_us(count);
 	wakeup->naps = 0;
 	if (wakeup->asleep && wakeup->quick >= QUICK_COUNT)
 		return set_asleep(wakeup, pg, false, err);
@@ -62,6 +73,13 @@ enum status wakeup_busy(struct wakeup *wakeup, struct pg *pg, struct err *err)
 static enum status pause_for(struct pg *pg, int ms, struct err *err)
 {
 	return pg_pause(pg, ms) ? STATUS_OK : err_set(err, STATUS_STOPPED, "stopped");
+}
+
+enum status wakeup_pace(const struct wakeup *wakeup, struct pg *pg, struct err *err)
+{
+	int64_t wait = wakeup->next_us - clock_us();
+
+	return wakeup->asleep || wait <= 0 ? STATUS_OK : pause_for(pg, (int)((wait + 999) / 1000), err);
 }
 
 static int least(int a, int b)

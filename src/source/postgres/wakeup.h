@@ -24,13 +24,16 @@ struct wakeup {
 	int back_stop_ms; /* POLL_INTERVAL_MS */
 	int naps;         /* waits since the last event */
 	int64_t last_us;  /* when events came last, monotonic */
+	int64_t next_us;  /* not before it, while awake */
 };
 
 /* After connecting: finds out what is possible, and tells writers that we are awake. */
 enum status wakeup_start(
 	struct wakeup *wakeup, struct pg *pg, int back_stop_ms, struct err *err) MUST_CHECK;
-/* Events came. */
-enum status wakeup_busy(struct wakeup *wakeup, struct pg *pg, struct err *err) MUST_CHECK;
+/* So many events came. */
+enum status wakeup_busy(struct wakeup *wakeup, struct pg *pg, uint64_t count, struct err *err) MUST_CHECK;
+/* Before the next look, while awake: waits until it is time. */
+enum status wakeup_pace(const struct wakeup *wakeup, struct pg *pg, struct err *err) MUST_CHECK;
 /* None came: waits for as long as is right now, at most until_ms. The caller then looks again. */
 enum status wakeup_idle(
 	struct wakeup *wakeup, struct pg *pg, int until_ms, struct err *err) MUST_CHECK;
