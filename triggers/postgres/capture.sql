@@ -5,6 +5,8 @@
 --   @row:NEW@ @row:OLD@     an expression: the columns that may leave the table, as JSON text
 --   @key:NEW@ @key:OLD@     the primary key alone, likewise
 --   @users:NEW@ @users:OLD@ text[]: who may see the row
+--   @rerouted@ whether an update touched a routing column (by its bytes: the same users may come out all the same, which
+--   the relay sorts out)
 --   @old@ keep the previous row: true or false         @notify@ wake a sleeping relay: true or false
 --   @signature@ a comment: the columns and their types, so that a changed type changes the function
 --   @whole@ false: a FILTERS, COLUMNS or routing column is missing, so only keys may leave the table
@@ -22,7 +24,7 @@ LANGUAGE plpgsql SECURITY DEFINER @settings@AS @quote@
 @signature@
 DECLARE
   v_xid        pg_catalog.xid8 := pg_catalog.pg_current_xact_id();
-  v_type       pg_catalog.text := pg_catalog.lower(TG_OP);
+  v_type       pg_catalog.text := 'update';
   v_data       pg_catalog.text;
   v_old        pg_catalog.text;
   v_old_key    pg_catalog.text;
@@ -31,17 +33,10 @@ DECLARE
   v_incomplete pg_catalog.bool := false;
 BEGIN
   BEGIN
-    IF TG_OP OPERATOR(pg_catalog.=) 'INSERT' THEN
+    IF TG_OP OPERATOR(pg_catalog.=) 'UPDATE' THEN
       v_users := @users:NEW@;
-      IF @whole@ THEN
-        v_data := @row:NEW@;
-      END IF;
-    ELSIF TG_OP OPERATOR(pg_catalog.=) 'UPDATE' THEN
-      v_users := @users:NEW@;
-      v_old_users := @users:OLD@;
-      IF v_old_users OPERATOR(pg_catalog.=) v_users THEN
-        v_old_users := NULL;
-      ELSE
+      IF @rerouted@ THEN
+        v_old_users := @users:OLD@;
         v_old_key := @key:OLD@;
       END IF;
       IF @whole@ THEN
@@ -50,14 +45,23 @@ BEGIN
           v_old := @row:OLD@;
         END IF;
       END IF;
+    ELSIF TG_OP OPERATOR(pg_catalog.=) 'INSERT' THEN
+      v_type := 'insert';
+      v_users := @users:NEW@;
+      IF @whole@ THEN
+        v_data := @row:NEW@;
+      END IF;
     ELSIF TG_OP OPERATOR(pg_catalog.=) 'DELETE' THEN
+      v_type := 'delete';
       v_users := @users:OLD@;
       IF @whole@ THEN
         v_data := @row:OLD@;
       END IF;
     ELSIF TG_RELID OPERATOR(pg_catalog.=) TG_ARGV[0]::pg_catalog.oid THEN
+      v_type := 'truncate';
       v_data := '{}';
     ELSE
+      v_type := 'truncate';
       v_data := pg_catalog.concat('{"partition":', pg_catalog.to_json(pg_catalog.concat(TG_TABLE_SCHEMA, '.', TG_TABLE_NAME)), '}');
     END IF;
   EXCEPTION WHEN OTHERS THEN
@@ -66,6 +70,7 @@ BEGIN
   END;
   IF v_data IS NULL THEN
     v_incomplete := true;
+    v_type := pg_catalog.lower(TG_OP);
     BEGIN
       IF TG_OP OPERATOR(pg_catalog.=) 'DELETE' THEN
         v_data := @key:OLD@;
@@ -89,15 +94,11 @@ BEGIN
       v_old_users := NULL;
     END;
     IF v_old_users IS NOT NULL THEN
-      IF v_old_users OPERATOR(pg_catalog.=) v_users THEN
-        v_old_users := NULL;
-      ELSE
-        BEGIN
-          v_old_key := @key:OLD@;
-        EXCEPTION WHEN OTHERS THEN
-          v_old_key := '{}';
-        END;
-      END IF;
+      BEGIN
+        v_old_key := @key:OLD@;
+      EXCEPTION WHEN OTHERS THEN
+        v_old_key := '{}';
+      END;
     END IF;
   END IF;
   IF (pg_catalog.pg_sequence_last_value('esink.rotation'::pg_catalog.regclass) OPERATOR(pg_catalog.&) 1::pg_catalog.int8)

@@ -121,6 +121,8 @@ static char *users(const struct pg_catalog *catalog, const struct pg_table *tabl
 	AUTO_BUF struct buf sql = buf_init(BUF_NO_MAX);
 	const struct table_rule *rule = &table->rule;
 
+	if (!rule->route_count)
+		return mem_text("'{}'::pg_catalog.text[]");
 	buf_text(&sql, "coalesce(");
 	for (size_t i = 0; i < rule->route_count; i++) {
 		const struct pg_column *column = &table->columns.list[rule->route[i]];
@@ -136,8 +138,28 @@ static char *users(const struct pg_catalog *catalog, const struct pg_table *tabl
 	}
 	for (size_t i = 1; i < rule->route_count; i++)
 		buf_text(&sql, ")");
-	buf_text(&sql,
-		rule->route_count ? ", '{}'::pg_catalog.text[])" : "'{}'::pg_catalog.text[])");
+	buf_text(&sql, ", '{}'::pg_catalog.text[])");
+	return buf_take(&sql);
+}
+
+/* Compared as records, by their bytes: a type's own notion of equality may be its owner's code. */
+static char *rerouted(const struct pg_table *table)
+{
+	AUTO_BUF struct buf sql = buf_init(BUF_NO_MAX);
+	static const char *const rows[] = {"OLD", "NEW"};
+
+	if (!table->rule.route_count)
+		return mem_text("false");
+	buf_text(&sql, "pg_catalog.record_image_ne(");
+	for (size_t r = 0; r < 2; r++) {
+		buf_text(&sql, r ? ", ROW(" : "ROW(");
+		for (size_t i = 0; i < table->rule.route_count; i++) {
+			buf_printf(&sql, "%s%s.", i ? ", " : "", rows[r]);
+			sql_identifier(&sql, table->columns.list[table->rule.route[i]].name);
+		}
+		buf_text(&sql, ")");
+	}
+	buf_text(&sql, ")");
 	return buf_take(&sql);
 }
 
@@ -178,10 +200,10 @@ char *capture_function(const struct pg_catalog *catalog, const struct pg_table *
 		object(catalog, table, "NEW", is_key, &settings),
 		object(catalog, table, "OLD", is_key, &settings),
 		users(catalog, table, "NEW", &settings), users(catalog, table, "OLD", &settings),
-		NULL, NULL};
+		rerouted(table), NULL, NULL};
 	const char *pairs[] = {"function", made[0], "topic", made[1], "row:NEW", made[2], "row:OLD",
 		made[3], "key:NEW", made[4], "key:OLD", made[5], "users:NEW", made[6], "users:OLD",
-		made[7], "settings", settings ? SETTINGS : "", "broadcast",
+		made[7], "rerouted", made[8], "settings", settings ? SETTINGS : "", "broadcast",
 		table->rule.broadcast ? "true" : "false", "old",
 		table->rule.old_rows ? "true" : "false", "notify", notify ? "true" : "false",
 		"whole", table->rule.missing ? "false" : "true", "signature", NULL, "quote", NULL,
@@ -191,10 +213,10 @@ char *capture_function(const struct pg_catalog *catalog, const struct pg_table *
 			       1; /* the essay above it has marks too */
 	char *sql;
 
-	made[8] = signature(catalog, table, settings);
-	made[9] = body_quote(made, 9);
-	pairs[last - 3] = made[8];
-	pairs[last - 1] = made[9];
+	made[9] = signature(catalog, table, settings);
+	made[10] = body_quote(made, 10);
+	pairs[last - 3] = made[9];
+	pairs[last - 1] = made[10];
 	sql = template_fill(template, pairs);
 	for (size_t i = 0; i < sizeof(made) / sizeof(*made); i++)
 		free(made[i]);

@@ -4,7 +4,7 @@
 #include "base/clock.h"
 
 #define PACE_MIN_US 2000
-#define PACE_PER_EVENT_US 50
+#define PACE_PER_EVENT_US 400
 #define PACE_MAX_US 10000
 #define QUICK_US 4000 /* drains that follow each other within it make a relay stay awake */
 #define QUICK_COUNT 8

@@ -2,7 +2,7 @@
 -- public.nothing:
 DECLARE
   v_xid        pg_catalog.xid8 := pg_catalog.pg_current_xact_id();
-  v_type       pg_catalog.text := pg_catalog.lower(TG_OP);
+  v_type       pg_catalog.text := 'update';
   v_data       pg_catalog.text;
   v_old        pg_catalog.text;
   v_old_key    pg_catalog.text;
@@ -11,17 +11,10 @@ DECLARE
   v_incomplete pg_catalog.bool := false;
 BEGIN
   BEGIN
-    IF TG_OP OPERATOR(pg_catalog.=) 'INSERT' THEN
-      v_users := coalesce('{}'::pg_catalog.text[]);
-      IF true THEN
-        v_data := pg_catalog.concat(pg_catalog.concat('{}'));
-      END IF;
-    ELSIF TG_OP OPERATOR(pg_catalog.=) 'UPDATE' THEN
-      v_users := coalesce('{}'::pg_catalog.text[]);
-      v_old_users := coalesce('{}'::pg_catalog.text[]);
-      IF v_old_users OPERATOR(pg_catalog.=) v_users THEN
-        v_old_users := NULL;
-      ELSE
+    IF TG_OP OPERATOR(pg_catalog.=) 'UPDATE' THEN
+      v_users := '{}'::pg_catalog.text[];
+      IF false THEN
+        v_old_users := '{}'::pg_catalog.text[];
         v_old_key := pg_catalog.concat(pg_catalog.concat('{}'));
       END IF;
       IF true THEN
@@ -30,14 +23,23 @@ BEGIN
           v_old := pg_catalog.concat(pg_catalog.concat('{}'));
         END IF;
       END IF;
+    ELSIF TG_OP OPERATOR(pg_catalog.=) 'INSERT' THEN
+      v_type := 'insert';
+      v_users := '{}'::pg_catalog.text[];
+      IF true THEN
+        v_data := pg_catalog.concat(pg_catalog.concat('{}'));
+      END IF;
     ELSIF TG_OP OPERATOR(pg_catalog.=) 'DELETE' THEN
-      v_users := coalesce('{}'::pg_catalog.text[]);
+      v_type := 'delete';
+      v_users := '{}'::pg_catalog.text[];
       IF true THEN
         v_data := pg_catalog.concat(pg_catalog.concat('{}'));
       END IF;
     ELSIF TG_RELID OPERATOR(pg_catalog.=) TG_ARGV[0]::pg_catalog.oid THEN
+      v_type := 'truncate';
       v_data := '{}';
     ELSE
+      v_type := 'truncate';
       v_data := pg_catalog.concat('{"partition":', pg_catalog.to_json(pg_catalog.concat(TG_TABLE_SCHEMA, '.', TG_TABLE_NAME)), '}');
     END IF;
   EXCEPTION WHEN OTHERS THEN
@@ -46,6 +48,7 @@ BEGIN
   END;
   IF v_data IS NULL THEN
     v_incomplete := true;
+    v_type := pg_catalog.lower(TG_OP);
     BEGIN
       IF TG_OP OPERATOR(pg_catalog.=) 'DELETE' THEN
         v_data := pg_catalog.concat(pg_catalog.concat('{}'));
@@ -57,11 +60,11 @@ BEGIN
     END;
     BEGIN
       IF TG_OP OPERATOR(pg_catalog.=) 'DELETE' THEN
-        v_users := coalesce('{}'::pg_catalog.text[]);
+        v_users := '{}'::pg_catalog.text[];
       ELSE
-        v_users := coalesce('{}'::pg_catalog.text[]);
+        v_users := '{}'::pg_catalog.text[];
         IF TG_OP OPERATOR(pg_catalog.=) 'UPDATE' THEN
-          v_old_users := coalesce('{}'::pg_catalog.text[]);
+          v_old_users := '{}'::pg_catalog.text[];
         END IF;
       END IF;
     EXCEPTION WHEN OTHERS THEN
@@ -69,15 +72,11 @@ BEGIN
       v_old_users := NULL;
     END;
     IF v_old_users IS NOT NULL THEN
-      IF v_old_users OPERATOR(pg_catalog.=) v_users THEN
-        v_old_users := NULL;
-      ELSE
-        BEGIN
-          v_old_key := pg_catalog.concat(pg_catalog.concat('{}'));
-        EXCEPTION WHEN OTHERS THEN
-          v_old_key := '{}';
-        END;
-      END IF;
+      BEGIN
+        v_old_key := pg_catalog.concat(pg_catalog.concat('{}'));
+      EXCEPTION WHEN OTHERS THEN
+        v_old_key := '{}';
+      END;
     END IF;
   END IF;
   IF (pg_catalog.pg_sequence_last_value('esink.rotation'::pg_catalog.regclass) OPERATOR(pg_catalog.&) 1::pg_catalog.int8)

@@ -2,7 +2,7 @@
 -- public.plain: id int4 23, owner int4 23, note text 25, secret text 25,
 DECLARE
   v_xid        pg_catalog.xid8 := pg_catalog.pg_current_xact_id();
-  v_type       pg_catalog.text := pg_catalog.lower(TG_OP);
+  v_type       pg_catalog.text := 'update';
   v_data       pg_catalog.text;
   v_old        pg_catalog.text;
   v_old_key    pg_catalog.text;
@@ -11,17 +11,10 @@ DECLARE
   v_incomplete pg_catalog.bool := false;
 BEGIN
   BEGIN
-    IF TG_OP OPERATOR(pg_catalog.=) 'INSERT' THEN
+    IF TG_OP OPERATOR(pg_catalog.=) 'UPDATE' THEN
       v_users := coalesce(pg_catalog.array_cat(ARRAY[CASE WHEN NEW."owner" IS NULL THEN NULL ELSE pg_catalog.concat(NEW."owner") END], ARRAY[CASE WHEN NEW."note" IS NULL THEN NULL ELSE pg_catalog.concat(NEW."note") END]), '{}'::pg_catalog.text[]);
-      IF true THEN
-        v_data := pg_catalog.concat(pg_catalog.concat('{"id":', coalesce(NEW."id"::pg_catalog.text, 'null'), ',"owner":', coalesce(NEW."owner"::pg_catalog.text, 'null'), ',"note":', coalesce(pg_catalog.to_json(NEW."note")::pg_catalog.text, 'null'), '}'));
-      END IF;
-    ELSIF TG_OP OPERATOR(pg_catalog.=) 'UPDATE' THEN
-      v_users := coalesce(pg_catalog.array_cat(ARRAY[CASE WHEN NEW."owner" IS NULL THEN NULL ELSE pg_catalog.concat(NEW."owner") END], ARRAY[CASE WHEN NEW."note" IS NULL THEN NULL ELSE pg_catalog.concat(NEW."note") END]), '{}'::pg_catalog.text[]);
-      v_old_users := coalesce(pg_catalog.array_cat(ARRAY[CASE WHEN OLD."owner" IS NULL THEN NULL ELSE pg_catalog.concat(OLD."owner") END], ARRAY[CASE WHEN OLD."note" IS NULL THEN NULL ELSE pg_catalog.concat(OLD."note") END]), '{}'::pg_catalog.text[]);
-      IF v_old_users OPERATOR(pg_catalog.=) v_users THEN
-        v_old_users := NULL;
-      ELSE
+      IF pg_catalog.record_image_ne(ROW(OLD."owner", OLD."note"), ROW(NEW."owner", NEW."note")) THEN
+        v_old_users := coalesce(pg_catalog.array_cat(ARRAY[CASE WHEN OLD."owner" IS NULL THEN NULL ELSE pg_catalog.concat(OLD."owner") END], ARRAY[CASE WHEN OLD."note" IS NULL THEN NULL ELSE pg_catalog.concat(OLD."note") END]), '{}'::pg_catalog.text[]);
         v_old_key := pg_catalog.concat(pg_catalog.concat('{"id":', coalesce(OLD."id"::pg_catalog.text, 'null'), '}'));
       END IF;
       IF true THEN
@@ -30,14 +23,23 @@ BEGIN
           v_old := pg_catalog.concat(pg_catalog.concat('{"id":', coalesce(OLD."id"::pg_catalog.text, 'null'), ',"owner":', coalesce(OLD."owner"::pg_catalog.text, 'null'), ',"note":', coalesce(pg_catalog.to_json(OLD."note")::pg_catalog.text, 'null'), '}'));
         END IF;
       END IF;
+    ELSIF TG_OP OPERATOR(pg_catalog.=) 'INSERT' THEN
+      v_type := 'insert';
+      v_users := coalesce(pg_catalog.array_cat(ARRAY[CASE WHEN NEW."owner" IS NULL THEN NULL ELSE pg_catalog.concat(NEW."owner") END], ARRAY[CASE WHEN NEW."note" IS NULL THEN NULL ELSE pg_catalog.concat(NEW."note") END]), '{}'::pg_catalog.text[]);
+      IF true THEN
+        v_data := pg_catalog.concat(pg_catalog.concat('{"id":', coalesce(NEW."id"::pg_catalog.text, 'null'), ',"owner":', coalesce(NEW."owner"::pg_catalog.text, 'null'), ',"note":', coalesce(pg_catalog.to_json(NEW."note")::pg_catalog.text, 'null'), '}'));
+      END IF;
     ELSIF TG_OP OPERATOR(pg_catalog.=) 'DELETE' THEN
+      v_type := 'delete';
       v_users := coalesce(pg_catalog.array_cat(ARRAY[CASE WHEN OLD."owner" IS NULL THEN NULL ELSE pg_catalog.concat(OLD."owner") END], ARRAY[CASE WHEN OLD."note" IS NULL THEN NULL ELSE pg_catalog.concat(OLD."note") END]), '{}'::pg_catalog.text[]);
       IF true THEN
         v_data := pg_catalog.concat(pg_catalog.concat('{"id":', coalesce(OLD."id"::pg_catalog.text, 'null'), ',"owner":', coalesce(OLD."owner"::pg_catalog.text, 'null'), ',"note":', coalesce(pg_catalog.to_json(OLD."note")::pg_catalog.text, 'null'), '}'));
       END IF;
     ELSIF TG_RELID OPERATOR(pg_catalog.=) TG_ARGV[0]::pg_catalog.oid THEN
+      v_type := 'truncate';
       v_data := '{}';
     ELSE
+      v_type := 'truncate';
       v_data := pg_catalog.concat('{"partition":', pg_catalog.to_json(pg_catalog.concat(TG_TABLE_SCHEMA, '.', TG_TABLE_NAME)), '}');
     END IF;
   EXCEPTION WHEN OTHERS THEN
@@ -46,6 +48,7 @@ BEGIN
   END;
   IF v_data IS NULL THEN
     v_incomplete := true;
+    v_type := pg_catalog.lower(TG_OP);
     BEGIN
       IF TG_OP OPERATOR(pg_catalog.=) 'DELETE' THEN
         v_data := pg_catalog.concat(pg_catalog.concat('{"id":', coalesce(OLD."id"::pg_catalog.text, 'null'), '}'));
@@ -69,15 +72,11 @@ BEGIN
       v_old_users := NULL;
     END;
     IF v_old_users IS NOT NULL THEN
-      IF v_old_users OPERATOR(pg_catalog.=) v_users THEN
-        v_old_users := NULL;
-      ELSE
-        BEGIN
-          v_old_key := pg_catalog.concat(pg_catalog.concat('{"id":', coalesce(OLD."id"::pg_catalog.text, 'null'), '}'));
-        EXCEPTION WHEN OTHERS THEN
-          v_old_key := '{}';
-        END;
-      END IF;
+      BEGIN
+        v_old_key := pg_catalog.concat(pg_catalog.concat('{"id":', coalesce(OLD."id"::pg_catalog.text, 'null'), '}'));
+      EXCEPTION WHEN OTHERS THEN
+        v_old_key := '{}';
+      END;
     END IF;
   END IF;
   IF (pg_catalog.pg_sequence_last_value('esink.rotation'::pg_catalog.regclass) OPERATOR(pg_catalog.&) 1::pg_catalog.int8)

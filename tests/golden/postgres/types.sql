@@ -8,7 +8,7 @@ lc_monetary=C
 -- public.types: id int8 20, viewers _text 1009, b bool 16, n numeric 1700, f float8 701, t timestamptz 1184, x bytea 17, j jsonb 3802, m mood oid1, ms _mood oid2, p pair oid3, ps _pair oid4, d positive oid5, iv interval 1186, r tstzrange 3910, c bpchar 1042, with settings
 DECLARE
   v_xid        pg_catalog.xid8 := pg_catalog.pg_current_xact_id();
-  v_type       pg_catalog.text := pg_catalog.lower(TG_OP);
+  v_type       pg_catalog.text := 'update';
   v_data       pg_catalog.text;
   v_old        pg_catalog.text;
   v_old_key    pg_catalog.text;
@@ -17,17 +17,10 @@ DECLARE
   v_incomplete pg_catalog.bool := false;
 BEGIN
   BEGIN
-    IF TG_OP OPERATOR(pg_catalog.=) 'INSERT' THEN
+    IF TG_OP OPERATOR(pg_catalog.=) 'UPDATE' THEN
       v_users := coalesce(pg_catalog.textin(pg_catalog.array_out(NEW."viewers"))::pg_catalog.text[], '{}'::pg_catalog.text[]);
-      IF true THEN
-        v_data := pg_catalog.concat(pg_catalog.concat('{"id":', coalesce(NEW."id"::pg_catalog.text, 'null'), ',"viewers":', coalesce(pg_catalog.to_json(NEW."viewers")::pg_catalog.text, 'null'), ',"b":', coalesce(NEW."b"::pg_catalog.text, 'null'), ',"n":', coalesce(pg_catalog.to_json(NEW."n")::pg_catalog.text, 'null'), ',"f":', coalesce(pg_catalog.to_json(NEW."f")::pg_catalog.text, 'null'), ',"t":', CASE WHEN NEW."t" IS NULL THEN 'null' WHEN pg_catalog.isfinite(NEW."t") THEN pg_catalog.concat(pg_catalog.rtrim(pg_catalog.to_json(pg_catalog.timezone('UTC', NEW."t"))::pg_catalog.text, '"'), '+00:00"') ELSE pg_catalog.to_json(NEW."t")::pg_catalog.text END, ',"x":', CASE WHEN NEW."x" IS NULL THEN 'null' ELSE pg_catalog.concat('"', pg_catalog.translate(pg_catalog.encode(NEW."x", 'base64'), pg_catalog.chr(10), ''), '"') END, ',"j":', coalesce(NEW."j"::pg_catalog.text, 'null'), ',"m":', CASE WHEN NEW."m" IS NULL THEN 'null' ELSE pg_catalog.to_json(pg_catalog.concat(NEW."m"))::pg_catalog.text END, ',"ms":', coalesce(pg_catalog.to_json(pg_catalog.textin(pg_catalog.array_out(NEW."ms"))::pg_catalog.text[])::pg_catalog.text, 'null'), ',"p":', CASE WHEN NEW."p" IS NOT DISTINCT FROM NULL THEN 'null' ELSE pg_catalog.concat(pg_catalog.concat('{"n":', coalesce((NEW."p")."n"::pg_catalog.text, 'null'), ',"at":', CASE WHEN (NEW."p")."at" IS NULL THEN 'null' WHEN pg_catalog.isfinite((NEW."p")."at") THEN pg_catalog.concat(pg_catalog.rtrim(pg_catalog.to_json(pg_catalog.timezone('UTC', (NEW."p")."at"))::pg_catalog.text, '"'), '+00:00"') ELSE pg_catalog.to_json((NEW."p")."at")::pg_catalog.text END, '}')) END, ',"ps":', CASE WHEN NEW."ps" IS NULL THEN 'null' ELSE pg_catalog.concat('[', (SELECT pg_catalog.string_agg(CASE WHEN u.e IS NOT DISTINCT FROM NULL THEN 'null' ELSE pg_catalog.concat(pg_catalog.concat('{"n":', coalesce((u.e)."n"::pg_catalog.text, 'null'), ',"at":', CASE WHEN (u.e)."at" IS NULL THEN 'null' WHEN pg_catalog.isfinite((u.e)."at") THEN pg_catalog.concat(pg_catalog.rtrim(pg_catalog.to_json(pg_catalog.timezone('UTC', (u.e)."at"))::pg_catalog.text, '"'), '+00:00"') ELSE pg_catalog.to_json((u.e)."at")::pg_catalog.text END, '}')) END, ',' ORDER BY u.i) FROM (SELECT (NEW."ps")[s.i] AS e, s.i FROM pg_catalog.generate_subscripts(NEW."ps", 1) s(i)) u), ']') END, ',"d":', coalesce(NEW."d"::pg_catalog.text, 'null'), ',"iv":', coalesce(pg_catalog.to_json(NEW."iv")::pg_catalog.text, 'null'), ',"r":', CASE WHEN NEW."r" IS NULL THEN 'null' ELSE pg_catalog.to_json(pg_catalog.concat(NEW."r"))::pg_catalog.text END, ',"c":', coalesce(pg_catalog.to_json(NEW."c")::pg_catalog.text, 'null'), '}'));
-      END IF;
-    ELSIF TG_OP OPERATOR(pg_catalog.=) 'UPDATE' THEN
-      v_users := coalesce(pg_catalog.textin(pg_catalog.array_out(NEW."viewers"))::pg_catalog.text[], '{}'::pg_catalog.text[]);
-      v_old_users := coalesce(pg_catalog.textin(pg_catalog.array_out(OLD."viewers"))::pg_catalog.text[], '{}'::pg_catalog.text[]);
-      IF v_old_users OPERATOR(pg_catalog.=) v_users THEN
-        v_old_users := NULL;
-      ELSE
+      IF pg_catalog.record_image_ne(ROW(OLD."viewers"), ROW(NEW."viewers")) THEN
+        v_old_users := coalesce(pg_catalog.textin(pg_catalog.array_out(OLD."viewers"))::pg_catalog.text[], '{}'::pg_catalog.text[]);
         v_old_key := pg_catalog.concat(pg_catalog.concat('{"id":', coalesce(OLD."id"::pg_catalog.text, 'null'), '}'));
       END IF;
       IF true THEN
@@ -36,14 +29,23 @@ BEGIN
           v_old := pg_catalog.concat(pg_catalog.concat('{"id":', coalesce(OLD."id"::pg_catalog.text, 'null'), ',"viewers":', coalesce(pg_catalog.to_json(OLD."viewers")::pg_catalog.text, 'null'), ',"b":', coalesce(OLD."b"::pg_catalog.text, 'null'), ',"n":', coalesce(pg_catalog.to_json(OLD."n")::pg_catalog.text, 'null'), ',"f":', coalesce(pg_catalog.to_json(OLD."f")::pg_catalog.text, 'null'), ',"t":', CASE WHEN OLD."t" IS NULL THEN 'null' WHEN pg_catalog.isfinite(OLD."t") THEN pg_catalog.concat(pg_catalog.rtrim(pg_catalog.to_json(pg_catalog.timezone('UTC', OLD."t"))::pg_catalog.text, '"'), '+00:00"') ELSE pg_catalog.to_json(OLD."t")::pg_catalog.text END, ',"x":', CASE WHEN OLD."x" IS NULL THEN 'null' ELSE pg_catalog.concat('"', pg_catalog.translate(pg_catalog.encode(OLD."x", 'base64'), pg_catalog.chr(10), ''), '"') END, ',"j":', coalesce(OLD."j"::pg_catalog.text, 'null'), ',"m":', CASE WHEN OLD."m" IS NULL THEN 'null' ELSE pg_catalog.to_json(pg_catalog.concat(OLD."m"))::pg_catalog.text END, ',"ms":', coalesce(pg_catalog.to_json(pg_catalog.textin(pg_catalog.array_out(OLD."ms"))::pg_catalog.text[])::pg_catalog.text, 'null'), ',"p":', CASE WHEN OLD."p" IS NOT DISTINCT FROM NULL THEN 'null' ELSE pg_catalog.concat(pg_catalog.concat('{"n":', coalesce((OLD."p")."n"::pg_catalog.text, 'null'), ',"at":', CASE WHEN (OLD."p")."at" IS NULL THEN 'null' WHEN pg_catalog.isfinite((OLD."p")."at") THEN pg_catalog.concat(pg_catalog.rtrim(pg_catalog.to_json(pg_catalog.timezone('UTC', (OLD."p")."at"))::pg_catalog.text, '"'), '+00:00"') ELSE pg_catalog.to_json((OLD."p")."at")::pg_catalog.text END, '}')) END, ',"ps":', CASE WHEN OLD."ps" IS NULL THEN 'null' ELSE pg_catalog.concat('[', (SELECT pg_catalog.string_agg(CASE WHEN u.e IS NOT DISTINCT FROM NULL THEN 'null' ELSE pg_catalog.concat(pg_catalog.concat('{"n":', coalesce((u.e)."n"::pg_catalog.text, 'null'), ',"at":', CASE WHEN (u.e)."at" IS NULL THEN 'null' WHEN pg_catalog.isfinite((u.e)."at") THEN pg_catalog.concat(pg_catalog.rtrim(pg_catalog.to_json(pg_catalog.timezone('UTC', (u.e)."at"))::pg_catalog.text, '"'), '+00:00"') ELSE pg_catalog.to_json((u.e)."at")::pg_catalog.text END, '}')) END, ',' ORDER BY u.i) FROM (SELECT (OLD."ps")[s.i] AS e, s.i FROM pg_catalog.generate_subscripts(OLD."ps", 1) s(i)) u), ']') END, ',"d":', coalesce(OLD."d"::pg_catalog.text, 'null'), ',"iv":', coalesce(pg_catalog.to_json(OLD."iv")::pg_catalog.text, 'null'), ',"r":', CASE WHEN OLD."r" IS NULL THEN 'null' ELSE pg_catalog.to_json(pg_catalog.concat(OLD."r"))::pg_catalog.text END, ',"c":', coalesce(pg_catalog.to_json(OLD."c")::pg_catalog.text, 'null'), '}'));
         END IF;
       END IF;
+    ELSIF TG_OP OPERATOR(pg_catalog.=) 'INSERT' THEN
+      v_type := 'insert';
+      v_users := coalesce(pg_catalog.textin(pg_catalog.array_out(NEW."viewers"))::pg_catalog.text[], '{}'::pg_catalog.text[]);
+      IF true THEN
+        v_data := pg_catalog.concat(pg_catalog.concat('{"id":', coalesce(NEW."id"::pg_catalog.text, 'null'), ',"viewers":', coalesce(pg_catalog.to_json(NEW."viewers")::pg_catalog.text, 'null'), ',"b":', coalesce(NEW."b"::pg_catalog.text, 'null'), ',"n":', coalesce(pg_catalog.to_json(NEW."n")::pg_catalog.text, 'null'), ',"f":', coalesce(pg_catalog.to_json(NEW."f")::pg_catalog.text, 'null'), ',"t":', CASE WHEN NEW."t" IS NULL THEN 'null' WHEN pg_catalog.isfinite(NEW."t") THEN pg_catalog.concat(pg_catalog.rtrim(pg_catalog.to_json(pg_catalog.timezone('UTC', NEW."t"))::pg_catalog.text, '"'), '+00:00"') ELSE pg_catalog.to_json(NEW."t")::pg_catalog.text END, ',"x":', CASE WHEN NEW."x" IS NULL THEN 'null' ELSE pg_catalog.concat('"', pg_catalog.translate(pg_catalog.encode(NEW."x", 'base64'), pg_catalog.chr(10), ''), '"') END, ',"j":', coalesce(NEW."j"::pg_catalog.text, 'null'), ',"m":', CASE WHEN NEW."m" IS NULL THEN 'null' ELSE pg_catalog.to_json(pg_catalog.concat(NEW."m"))::pg_catalog.text END, ',"ms":', coalesce(pg_catalog.to_json(pg_catalog.textin(pg_catalog.array_out(NEW."ms"))::pg_catalog.text[])::pg_catalog.text, 'null'), ',"p":', CASE WHEN NEW."p" IS NOT DISTINCT FROM NULL THEN 'null' ELSE pg_catalog.concat(pg_catalog.concat('{"n":', coalesce((NEW."p")."n"::pg_catalog.text, 'null'), ',"at":', CASE WHEN (NEW."p")."at" IS NULL THEN 'null' WHEN pg_catalog.isfinite((NEW."p")."at") THEN pg_catalog.concat(pg_catalog.rtrim(pg_catalog.to_json(pg_catalog.timezone('UTC', (NEW."p")."at"))::pg_catalog.text, '"'), '+00:00"') ELSE pg_catalog.to_json((NEW."p")."at")::pg_catalog.text END, '}')) END, ',"ps":', CASE WHEN NEW."ps" IS NULL THEN 'null' ELSE pg_catalog.concat('[', (SELECT pg_catalog.string_agg(CASE WHEN u.e IS NOT DISTINCT FROM NULL THEN 'null' ELSE pg_catalog.concat(pg_catalog.concat('{"n":', coalesce((u.e)."n"::pg_catalog.text, 'null'), ',"at":', CASE WHEN (u.e)."at" IS NULL THEN 'null' WHEN pg_catalog.isfinite((u.e)."at") THEN pg_catalog.concat(pg_catalog.rtrim(pg_catalog.to_json(pg_catalog.timezone('UTC', (u.e)."at"))::pg_catalog.text, '"'), '+00:00"') ELSE pg_catalog.to_json((u.e)."at")::pg_catalog.text END, '}')) END, ',' ORDER BY u.i) FROM (SELECT (NEW."ps")[s.i] AS e, s.i FROM pg_catalog.generate_subscripts(NEW."ps", 1) s(i)) u), ']') END, ',"d":', coalesce(NEW."d"::pg_catalog.text, 'null'), ',"iv":', coalesce(pg_catalog.to_json(NEW."iv")::pg_catalog.text, 'null'), ',"r":', CASE WHEN NEW."r" IS NULL THEN 'null' ELSE pg_catalog.to_json(pg_catalog.concat(NEW."r"))::pg_catalog.text END, ',"c":', coalesce(pg_catalog.to_json(NEW."c")::pg_catalog.text, 'null'), '}'));
+      END IF;
     ELSIF TG_OP OPERATOR(pg_catalog.=) 'DELETE' THEN
+      v_type := 'delete';
       v_users := coalesce(pg_catalog.textin(pg_catalog.array_out(OLD."viewers"))::pg_catalog.text[], '{}'::pg_catalog.text[]);
       IF true THEN
         v_data := pg_catalog.concat(pg_catalog.concat('{"id":', coalesce(OLD."id"::pg_catalog.text, 'null'), ',"viewers":', coalesce(pg_catalog.to_json(OLD."viewers")::pg_catalog.text, 'null'), ',"b":', coalesce(OLD."b"::pg_catalog.text, 'null'), ',"n":', coalesce(pg_catalog.to_json(OLD."n")::pg_catalog.text, 'null'), ',"f":', coalesce(pg_catalog.to_json(OLD."f")::pg_catalog.text, 'null'), ',"t":', CASE WHEN OLD."t" IS NULL THEN 'null' WHEN pg_catalog.isfinite(OLD."t") THEN pg_catalog.concat(pg_catalog.rtrim(pg_catalog.to_json(pg_catalog.timezone('UTC', OLD."t"))::pg_catalog.text, '"'), '+00:00"') ELSE pg_catalog.to_json(OLD."t")::pg_catalog.text END, ',"x":', CASE WHEN OLD."x" IS NULL THEN 'null' ELSE pg_catalog.concat('"', pg_catalog.translate(pg_catalog.encode(OLD."x", 'base64'), pg_catalog.chr(10), ''), '"') END, ',"j":', coalesce(OLD."j"::pg_catalog.text, 'null'), ',"m":', CASE WHEN OLD."m" IS NULL THEN 'null' ELSE pg_catalog.to_json(pg_catalog.concat(OLD."m"))::pg_catalog.text END, ',"ms":', coalesce(pg_catalog.to_json(pg_catalog.textin(pg_catalog.array_out(OLD."ms"))::pg_catalog.text[])::pg_catalog.text, 'null'), ',"p":', CASE WHEN OLD."p" IS NOT DISTINCT FROM NULL THEN 'null' ELSE pg_catalog.concat(pg_catalog.concat('{"n":', coalesce((OLD."p")."n"::pg_catalog.text, 'null'), ',"at":', CASE WHEN (OLD."p")."at" IS NULL THEN 'null' WHEN pg_catalog.isfinite((OLD."p")."at") THEN pg_catalog.concat(pg_catalog.rtrim(pg_catalog.to_json(pg_catalog.timezone('UTC', (OLD."p")."at"))::pg_catalog.text, '"'), '+00:00"') ELSE pg_catalog.to_json((OLD."p")."at")::pg_catalog.text END, '}')) END, ',"ps":', CASE WHEN OLD."ps" IS NULL THEN 'null' ELSE pg_catalog.concat('[', (SELECT pg_catalog.string_agg(CASE WHEN u.e IS NOT DISTINCT FROM NULL THEN 'null' ELSE pg_catalog.concat(pg_catalog.concat('{"n":', coalesce((u.e)."n"::pg_catalog.text, 'null'), ',"at":', CASE WHEN (u.e)."at" IS NULL THEN 'null' WHEN pg_catalog.isfinite((u.e)."at") THEN pg_catalog.concat(pg_catalog.rtrim(pg_catalog.to_json(pg_catalog.timezone('UTC', (u.e)."at"))::pg_catalog.text, '"'), '+00:00"') ELSE pg_catalog.to_json((u.e)."at")::pg_catalog.text END, '}')) END, ',' ORDER BY u.i) FROM (SELECT (OLD."ps")[s.i] AS e, s.i FROM pg_catalog.generate_subscripts(OLD."ps", 1) s(i)) u), ']') END, ',"d":', coalesce(OLD."d"::pg_catalog.text, 'null'), ',"iv":', coalesce(pg_catalog.to_json(OLD."iv")::pg_catalog.text, 'null'), ',"r":', CASE WHEN OLD."r" IS NULL THEN 'null' ELSE pg_catalog.to_json(pg_catalog.concat(OLD."r"))::pg_catalog.text END, ',"c":', coalesce(pg_catalog.to_json(OLD."c")::pg_catalog.text, 'null'), '}'));
       END IF;
     ELSIF TG_RELID OPERATOR(pg_catalog.=) TG_ARGV[0]::pg_catalog.oid THEN
+      v_type := 'truncate';
       v_data := '{}';
     ELSE
+      v_type := 'truncate';
       v_data := pg_catalog.concat('{"partition":', pg_catalog.to_json(pg_catalog.concat(TG_TABLE_SCHEMA, '.', TG_TABLE_NAME)), '}');
     END IF;
   EXCEPTION WHEN OTHERS THEN
@@ -52,6 +54,7 @@ BEGIN
   END;
   IF v_data IS NULL THEN
     v_incomplete := true;
+    v_type := pg_catalog.lower(TG_OP);
     BEGIN
       IF TG_OP OPERATOR(pg_catalog.=) 'DELETE' THEN
         v_data := pg_catalog.concat(pg_catalog.concat('{"id":', coalesce(OLD."id"::pg_catalog.text, 'null'), '}'));
@@ -75,15 +78,11 @@ BEGIN
       v_old_users := NULL;
     END;
     IF v_old_users IS NOT NULL THEN
-      IF v_old_users OPERATOR(pg_catalog.=) v_users THEN
-        v_old_users := NULL;
-      ELSE
-        BEGIN
-          v_old_key := pg_catalog.concat(pg_catalog.concat('{"id":', coalesce(OLD."id"::pg_catalog.text, 'null'), '}'));
-        EXCEPTION WHEN OTHERS THEN
-          v_old_key := '{}';
-        END;
-      END IF;
+      BEGIN
+        v_old_key := pg_catalog.concat(pg_catalog.concat('{"id":', coalesce(OLD."id"::pg_catalog.text, 'null'), '}'));
+      EXCEPTION WHEN OTHERS THEN
+        v_old_key := '{}';
+      END;
     END IF;
   END IF;
   IF (pg_catalog.pg_sequence_last_value('esink.rotation'::pg_catalog.regclass) OPERATOR(pg_catalog.&) 1::pg_catalog.int8)
