@@ -60,12 +60,22 @@ enum status auth_filter_add(
 	return STATUS_OK;
 }
 
+static struct span behind_dot(struct span topic)
+{
+	const char *dot = memchr(topic.p, '.', topic.len);
+
+	return dot ? (struct span){dot + 1, topic.len - (size_t)(dot + 1 - topic.p)} : topic;
+}
+
+/* A bare FILTERS name also strips `public.users`: which schema is the default one is not known here, and a column too few
+ * is better than one too many. */
 static bool names_topic(const struct table_name *name, struct span topic)
 {
 	AUTO_FREE char *joined = table_name_join(name);
 
 	return name_alike(span_of(name->table), topic) || name_alike(span_of(joined), topic) ||
-	       name_alike(span_of(name->text), topic);
+	       name_alike(span_of(name->text), topic) ||
+	       (!name->schema && name_alike(span_of(name->table), behind_dot(topic)));
 }
 
 enum status ruleset_filter_data(const struct ruleset *ruleset, const char *topic, struct span data,

@@ -102,13 +102,13 @@ test('FILTERS apply to published events by table', async (t) => {
   const relay = await startRelay(t, db, { tables: 'users', filters: 'users.password,public.users.more', env: { SECURITY_TOKEN: securityToken } });
   const ws = await relay.ws(token);
   relay.secret('hunter2-published');
-  for (const table of ['users', 'Users', 'USERS']) {
+  for (const table of ['users', 'Users', 'USERS', 'public.users', 'Public.Users']) {
     const answer = await relay.post('/publish', { securityToken, userId: 1, table, type: 'x', data: { name: 'Anna', password: 'hunter2-published', more: 'hunter2-published', n: 1 } });
     assert.equal(answer.status, 200, answer.text);
   }
   await relay.fence(ws);
   for (const event of ws.events) assert.deepEqual(event.data, { name: 'Anna', n: 1 }, event.table);
-  assert.equal(ws.events.length, 3);
+  assert.equal(ws.events.length, 5);
 });
 
 test('a client may publish to its own sessions where ALLOW_REPUBLISHING says so, and not otherwise', async (t) => {

@@ -53,6 +53,10 @@ BEGIN
       FROM esink.pending(v_xmax, v_xip) p HAVING count(*) > 0 RETURNING count, after INTO drained, v_after;
   END IF;
   drained := coalesce(drained, 0);
+  -- What is delivered is durable: the tick, and with it every event before it in the log.
+  IF drained > 0 AND current_setting('synchronous_commit') = 'off' THEN
+    PERFORM set_config('synchronous_commit', 'on', true);
+  END IF;
   IF drained > 1000 THEN
     PERFORM esink.map_pages(v_current, v_next, v_before, v_after);
   END IF;
