@@ -100,3 +100,20 @@ test('a schema esink that somebody else owns is refused', async (t) => {
   assert.match(log, /esink/);
   assert.match(log, /squatter/);
 });
+
+test('a relay whose role is called esink: a bare table name does not come to mean esink\'s own schema', async (t) => {
+  const db = await postgres.database(t, `CREATE TABLE notes (id int PRIMARY KEY, user_id int);
+    DROP ROLE IF EXISTS esink; CREATE ROLE esink LOGIN; GRANT TRIGGER ON notes, fence TO esink; GRANT SELECT ON auth TO esink`);
+  await db.query(`GRANT CREATE ON DATABASE ${db.name} TO esink`);
+  t.defer(() => db.query('DROP OWNED BY esink CASCADE; DROP ROLE esink'));
+  const token = await db.user(1);
+  for (const id of [1, 2]) { // the first start creates the schema, the second finds it
+    const relay = await startRelay(t, db, { tables: 'notes', routing: { notes: 'user_id' },
+      env: { POSTGRES_DATABASE_URL: postgres.url(db.name, 'esink') } });
+    const ws = await relay.ws(token);
+    await db.query(`INSERT INTO notes VALUES (${id}, 1)`);
+    await relay.fence(ws);
+    assert.deepEqual(ws.events.map(({ table, data }) => [table, data.id]), [['notes', id]]);
+    await relay.stop();
+  }
+});

@@ -14,7 +14,7 @@ static const char find_sql[] =
 	"s, "
 	"CASE WHEN strpos($1::text, '.') > 0 THEN substr($1::text, strpos($1::text, '.') + 1) ELSE "
 	"$1::text END AS t) w "
-	"JOIN pg_namespace n ON n.nspname IN (coalesce(w.s, current_schema()), lower(w.s)) "
+	"JOIN pg_namespace n ON n.nspname IN (coalesce(w.s, " PG_DEFAULT_SCHEMA "), lower(w.s)) "
 	"JOIN pg_class c ON c.relnamespace = n.oid AND c.relname IN (w.t, lower(w.t)) AND "
 	"c.relkind IN ('r', 'p', 'v', 'm', 'f') "
 	"LEFT JOIN pg_attribute t ON t.attrelid = c.oid AND t.attname IN ($2::text, "

@@ -22,13 +22,14 @@
 #define FOUND_SQL                                                                                  \
 	"WITH RECURSIVE found AS (SELECT DISTINCT ON (w.ord) w.ord, c.oid, n.nspname, c.relname, " \
 	"c.relkind, "                                                                              \
-	"n.nspname = current_schema() AS is_default "                                              \
+	"n.nspname = " PG_DEFAULT_SCHEMA " AS is_default "                                         \
 	"FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS w(schema, name, ord) "             \
-	"JOIN pg_namespace n ON n.nspname IN (coalesce(w.schema, current_schema()), "              \
+	"JOIN pg_namespace n ON n.nspname IN (coalesce(w.schema, " PG_DEFAULT_SCHEMA "), "         \
 	"lower(w.schema)) "                                                                        \
 	"JOIN pg_class c ON c.relnamespace = n.oid AND c.relname IN (w.name, lower(w.name)) "      \
 	"AND c.relkind IN ('r', 'p', 'v', 'm', 'f') "                                              \
-	"ORDER BY w.ord, (n.nspname = coalesce(w.schema, current_schema())) DESC, (c.relname = "   \
+	"ORDER BY w.ord, (n.nspname = coalesce(w.schema, " PG_DEFAULT_SCHEMA ")) DESC, "           \
+	"(c.relname = "                                                                            \
 	"w.name) DESC), "                                                                          \
 	"member AS (SELECT f.oid AS root, f.oid, false AS partition FROM found f "                 \
 	"UNION SELECT m.root, i.inhrelid, c.relispartition FROM member m JOIN pg_inherits i ON "   \
@@ -131,7 +132,7 @@ static char *cell_text(const PGresult *result, int row, int column)
 
 static enum status missing_table(struct pg *pg, const struct table_name *name, struct err *err)
 {
-	static const char sql[] = "SELECT CASE WHEN n.nspname = current_schema() THEN c.relname "
+	static const char sql[] = "SELECT CASE WHEN n.nspname = " PG_DEFAULT_SCHEMA " THEN c.relname "
 				  "ELSE n.nspname || '.' || c.relname END "
 				  "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
 				  "WHERE c.relkind IN ('r', 'p') "

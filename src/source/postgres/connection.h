@@ -20,6 +20,10 @@ struct pg {
 #define PG_CONNECT_TIMEOUT_MS 10000
 #define PG_MAX_PARAMS 16
 
+/* SQL: the schema that a bare table name means. Not current_schema(): search_path begins with
+ * "$user", which for a role called esink is our own schema once that is there. */
+#define PG_DEFAULT_SCHEMA "(array_remove(current_schemas(false), 'esink'))[1]"
+
 enum status pg_connect(struct pg *pg, const char *url, struct err *err) MUST_CHECK;
 void pg_close(struct pg *pg);
 
