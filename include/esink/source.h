@@ -61,6 +61,8 @@ struct publication {
 struct source_ops {
 	const char *name; /* `postgres` */
 
+	/* Says of a value that can never work what is wrong with it, connecting to nothing; NULL: there is nothing to say. */
+	enum status (*validate)(const struct source_config *config, struct err *err) MUST_CHECK;
 	/* Allocates, connects to nothing. */
 	void *(*create)(const struct source_config *config);
 	void (*destroy)(void *source); /* NULL is fine */

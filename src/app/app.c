@@ -121,8 +121,9 @@ static enum status find_source(struct app *app, struct err *err)
 	if (!strcmp(config->source, "mysql"))
 		return err_set(err, STATUS_INVALID, "MYSQL_DATABASE: \"%.80s\" is not usable: this build of esink has no "
 			"MySQL source; unset it and set POSTGRES_DATABASE_URL", config->mysql_database);
-	return err_set(err, STATUS_INVALID, "POSTGRES_DATABASE_URL: \"\" is not allowed to be empty: this build of esink "
-		"has no SQLite source for SQLITE_PATH (%.80s)", config->sqlite_path);
+	return err_set(err, STATUS_INVALID, "POSTGRES_DATABASE_URL: \"\" is not allowed to be empty: set it to the database to "
+		"watch, such as postgresql://user@host/database (this build of esink has no SQLite source for SQLITE_PATH, %.80s)",
+		config->sqlite_path);
 }
 
 static struct ruleset *make_rules(const struct config *config, struct err *err)
@@ -158,7 +159,7 @@ static struct auth *make_auth(const struct config *config, struct err *err)
 	return auth_create(&auth, err);
 }
 
-static void make_source(struct app *app)
+static void describe_source(struct app *app)
 {
 	const struct config *config = app->config;
 
@@ -182,7 +183,6 @@ static void make_source(struct app *app)
 		.statement_timeout_ms = (int)config->statement_timeout,
 		.stop_fd = app->stop_fd,
 	};
-	app->source = app->ops->create(&app->source_config);
 }
 
 /* What every command needs: rules, keys and a source that is not connected yet. */
@@ -203,7 +203,10 @@ static enum app_exit app_init(struct app *app, const struct config *config)
 		app->auth = make_auth(config, &err);
 	if (!app->auth || find_source(app, &err) != STATUS_OK)
 		return say(APP_BAD_CONFIG, &err);
-	make_source(app);
+	describe_source(app);
+	if (app->ops->validate && app->ops->validate(&app->source_config, &err) != STATUS_OK)
+		return say(APP_BAD_CONFIG, &err);
+	app->source = app->ops->create(&app->source_config);
 	readiness_watch(&app->readiness, app->ops, app->source);
 	return APP_DONE;
 }

@@ -50,6 +50,19 @@ test('a bad value: exit status 2 and one line that names the variable, what it h
   assert.deepEqual(await leftovers(db), [], 'nothing was touched');
 });
 
+test('an address whose password was not percent-encoded ends the start, and no piece of it is shown', async (t) => {
+  const cases = ['postgresql://me:pi%zzle@127.0.0.1/x', 'postgresql://me:q@pizzle@127.0.0.1/x', 'postgresql://me:pizzle/q@127.0.0.1/x',
+    'host=127.0.0.1 password=q pizzle', 'host=127.0.0.1 password=q pizzle=1', "host=127.0.0.1 password='pizzle",
+    'postgresql://me@127.0.0.1/x?pizzle=1'];
+  for (const url of cases) {
+    for (const args of [[], ['--check'], ['--uninstall']]) {
+      const { code, log } = await runToEnd(t, { env: { POSTGRES_DATABASE_URL: url }, args, secrets: ['zle', 'pizzle'] });
+      assert.equal(code, 2, `${url} ${args}: ${log}`);
+      assert.match(log, /^esink: POSTGRES_DATABASE_URL: .*not shown.*: .*%40/m);
+    }
+  }
+});
+
 test('secrets in a bad value are not shown', async (t) => {
   const db = await postgres.database(t);
   const secret = 'the-password-of-the-database';

@@ -20,6 +20,7 @@
 #include "base/mem.h"
 #include "source/postgres/auth_table.h"
 #include "source/postgres/install.h"
+#include "source/postgres/url.h"
 
 #define DRAIN_TIMEOUT_MS 60000
 #define READ_TIMEOUT_MS 60000
@@ -246,6 +247,7 @@ static void complaint(void *opaque, struct err *err)
 
 const struct source_ops postgres_source = {
 	.name = "postgres",
+	.validate = postgres_url_check,
 	.create = create,
 	.destroy = destroy,
 	.open = open_source,
