@@ -453,6 +453,10 @@ static enum app_exit run_once(const struct config *config, bool uninstall)
 
 enum app_exit app_check(const struct config *config)
 {
+	struct err err = {{0}};
+
+	if (config->use_ssl && !server_certificate_good(config->ssl_cert_file, config->ssl_key_file, &err))
+		return say(APP_BAD_CONFIG, &err);
 	return run_once(config, false);
 }
 

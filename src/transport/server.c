@@ -122,6 +122,14 @@ enum status server_start(struct server *server, struct err *err)
 	return STATUS_OK;
 }
 
+bool server_certificate_good(const char *cert_file, const char *key_file, struct err *err)
+{
+	SSL_CTX *certificate = tls_read(cert_file, key_file, err);
+
+	SSL_CTX_free(certificate);
+	return certificate;
+}
+
 enum status server_reload(struct server *server, struct err *err)
 {
 	const struct server_config *config = &server->shared.config;

@@ -42,6 +42,9 @@ struct server;
  * taken ...`, `SSL_CERT_FILE: ...`. hub_config is copied; auth, services and default_source are taken from it. */
 struct server *server_create(const struct server_config *config, const struct hub_config *hub_config, struct err *err);
 
+/* Whether the certificate and key can be used, for --check; err names the variable otherwise. */
+bool server_certificate_good(const char *cert_file, const char *key_file, struct err *err);
+
 /* The hubs, one per thread, for delivery and for hub_on_shown(), which must be set before server_start(). */
 struct hub *const *server_hubs(const struct server *server, size_t *count);
 int server_port(const struct server *server);

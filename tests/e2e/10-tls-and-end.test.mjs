@@ -54,9 +54,11 @@ test('TLS without a usable certificate is no start', async (t) => {
     [{ SSL_CERT_FILE: junk, SSL_KEY_FILE: key }, /SSL_CERT_FILE/], [{ SSL_CERT_FILE: cert, SSL_KEY_FILE: junk }, /SSL_KEY_FILE/],
     [{ SSL_CERT_FILE: cert, SSL_KEY_FILE: other.key }, /SSL_KEY_FILE/]];
   for (const [env, message] of cases) {
-    const { code, log } = await runToEnd(t, { db, env: { USE_SSL: '1', ...env } });
-    assert.equal(code, 2, `${JSON.stringify(env)}: ${log}`);
-    assert.match(log, message);
+    for (const args of [[], ['--check']]) {
+      const { code, log } = await runToEnd(t, { db, args, env: { USE_SSL: '1', ...env } });
+      assert.equal(code, 2, `${args} ${JSON.stringify(env)}: ${log}`);
+      assert.match(log, message);
+    }
   }
 });
 
