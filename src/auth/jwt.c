@@ -23,10 +23,19 @@
 
 #include "auth/base64url.h"
 #include "base/buf.h"
+#include "base/log.h"
 #include "base/mem.h"
 
 #define PART_MAX 8192              /* a token is no longer */
 #define SECONDS_MAX 253402300799.0 /* the year 9999; whatever expires later counts as then */
+
+/* Whoever makes the tokens must be able to learn what is wrong with one; whoever sends it is told
+ * nothing. Names of claims only, nothing that the token says. */
+static bool refuse(const char *why, const char *name)
+{
+	log_debug("auth", "a JSON Web Token is refused: %s%s", why, name);
+	return false;
+}
 
 static json_t *decode_object(struct span part)
 {
@@ -153,14 +162,19 @@ static bool read_claims(
 {
 	struct claims found = {0};
 
-	if (!get_date(payload, "exp", &found.expires) || found.expires + JWT_LEEWAY_MS <= now ||
-		!not_after_now(payload, "nbf", now) || !not_after_now(payload, "iat", now))
-		return false;
+	if (!get_date(payload, "exp", &found.expires))
+		return refuse("it has no exp, seconds since 1970", "");
+	if (found.expires + JWT_LEEWAY_MS <= now)
+		return refuse("it is past its exp", "");
+	if (!not_after_now(payload, "nbf", now) || !not_after_now(payload, "iat", now))
+		return refuse("its nbf or iat is not in the past", "");
 	if (policy->issuer && !equals(json_object_get(payload, "iss"), policy->issuer))
-		return false;
-	if (!audience_good(json_object_get(payload, "aud"), policy->audience) ||
-		!get_user(json_object_get(payload, policy->user_claim), &found))
-		return false;
+		return refuse("its iss is not JWT_ISSUER", "");
+	if (!audience_good(json_object_get(payload, "aud"), policy->audience))
+		return refuse("its aud is not JWT_AUDIENCE", "");
+	if (!get_user(json_object_get(payload, policy->user_claim), &found))
+		return refuse("it has no user, a string or an integer, in its claim ",
+			policy->user_claim);
 	*claims = found;
 	return true;
 }
@@ -169,9 +183,11 @@ static bool verify_parts(const struct keys *keys, const struct jwt_policy *polic
 	const char *token, const json_t *header, const json_t *payload, int64_t now,
 	struct claims *claims)
 {
-	return header_fits(header, policy) &&
-	       signature_good(keys, header, token, policy->algorithm) &&
-	       read_claims(payload, policy, now, claims);
+	if (!header_fits(header, policy))
+		return refuse("its header must have no crit and the alg of JWT_ALGORITHM, ", policy->algorithm->name);
+	if (!signature_good(keys, header, token, policy->algorithm))
+		return refuse("its signature is not by the configured key", "");
+	return read_claims(payload, policy, now, claims);
 }
 
 bool claims_verify(const struct keys *keys, const struct jwt_policy *policy, struct span token,
@@ -186,8 +202,9 @@ bool claims_verify(const struct keys *keys, const struct jwt_policy *policy, str
 		header = decode_object((struct span){copy, (size_t)(dot - copy)});
 		payload = decode_object((struct span){dot + 1, (size_t)(last - dot) - 1});
 	}
-	good = header && payload && is_base64url(last + 1) &&
-	       verify_parts(keys, policy, copy, header, payload, now, claims);
+	good = header && payload && is_base64url(last + 1)
+		       ? verify_parts(keys, policy, copy, header, payload, now, claims)
+		       : refuse("it is no header.payload.signature of JSON in base64url", "");
 	json_decref(header);
 	json_decref(payload);
 	mem_wipe_free(copy);

@@ -121,6 +121,23 @@ test('what a token must not be', async (t) => {
   for (const [what, token] of Object.entries(bad)) await refused(relay, token, what);
 });
 
+test('the log says at the debug level why a token was refused, and nothing of what it says', async (t) => {
+  const { relay } = await start(t, { JWT_SECRET: secret, JWT_ISSUER: 'shop', JWT_AUDIENCE: 'relay', LOG_LEVEL: 'debug' });
+  const good = { sub: 'anna', iss: 'shop', aud: 'relay', exp: soon(60) };
+  const cases = [[jwt({ ...good, exp: undefined }, secret), 'no exp'], [jwt({ ...good, exp: soon(-60) }, secret), 'past its exp'],
+    [jwt({ ...good, nbf: soon(60) }, secret), 'nbf'], [jwt({ ...good, iss: 'mallory' }, secret), 'JWT_ISSUER'],
+    [jwt({ ...good, aud: 'mallory' }, secret), 'JWT_AUDIENCE'], [jwt({ ...good, sub: undefined }, secret), 'claim sub'],
+    [jwt(good, `${secret}!`), 'signature'], [jwt(good, secret, 'HS512'), 'JWT_ALGORITHM, HS256'], ['mallory.b.c', 'base64url']];
+  for (const [token, why] of cases) {
+    const before = relay.log.length;
+    await refused(relay, token, why);
+    await until(() => relay.log.slice(before).includes('ended: unauthorized (sse'), why);
+    const lines = relay.log.slice(before).split('\n').filter((line) => line.includes('JSON Web Token'));
+    assert.equal(lines.length, 2, `${why}: ${lines}`);
+    for (const line of lines) assert.ok(line.includes(why) && !/anna|mallory/.test(line), `${why}: ${line}`);
+  }
+});
+
 test('a token with two dots is never looked up in the table when a key is set; others are', async (t) => {
   const { db, relay } = await start(t, { JWT_SECRET: secret });
   await db.query("INSERT INTO auth VALUES (7, 'looks.like.jwt'), (8, 'plain-table-token')");
