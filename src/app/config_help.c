@@ -35,7 +35,7 @@ static void write_range(struct buf *buf, const struct setting *setting)
 	} else if (setting->type >= SETTING_INT) {
 		config_show_number(setting, setting->min, min);
 		config_show_number(setting, setting->max, max);
-		buf_printf(buf, "%s to %s", min, max);
+		buf_printf(buf, "%s to %s%s", min, max, setting->flags & SETTING_ZERO_IS_OFF ? ", or 0" : "");
 	} else {
 		buf_text(buf, type_word(setting));
 	}
