@@ -90,7 +90,7 @@ test('a table, column or right that is missing: exit status 3, naming it and wha
     [{ TABLE_NAMES: 'orders', TABLE_AUTH_COLUMN_ROUTING: '{"orders":"costumer"}' }, /TABLE_AUTH_COLUMN_ROUTING.*costumer.*customer/s],
     [{ TABLE_NAMES: 'orders', COLUMNS: 'orders.nothing' }, /COLUMNS.*orders\.nothing/s],
     [{ TABLE_NAMES: 'orders', AUTH_TABLE: 'people' }, /AUTH_COLUMN.*token|token.*people/s],
-    [{ TABLE_NAMES: 'orders', AUTH_TABLE: 'auths' }, /AUTH_TABLE.*auths/s],
+    [{ TABLE_NAMES: 'orders', AUTH_TABLE: 'auths' }, /AUTH_TABLE.*auths.*JWT_SECRET/s],
     [{ TABLE_NAMES: 'orders', POSTGRES_DATABASE_URL: postgres.url(db.name, 'poor') }, /GRANT/],
   ];
   for (const [env, message] of cases) {
@@ -99,6 +99,20 @@ test('a table, column or right that is missing: exit status 3, naming it and wha
     assert.match(log, message, JSON.stringify(env));
   }
   assert.deepEqual(Object.keys(await triggers(db)), []);
+});
+
+test('a schema without USAGE: status 3 and the GRANT, from --check as well', async (t) => {
+  const db = await postgres.database(t, `CREATE SCHEMA "Shop"; CREATE TABLE "Shop".items (id int PRIMARY KEY); CREATE TABLE "Shop".tokens (id int, token text);
+    DROP ROLE IF EXISTS stranger; CREATE ROLE stranger LOGIN; GRANT SELECT ON "Shop".tokens, auth TO stranger; GRANT TRIGGER ON "Shop".items TO stranger`);
+  await db.query(`GRANT CREATE ON DATABASE ${db.name} TO stranger`);
+  t.defer(() => db.query('DROP OWNED BY stranger; DROP ROLE stranger'));
+  for (const [env, name] of [[{ TABLE_NAMES: 'Shop.items' }, 'TABLE_NAMES'], [{ AUTH_TABLE: 'Shop.tokens' }, 'AUTH_TABLE']]) {
+    for (const args of [[], ['--check']]) {
+      const { code, log } = await runToEnd(t, { args, env: { POSTGRES_DATABASE_URL: postgres.url(db.name, 'stranger'), ...env } });
+      assert.equal(code, 3, `${name}: ${log}`);
+      assert.match(log, new RegExp(`^esink: ${name}: .*GRANT USAGE ON SCHEMA "Shop" TO "stranger";$`, 'm'));
+    }
+  }
 });
 
 test('a token table may be missing when a JWT key is set', async (t) => {

@@ -9,7 +9,7 @@
 static const char find_sql[] =
 	"SELECT n.nspname, c.relname, t.attname, u.attname, "
 	"has_column_privilege(c.oid, t.attnum, 'SELECT') AND has_column_privilege(c.oid, u.attnum, "
-	"'SELECT') "
+	"'SELECT'), has_schema_privilege(n.oid, 'USAGE') "
 	"FROM (SELECT CASE WHEN strpos($1::text, '.') > 0 THEN split_part($1::text, '.', 1) END AS "
 	"s, "
 	"CASE WHEN strpos($1::text, '.') > 0 THEN substr($1::text, strpos($1::text, '.') + 1) ELSE "
@@ -28,7 +28,9 @@ static enum status judge(const struct pg *pg, const struct source_config *config
 	const PGresult *found, struct err *err)
 {
 	if (PQntuples(found) == 0)
-		return err_set(err, STATUS_NOT_FOUND, "AUTH_TABLE: there is no table \"%s\"",
+		return err_set(err, STATUS_NOT_FOUND,
+			"AUTH_TABLE: there is no table \"%s\"; name the one that holds the tokens "
+			"of your users, or set a key for JSON Web Tokens, such as JWT_SECRET",
 			config->auth_table);
 	if (PQgetisnull(found, 0, 2))
 		return err_set(err, STATUS_NOT_FOUND,
@@ -38,6 +40,11 @@ static enum status judge(const struct pg *pg, const struct source_config *config
 		return err_set(err, STATUS_NOT_FOUND,
 			"AUTH_USER_COLUMN: table \"%s\" has no column \"%s\"", config->auth_table,
 			config->auth_user_column);
+	if (!pg_bool(found, 0, 5))
+		return err_set(err, STATUS_DENIED,
+			"AUTH_TABLE: no right to read \"%s\"; run: GRANT USAGE ON SCHEMA \"%s\" TO "
+			"\"%s\";",
+			config->auth_table, PQgetvalue(found, 0, 0), PQuser(pg->conn));
 	if (!pg_bool(found, 0, 4))
 		return err_set(err, STATUS_DENIED,
 			"AUTH_TABLE: no right to read \"%s\"; run: GRANT SELECT ON \"%s\".\"%s\" "

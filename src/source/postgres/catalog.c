@@ -62,7 +62,8 @@ static const char types_sql[] =
 		  "JOIN pg_type y ON y.oid = t.oid ORDER BY y.oid";
 static const char members_sql[] =
 	FOUND_SQL "SELECT m.root, m.oid, format('%I.%I', n.nspname, c.relname), c.relkind, "
-		  "m.partition, has_table_privilege(m.oid, 'TRIGGER') "
+		  "m.partition, has_table_privilege(m.oid, 'TRIGGER'), "
+		  "has_schema_privilege(n.oid, 'USAGE'), quote_ident(n.nspname) "
 		  "FROM member m JOIN pg_class c ON c.oid = m.oid JOIN pg_namespace n ON n.oid = "
 		  "c.relnamespace "
 		  "WHERE c.relkind IN ('r', 'p', 'f') ORDER BY m.root, m.oid <> m.root, m.oid";
@@ -175,6 +176,13 @@ static enum status no_right(struct pg *pg, const char *table, struct err *err)
 	return err_set(err, STATUS_DENIED,
 		"TABLE_NAMES: no right to create triggers; run: GRANT TRIGGER ON %s TO \"%s\";",
 		table, PQuser(pg->conn));
+}
+
+static enum status no_usage(struct pg *pg, const char *schema, struct err *err)
+{
+	return err_set(err, STATUS_DENIED,
+		"TABLE_NAMES: no right to use schema %s; run: GRANT USAGE ON SCHEMA %s TO \"%s\";",
+		schema, schema, PQuser(pg->conn));
 }
 
 /* -- loading
@@ -317,6 +325,8 @@ static enum status load_members(struct pg *pg, const struct names *names, bool s
 				PQgetvalue(result, row, 2), table->schema, table->name);
 		if (strict && !pg_bool(result, row, 5))
 			return no_right(pg, PQgetvalue(result, row, 2), err);
+		if (strict && !pg_bool(result, row, 6))
+			return no_usage(pg, PQgetvalue(result, row, 7), err);
 		member.name = cell_text(result, row, 2);
 		table->members = mem_resize(
 			table->members, (table->member_count + 1) * sizeof(*table->members));
