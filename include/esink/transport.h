@@ -55,6 +55,8 @@ struct transport_ops {
 	void (*close)(struct session *session, enum close_reason reason);
 	/* A number that grows while the peer takes bytes (TCP bytes acknowledged): tells slow from stalled. */
 	unsigned long (*progress)(struct session *session);
+	/* Some of what was sent is not acknowledged yet. Needed where there is a heartbeat. */
+	bool (*in_flight)(struct session *session);
 	/* Wire-level heartbeat, called when the session was quiet for a while: a websocket ping. NULL: none. */
 	void (*heartbeat)(struct session *session);
 };

@@ -67,6 +67,17 @@ static bool stalled(struct session *session)
 	return true;
 }
 
+/* The ping stands behind what the system still holds for the peer, and that gets less: the answer
+ * cannot be here yet. What was taken whole proves nothing, a kernel takes it for a program that
+ * hangs. */
+static bool still_taking(struct session *session)
+{
+	unsigned long before = session->progress;
+
+	session->progress = session->ops->progress(session);
+	return session->progress != before && session->ops->in_flight(session);
+}
+
 /* Nothing was sent for a while: is anybody there? Whoever gets events is proved by the bytes that
  * it takes. */
 static bool gone_quiet(struct session *session)
@@ -76,6 +87,10 @@ static bool gone_quiet(struct session *session)
 
 	if (!session->ops->heartbeat || session->behind || now < session->deadline)
 		return false;
+	if (session->pinged && still_taking(session)) {
+		session->deadline = now + config->heartbeat_timeout_ms;
+		return false;
+	}
 	if (session->pinged) {
 		session_end(session, CLOSE_GONE_QUIET);
 		return true;
@@ -86,6 +101,7 @@ static bool gone_quiet(struct session *session)
 	}
 	session->pinged = 1;
 	session->deadline = now + config->heartbeat_timeout_ms;
+	session->progress = session->ops->progress(session);
 	session->ops->heartbeat(session);
 	return !session_usable(session);
 }

@@ -2,8 +2,10 @@
  * the two cannot be included together. */
 #include "transport/acknowledged.h"
 
+#include <linux/sockios.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #define STATE_CLOSE_WAIT 8 /* TCP_CLOSE_WAIT, which only the C library's header names */
@@ -17,4 +19,11 @@ unsigned long acknowledged(int fd, bool *closed)
 		return 0;
 	*closed = info.tcpi_state == STATE_CLOSE_WAIT;
 	return (unsigned long)info.tcpi_bytes_acked;
+}
+
+bool unacknowledged(int fd)
+{
+	int bytes = 0;
+
+	return ioctl(fd, SIOCOUTQ, &bytes) == 0 && bytes > 0;
 }

@@ -110,6 +110,13 @@ unsigned long conn_progress(struct session *session)
 	return bytes;
 }
 
+bool conn_in_flight(struct session *session)
+{
+	struct conn *conn = conn_of(session);
+
+	return !conn->gone && unacknowledged(conn->fd);
+}
+
 void conn_writable(struct conn *conn)
 {
 	if (!(conn->behind || conn->wants) || conn->closing || conn->gone || !conn->open)

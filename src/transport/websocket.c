@@ -11,7 +11,9 @@
 #include "base/utf8.h"
 #include "transport/begin.h"
 #include "transport/conn.h"
+#include "transport/reply.h"
 #include "transport/thread.h"
+#include "wire/wire.h"
 
 #define CLOSE_MS 3000
 
@@ -59,6 +61,7 @@ static const struct transport_ops websocket_ops = {
 	.want_writable = conn_want_writable,
 	.close = websocket_close,
 	.progress = conn_progress,
+	.in_flight = conn_in_flight,
 	.heartbeat = websocket_heartbeat,
 };
 
@@ -68,6 +71,16 @@ static void end(struct conn *conn, enum close_reason reason)
 	websocket_close(&conn->session, reason);
 	conn->open = false;
 	session_disconnected(&conn->session, reason);
+}
+
+/* The hub refused it before it could speak: why, as it would have said itself. */
+static void explain(struct conn *conn, enum close_reason reason, const char *message)
+{
+	AUTO_BUF struct buf json = buf_init(4096), frame = buf_init(8192);
+
+	reply_error_body(&json, close_reason_http(reason), message);
+	if (wire_message(&frame, ENCODING_WEBSOCKET, "error", buf_as_span(&json), (struct span){NULL, 0}))
+		conn_send(conn, frame.bytes, frame.len);
 }
 
 int websocket_opened(struct lws *wsi)
@@ -81,8 +94,10 @@ int websocket_opened(struct lws *wsi)
 	conn->kind = CONN_WEBSOCKET;
 	thread_touch(conn->thread);
 	conn->open = session_open(&conn->session, conn_hub(conn), &websocket_ops, &opening.request, &reason, &message);
-	if (!conn->open)
+	if (!conn->open) {
+		explain(conn, reason, message);
 		websocket_close(&conn->session, reason);
+	}
 	opening_finish(&opening);
 	return 0;
 }

@@ -65,6 +65,33 @@ static void test_no_answer_to_a_ping(void **state)
 	assert_false(stream->closed);
 }
 
+/* A ping waits in line behind what the peer takes slowly; one that hangs has a kernel that takes. */
+static void test_a_late_answer_to_a_ping(void **state)
+{
+	struct world *world = *state;
+	struct client *slow, *hangs, *unplugged;
+
+	world->config.heartbeat_ms = 20;
+	world->config.heartbeat_timeout_ms = 30;
+	slow = client_of(world, "7");
+	hangs = client_of(world, "7");
+	unplugged = client_of(world, "7");
+	slow->in_flight = unplugged->in_flight = true;
+	for (int i = 0; i < 12; i++) {
+		pause_ms(10);
+		slow->progress++;
+		hangs->progress++;
+		hub_tick(world->hub);
+	}
+	assert_false(slow->closed);
+	assert_int_equal(hangs->reason, CLOSE_GONE_QUIET);
+	assert_int_equal(unplugged->reason, CLOSE_GONE_QUIET);
+	slow->in_flight = false;
+	pause_ms(40);
+	hub_tick(world->hub);
+	assert_int_equal(slow->reason, CLOSE_GONE_QUIET);
+}
+
 static void test_no_ping_while_events_flow(void **state)
 {
 	struct world *world = *state;
@@ -169,6 +196,7 @@ int main(void)
 		IN_A_WORLD(test_no_auth_message),
 		IN_A_WORLD(test_stalled_is_closed_slow_is_not),
 		IN_A_WORLD(test_no_answer_to_a_ping),
+		IN_A_WORLD(test_a_late_answer_to_a_ping),
 		IN_A_WORLD(test_no_ping_while_events_flow),
 		IN_A_WORLD(test_quiet_sessions_get_a_position),
 		IN_A_WORLD(test_no_position_while_behind),

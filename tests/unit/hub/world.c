@@ -63,6 +63,11 @@ static unsigned long fake_progress(struct session *session)
 	return client_from(session)->progress;
 }
 
+static bool fake_in_flight(struct session *session)
+{
+	return client_from(session)->in_flight;
+}
+
 static void fake_heartbeat(struct session *session)
 {
 	client_from(session)->heartbeats++;
@@ -74,6 +79,7 @@ const struct transport_ops fake_websocket = {.name = "websocket",
 	.want_writable = fake_want_writable,
 	.close = fake_close,
 	.progress = fake_progress,
+	.in_flight = fake_in_flight,
 	.heartbeat = fake_heartbeat};
 const struct transport_ops fake_stream = {.name = "sse",
 	.encoding = ENCODING_SSE,

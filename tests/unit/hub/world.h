@@ -39,6 +39,7 @@ struct client {
 	bool refused, closed;
 	enum close_reason reason;
 	unsigned long progress;
+	bool in_flight;
 	char refusal[512];
 };
 

@@ -155,6 +155,31 @@ static void test_query(void **state)
 	client_close(&client);
 }
 
+/* A browser is shown neither the status nor the body of a refused handshake: only a message can say what is wrong. */
+static void test_bad_query(void **state)
+{
+	static const struct {
+		const char *path, *message;
+	} cases[] = {
+		{"/ws?token=user-7&after=soon", "after is not a position"},
+		{"/ws?token=user-7&topics=%28a", "missing closing parenthesis"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct client client = websocket_open(relay_port(relay), cases[i].path, "");
+		char *payload;
+		size_t len;
+
+		assert_int_equal(websocket_next(&client, &payload, &len), 1);
+		assert_non_null(strstr(payload, "{\"event\":\"error\",\"data\":{\"code\":400,"));
+		assert_non_null(strstr(payload, cases[i].message));
+		free(payload);
+		assert_int_equal(websocket_close_code(&client), 4400);
+		client_close(&client);
+	}
+}
+
 /* A message of len bytes that is a good one: a subscription to everything. */
 static char *subscription(size_t len)
 {
@@ -334,6 +359,7 @@ int main(void)
 		cmocka_unit_test(test_tokens),
 		cmocka_unit_test(test_first_message),
 		cmocka_unit_test(test_query),
+		cmocka_unit_test(test_bad_query),
 		cmocka_unit_test(test_messages),
 		cmocka_unit_test(test_bad_messages),
 		cmocka_unit_test(test_too_large),
