@@ -115,6 +115,20 @@ test('a schema without USAGE: status 3 and the GRANT, from --check as well', asy
   }
 });
 
+test('a rule that misses its table by the case of a letter is warned of; one that fits another table is not', async (t) => {
+  const db = await postgres.database(t, `CREATE TABLE "ChatMessages" (id int PRIMARY KEY, sender int); CREATE TABLE "Notes" (id int PRIMARY KEY, sender int);
+    CREATE TABLE notes (id int PRIMARY KEY, sender int)`);
+  const env = { TABLE_NAMES: 'ChatMessages,Notes,notes', TABLE_AUTH_COLUMN_ROUTING: '{"chatmessages":"sender","notes":"sender"}' };
+  const { code, log } = await runToEnd(t, { db, env, args: ['--check'] });
+  assert.equal(code, 0, log);
+  assert.match(log, /warn.*TABLE_AUTH_COLUMN_ROUTING: "chatmessages" is no rule for table ChatMessages/);
+  assert.doesNotMatch(log, /"notes" is no rule/);
+  const relay = await startRelay(t, db, { tables: env.TABLE_NAMES, routing: { chatmessages: 'sender' } });
+  assert.match(relay.log, /"chatmessages" is no rule for table ChatMessages/);
+  const mended = await startRelay(t, db, { tables: env.TABLE_NAMES, routing: { ChatMessages: 'sender' } });
+  assert.doesNotMatch(mended.log, /is no rule/);
+});
+
 test('a token table may be missing when a JWT key is set', async (t) => {
   const db = await postgres.database(t, 'DROP TABLE auth');
   await startRelay(t, db, { env: { JWT_SECRET: 'a secret of thirty-two bytes or more' } });
@@ -192,7 +206,10 @@ test('--uninstall removes everything of esink, and the tables go on working', as
   assert.deepEqual(await leftovers(db), []);
   assert.deepEqual(await fingerprint(db), before);
   await db.query('INSERT INTO orders VALUES (2, 1)');
-  assert.equal((await runToEnd(t, { db, args: ['--uninstall'] })).code, 0, 'again does no harm');
+  assert.match(log, /^removed schema esink/m);
+  const again = await runToEnd(t, { db, args: ['--uninstall'] });
+  assert.equal(again.code, 0, 'again does no harm');
+  assert.match(again.log, /^nothing to remove/m);
 });
 
 test('a restart with unchanged configuration does no DDL', async (t) => {

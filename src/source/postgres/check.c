@@ -1,8 +1,11 @@
 /* --check and --uninstall: on a connection of their own, before anything else runs, printing to
  * stdout. */
 #include <stdio.h>
+#include <string.h>
+#include <strings.h>
 
 #include "base/cleanup.h"
+#include "base/log.h"
 #include "source/postgres/auth_table.h"
 #include "source/postgres/install.h"
 #include "source/postgres/postgres.h"
@@ -24,6 +27,40 @@ static enum status schema_exists(struct pg *pg, bool *there, struct err *err)
 			"\"%s\";",
 			PQdb(pg->conn), PQuser(pg->conn));
 	return STATUS_OK;
+}
+
+/* Equal but for case. Such a rule gives nobody anything (rules/bind.c), which nobody would guess. */
+static bool almost_names(const struct table_name *name, const struct pg_table *table)
+{
+	if (name->schema ? strcasecmp(name->schema, table->schema) != 0 : !table->in_default_schema)
+		return false;
+	return strcasecmp(name->table, table->name) == 0;
+}
+
+static bool names_another(const struct table_name *name, const struct pg_catalog *catalog)
+{
+	for (size_t i = 0; i < catalog->table_count; i++)
+		if (strcmp(name->table, catalog->tables[i].name) == 0)
+			return true;
+	return false;
+}
+
+void postgres_warn_unrouted(const struct pg_catalog *catalog, const struct ruleset *rules)
+{
+	for (size_t i = 0; i < catalog->table_count; i++) {
+		const struct pg_table *table = &catalog->tables[i];
+
+		for (size_t r = 0; r < rules->route_count; r++) {
+			const struct table_name *name = &rules->routes[r].table;
+
+			if (!table->rule.broadcast && table->rule.route_count == 0 &&
+				almost_names(name, table) && !names_another(name, catalog))
+				log_warn("postgres",
+					"TABLE_AUTH_COLUMN_ROUTING: \"%s\" is no rule for table %s, whose "
+					"rows reach no user: write the name as the table has it",
+					name->text, table->topic);
+		}
+	}
 }
 
 static void describe(const struct pg_catalog *catalog)
@@ -98,6 +135,8 @@ enum status postgres_check(void *opaque, struct err *err)
 		status =
 			catalog_load(&source->pg, source->config->rules, true, &catalog, NULL, err);
 	if (status == STATUS_OK)
+		postgres_warn_unrouted(catalog, source->config->rules);
+	if (status == STATUS_OK)
 		status = print_plan(&source->pg, catalog, there, err);
 	if (status == STATUS_OK)
 		status = print_drainer(&source->pg, err);
@@ -109,11 +148,16 @@ enum status postgres_check(void *opaque, struct err *err)
 enum status postgres_uninstall(void *opaque, struct err *err)
 {
 	struct postgres *source = opaque;
+	AUTO_RESULT PGresult *there = NULL;
 	enum status status = pg_connect(&source->pg, source->config->url, err);
 
 	if (status == STATUS_OK)
-		status = install_remove(&source->pg, err);
-	if (status == STATUS_OK)
+		status = pg_query(&source->pg, "SELECT to_regnamespace('esink') IS NOT NULL", 0,
+			NULL, 10000, &there, err);
+	if (status == STATUS_OK && !pg_bool(there, 0, 0))
+		printf("nothing to remove: database \"%s\" has no schema esink\n",
+			PQdb(source->pg.conn));
+	else if (status == STATUS_OK && (status = install_remove(&source->pg, err)) == STATUS_OK)
 		printf("removed schema esink and every trigger of esink from database \"%s\"\n",
 			PQdb(source->pg.conn));
 	pg_close(&source->pg);

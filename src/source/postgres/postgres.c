@@ -95,6 +95,8 @@ static enum status check_configuration(struct postgres *source, struct err *err)
 	if (status == STATUS_OK)
 		status =
 			catalog_load(&source->pg, source->config->rules, true, &catalog, NULL, err);
+	if (status == STATUS_OK)
+		postgres_warn_unrouted(catalog, source->config->rules);
 	catalog_free(catalog);
 	return status;
 }

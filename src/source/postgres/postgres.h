@@ -42,6 +42,8 @@ enum status postgres_read(void *lane, struct span journal, uint64_t after, uint6
 
 /* check.c */
 enum status postgres_check(void *source, struct err *err);
+/* Of rules that miss their table by the case of a letter. */
+void postgres_warn_unrouted(const struct pg_catalog *catalog, const struct ruleset *rules);
 enum status postgres_uninstall(void *source, struct err *err);
 
 /* upkeep.c: what is done beside fetching, on capture's connection: watching for drift, rotating. */
