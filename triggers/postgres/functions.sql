@@ -308,8 +308,10 @@ END $$;
 
 -- Begins a new journal: this database is not the one that the old one was written in (restored from a dump, copied,
 -- failed over). What no tick of the old journal holds becomes the first events of the new one.
+-- Gives up quickly where somebody writes: whoever writes next would wait behind our waiting lock.
 -- Calls: newest_tick   Writes: everything
-CREATE OR REPLACE FUNCTION esink.begin_journal(name text) RETURNS void LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+CREATE OR REPLACE FUNCTION esink.begin_journal(name text) RETURNS void LANGUAGE plpgsql VOLATILE
+  SET search_path = pg_catalog, pg_temp SET lock_timeout = '100ms' AS $$
 DECLARE
   v_newest pg_snapshot;
   v_base   pg_snapshot := pg_current_snapshot();

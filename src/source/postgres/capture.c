@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/cleanup.h"
 #include "base/mem.h"
 #include "source/postgres/expression.h"
 #include "sql.h" /* made by the build from triggers/ */
@@ -163,7 +164,23 @@ static char *rerouted(const struct pg_table *table)
 	return buf_take(&sql);
 }
 
-/* One comment line, whatever the names hold. */
+/* Behind the signature: which columns the function withholds, by number, for a number stays when a name changes. */
+#define WITHHELD "\n-- withheld:"
+
+void capture_recall(const struct pg_table *table, const char *body)
+{
+	const char *list = body ? strstr(body, WITHHELD) : NULL;
+
+	for (size_t i = 0; i < table->columns.count && table->rule.missing_filter; i++) {
+		AUTO_FREE char *number = mem_format(" %d,", table->columns.list[i].number);
+		const char *found = list ? strstr(list, number) : NULL;
+
+		if (!list || (found && found < list + 1 + strcspn(list + 1, "\n")))
+			table->rule.sent[i] = false;
+	}
+}
+
+/* Two comment lines, whatever the names hold. */
 static char *signature(
 	const struct pg_catalog *catalog, const struct pg_table *table, bool settings)
 {
@@ -180,6 +197,10 @@ static char *signature(
 	for (char *c = text.bytes; *c; c++)
 		if (*c == '\n' || *c == '\r' || *c == '$')
 			*c = '?';
+	buf_text(&text, WITHHELD);
+	for (size_t i = 0; i < table->columns.count; i++)
+		if (!table->rule.sent[i])
+			buf_printf(&text, " %d,", table->columns.list[i].number);
 	return buf_take(&text);
 }
 

@@ -23,6 +23,7 @@ struct pg_column {
 	char *name;
 	pg_oid type;
 	int key; /* 1.. place in the primary key; 0: not in it */
+	int number; /* pg_attribute.attnum: stays when the name changes */
 };
 
 /* The columns of a table or of a composite type, in order. */

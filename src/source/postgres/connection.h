@@ -22,7 +22,8 @@ struct pg {
 
 /* SQL: the schema that a bare table name means. Not current_schema(): search_path begins with
  * "$user", which for a role called esink is our own schema once that is there. */
-#define PG_DEFAULT_SCHEMA "(array_remove(current_schemas(false), 'esink'))[1]"
+#define PG_DEFAULT_SCHEMA \
+	"(pg_catalog.array_remove(pg_catalog.current_schemas(false), 'esink'::pg_catalog.name))[1]"
 
 enum status pg_connect(struct pg *pg, const char *url, struct err *err) MUST_CHECK;
 void pg_close(struct pg *pg);

@@ -145,6 +145,10 @@ static enum status check_identity(struct pg *pg, char *journal, struct err *err)
 	random_hex(fresh, JOURNAL_LEN);
 	status = pg_query(
 		pg, "SELECT esink.begin_journal($1)", 1, params, DDL_TIMEOUT_MS, &done, err);
+	if (status == STATUS_TOO_MANY)
+		return err_set(err, STATUS_UNAVAILABLE,
+			"waiting to begin a new journal: another transaction writes to watched "
+			"tables");
 	if (status != STATUS_OK)
 		return status;
 	log_warn("postgres",
@@ -183,9 +187,11 @@ static enum status load_installed(struct pg *pg, struct installed *installed, st
 	AUTO_RESULT PGresult *prepared = NULL;
 	enum status status = pg_query(pg,
 		"SELECT p.proname, p.prosrc, coalesce((SELECT c.oid::regclass::text FROM pg_class "
-		"c WHERE c.oid::text = substr(p.proname, 9)), 'a table that is gone') FROM pg_proc "
+		"c WHERE c.oid::text = pg_catalog.substr(p.proname, 9)), 'a table that is gone') "
+		"FROM pg_proc "
 		"p JOIN pg_namespace n ON n.oid = p.pronamespace "
-		"WHERE n.nspname = 'esink' AND p.proname LIKE 'capture\\_%' ORDER BY 1",
+		"WHERE n.nspname = 'esink' "
+		"AND p.proname OPERATOR(pg_catalog.~~) 'capture\\_%'::text ORDER BY 1",
 		0, NULL, DDL_TIMEOUT_MS, &installed->functions, err);
 
 	if (status == STATUS_OK)
@@ -219,12 +225,19 @@ static bool has_trigger(
 	return false;
 }
 
-static bool has_function(const struct installed *installed, const char *name, struct span body)
+static const char *body_of(const struct installed *installed, const char *function)
 {
 	for (int row = 0; row < PQntuples(installed->functions); row++)
-		if (strcmp(PQgetvalue(installed->functions, row, 0), name) == 0)
-			return span_is(body, PQgetvalue(installed->functions, row, 1));
-	return false;
+		if (strcmp(PQgetvalue(installed->functions, row, 0), function) == 0)
+			return PQgetvalue(installed->functions, row, 1);
+	return NULL;
+}
+
+static bool has_function(const struct installed *installed, const char *name, struct span body)
+{
+	const char *there = body_of(installed, name);
+
+	return there && span_is(body, there);
 }
 
 static bool is_wanted(const struct pg_catalog *catalog, const char *function)
@@ -292,27 +305,95 @@ static enum status put_function(struct steps *steps, const struct pg_table *tabl
 	return step(steps, what, both.bytes, err);
 }
 
-static enum status put_trigger(struct steps *steps, const struct pg_table *table,
-	const struct pg_member *member, const char *function, bool truncate, struct err *err)
+static char *trigger_sql(const struct pg_table *table, const struct pg_member *member,
+	const char *function, bool truncate)
 {
 	AUTO_FREE char *relation = mem_format("%u", table->oid);
-	AUTO_FREE char *what =
-		mem_format("%s trigger on %s", truncate ? "TRUNCATE" : "row", member->name);
 	const char *pairs[] = {"trigger", truncate ? "\"!esink_truncate\"" : "\"!esink\"", "events",
 		truncate ? "TRUNCATE" : "INSERT OR UPDATE OR DELETE", "table", member->name, "each",
 		truncate ? "STATEMENT" : "ROW", "function", function, "relation", relation, NULL};
-	AUTO_FREE char *sql = template_fill(strstr(sql_postgres_attach, "\nCREATE ") + 1, pairs);
+
+	return template_fill(strstr(sql_postgres_attach, "\nCREATE ") + 1, pairs);
+}
+
+static enum status put_trigger(struct steps *steps, const struct pg_table *table,
+	const struct pg_member *member, const char *function, bool truncate, struct err *err)
+{
+	AUTO_FREE char *what =
+		mem_format("%s trigger on %s", truncate ? "TRUNCATE" : "row", member->name);
+	AUTO_FREE char *sql = trigger_sql(table, member, function, truncate);
 
 	return step(steps, what, sql, err);
+}
+
+static bool is_member(const struct pg_table *table, pg_oid oid)
+{
+	for (size_t i = 0; i < table->member_count; i++)
+		if (table->members[i].oid == oid)
+			return true;
+	return false;
+}
+
+/* A trigger in the wrong place: on a relation that has left the table (NO INHERIT, DETACH PARTITION) and whose rows must
+ * not be told any more, or on a member but of a function that nothing wants (a restored dump, whose oids differ). */
+static bool is_misplaced(const struct installed *installed, int row,
+	const struct pg_catalog *catalog, const struct pg_table *table, const char *function)
+{
+	const char *of = PQgetvalue(installed->triggers, row, 2);
+	bool member = is_member(table, (pg_oid)pg_int(installed->triggers, row, 0));
+
+	return member ? !is_wanted(catalog, of) : strcmp(of, function) == 0;
+}
+
+static bool needs_remake(const struct installed *installed, const struct pg_catalog *catalog,
+	const struct pg_table *table, const char *function)
+{
+	for (int row = 0; row < PQntuples(installed->triggers); row++)
+		if (is_misplaced(installed, row, catalog, table, function))
+			return true;
+	return false;
+}
+
+/* Drops the functions, and with them the triggers, and makes them anew, in one transaction: no write goes by unseen.
+ * Dropping a trigger alone would need to own the table. */
+static enum status remake_table(struct steps *steps, const struct installed *installed,
+	const struct pg_catalog *catalog, const struct pg_table *table, struct err *err)
+{
+	AUTO_FREE char *function = capture_function_name(table->oid);
+	AUTO_FREE char *what = mem_format("triggers of %s made anew", table->topic);
+	AUTO_FREE char *body = NULL;
+	AUTO_BUF struct buf sql = buf_init(BUF_NO_MAX); /* bounded by the catalogue */
+
+	capture_recall(table, body_of(installed, function));
+	body = capture_function(catalog, table, installed->notify);
+	for (int row = 0; row < PQntuples(installed->triggers); row++)
+		if (is_misplaced(installed, row, catalog, table, function))
+			buf_printf(&sql, "DROP FUNCTION IF EXISTS esink.%s() CASCADE;\n",
+				PQgetvalue(installed->triggers, row, 2));
+	buf_printf(&sql, "DROP FUNCTION IF EXISTS esink.%s() CASCADE;\n", function);
+	buf_printf(&sql, "%sREVOKE ALL ON FUNCTION esink.%s() FROM PUBLIC;\n", body, function);
+	for (size_t i = 0; i < table->member_count; i++) {
+		const struct pg_member *member = &table->members[i];
+		AUTO_FREE char *rows = trigger_sql(table, member, function, false);
+		AUTO_FREE char *truncate = trigger_sql(table, member, function, true);
+
+		if (member->kind != 'f')
+			buf_printf(&sql, "%s%s", member->partition ? "" : rows, truncate);
+	}
+	return step(steps, what, sql.bytes, err);
 }
 
 static enum status attach_table(struct steps *steps, const struct installed *installed,
 	const struct pg_catalog *catalog, const struct pg_table *table, struct err *err)
 {
 	AUTO_FREE char *function = capture_function_name(table->oid);
-	AUTO_FREE char *sql = capture_function(catalog, table, installed->notify);
+	AUTO_FREE char *sql = NULL;
 	enum status status = STATUS_OK;
 
+	if (needs_remake(installed, catalog, table, function))
+		return STATUS_OK; /* the table was busy: later, and all at once */
+	capture_recall(table, body_of(installed, function));
+	sql = capture_function(catalog, table, installed->notify);
 	if (!has_function(installed, function, capture_body(sql)))
 		status = put_function(steps, table, function, sql, err);
 	for (size_t i = 0; status == STATUS_OK && i < table->member_count; i++) {
@@ -328,6 +409,19 @@ static enum status attach_table(struct steps *steps, const struct installed *ins
 	return status;
 }
 
+/* Its triggers stand on a watched table: remake_table() drops it. */
+static bool is_replaced(const struct installed *installed, const struct pg_catalog *catalog,
+	const char *function)
+{
+	for (int row = 0; row < PQntuples(installed->triggers); row++)
+		for (size_t i = 0; i < catalog->table_count; i++)
+			if (strcmp(PQgetvalue(installed->triggers, row, 2), function) == 0 &&
+				is_member(&catalog->tables[i],
+					(pg_oid)pg_int(installed->triggers, row, 0)))
+				return true;
+	return false;
+}
+
 static enum status detach_others(struct steps *steps, const struct installed *installed,
 	const struct pg_catalog *catalog, struct err *err)
 {
@@ -338,7 +432,7 @@ static enum status detach_others(struct steps *steps, const struct installed *in
 		const char *pairs[] = {"function", function, NULL};
 		AUTO_FREE char *sql = NULL, *what = NULL;
 
-		if (is_wanted(catalog, function))
+		if (is_wanted(catalog, function) || is_replaced(installed, catalog, function))
 			continue;
 		sql = template_fill(strstr(sql_postgres_detach, "\nDROP ") + 1, pairs);
 		what = mem_format("triggers of %s removed: it is no longer watched",
@@ -348,12 +442,37 @@ static enum status detach_others(struct steps *steps, const struct installed *in
 	return status;
 }
 
+/* What stands in the wrong place first: it may stand in another table's way. */
+static enum status remake_tables(struct steps *steps, struct installed *installed,
+	const struct pg_catalog *catalog, struct err *err)
+{
+	enum status status = STATUS_OK;
+	bool any = false;
+
+	for (size_t i = 0; status == STATUS_OK && i < catalog->table_count; i++) {
+		const struct pg_table *table = &catalog->tables[i];
+		AUTO_FREE char *function = capture_function_name(table->oid);
+
+		if (!needs_remake(installed, catalog, table, function))
+			continue;
+		any = true;
+		status = remake_table(steps, installed, catalog, table, err);
+	}
+	if (status != STATUS_OK || !any || steps->plan)
+		return status;
+	installed_finish(installed);
+	*installed = (struct installed){0};
+	return load_installed(steps->pg, installed, err);
+}
+
 static enum status difference(
 	struct steps *steps, const struct pg_catalog *catalog, bool remove, struct err *err)
 {
 	struct installed installed = {0};
 	enum status status = load_installed(steps->pg, &installed, err);
 
+	if (status == STATUS_OK)
+		status = remake_tables(steps, &installed, catalog, err);
 	if (status == STATUS_OK && remove)
 		status = detach_others(steps, &installed, catalog, err);
 	for (size_t i = 0; status == STATUS_OK && i < catalog->table_count; i++)
@@ -385,7 +504,7 @@ enum status install_plan(
 enum status install_complaint(struct pg *pg, struct err *complaint, struct err *err)
 {
 	static const char sql[] = "SELECT t.tgrelid::regclass::text FROM pg_trigger t WHERE "
-				  "t.tgname LIKE '!esink%' AND t.tgenabled = 'D' "
+				  "t.tgname OPERATOR(pg_catalog.~~) '!esink%'::text AND t.tgenabled = 'D' "
 				  "AND NOT t.tgisinternal LIMIT 1";
 	AUTO_RESULT PGresult *result = NULL;
 	enum status status = pg_query(pg, sql, 0, NULL, DDL_TIMEOUT_MS, &result, err);

@@ -111,7 +111,7 @@ enum status postgres_lookup(
 static enum status append(struct lane *lane, const struct publication *item, struct err *err)
 {
 	static const char sql[] = "SELECT esink.append($1, $2, $3, $4::text[], $5::boolean, "
-				  "'1970-01-01 00:00:00+00'::timestamptz + $6::bigint * '1 "
+				  "'1970-01-01 00:00:00+00'::timestamptz + $6::float8 * '1 "
 				  "millisecond'::interval, $7, $8, $9::integer, $10)";
 	AUTO_RESULT PGresult *result = NULL;
 	AUTO_BUF struct buf users = buf_init(BUF_NO_MAX); /* one id, bounded by the request */

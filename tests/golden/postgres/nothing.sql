@@ -1,5 +1,6 @@
 
 -- public.nothing:
+-- withheld:
 DECLARE
   v_xid        pg_catalog.xid8 := pg_catalog.pg_current_xact_id();
   v_type       pg_catalog.text := 'update';
@@ -92,7 +93,10 @@ BEGIN
   IF true THEN
     IF (pg_catalog.pg_sequence_last_value('esink.sleep'::pg_catalog.regclass) OPERATOR(pg_catalog.&) 1::pg_catalog.int8)
         OPERATOR(pg_catalog.=) 1::pg_catalog.int8 THEN
-      PERFORM pg_catalog.pg_notify('esink', '');
+      -- Asked again: the server may have been restarted with two-phase commit while no relay ran.
+      IF pg_catalog.current_setting('max_prepared_transactions') OPERATOR(pg_catalog.=) '0' THEN
+        PERFORM pg_catalog.pg_notify('esink', '');
+      END IF;
     END IF;
   END IF;
   RETURN NULL;

@@ -6,6 +6,7 @@ extra_float_digits=1
 lc_monetary=C
 
 -- public.types: id int8 20, viewers _text 1009, b bool 16, n numeric 1700, f float8 701, t timestamptz 1184, x bytea 17, j jsonb 3802, m mood oid1, ms _mood oid2, p pair oid3, ps _pair oid4, d positive oid5, iv interval 1186, r tstzrange 3910, c bpchar 1042, with settings
+-- withheld:
 DECLARE
   v_xid        pg_catalog.xid8 := pg_catalog.pg_current_xact_id();
   v_type       pg_catalog.text := 'update';
@@ -98,7 +99,10 @@ BEGIN
   IF true THEN
     IF (pg_catalog.pg_sequence_last_value('esink.sleep'::pg_catalog.regclass) OPERATOR(pg_catalog.&) 1::pg_catalog.int8)
         OPERATOR(pg_catalog.=) 1::pg_catalog.int8 THEN
-      PERFORM pg_catalog.pg_notify('esink', '');
+      -- Asked again: the server may have been restarted with two-phase commit while no relay ran.
+      IF pg_catalog.current_setting('max_prepared_transactions') OPERATOR(pg_catalog.=) '0' THEN
+        PERFORM pg_catalog.pg_notify('esink', '');
+      END IF;
     END IF;
   END IF;
   RETURN NULL;
