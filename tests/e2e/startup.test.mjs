@@ -203,6 +203,7 @@ test('--uninstall removes everything of esink, and the tables go on working', as
   assert.notDeepEqual(await leftovers(db), []);
   const { code, log } = await runToEnd(t, { db, args: ['--uninstall'] });
   assert.equal(code, 0, log);
+  assert.doesNotMatch(log, /relay is running/);
   assert.deepEqual(await leftovers(db), []);
   assert.deepEqual(await fingerprint(db), before);
   await db.query('INSERT INTO orders VALUES (2, 1)');
@@ -210,6 +211,8 @@ test('--uninstall removes everything of esink, and the tables go on working', as
   const again = await runToEnd(t, { db, args: ['--uninstall'] });
   assert.equal(again.code, 0, 'again does no harm');
   assert.match(again.log, /^nothing to remove/m);
+  await relay.start();
+  assert.match((await runToEnd(t, { db, args: ['--uninstall'] })).log, /relay is running.* stop it/);
 });
 
 test('a restart with unchanged configuration does no DDL', async (t) => {

@@ -102,7 +102,7 @@ static enum status print_plan(
 	return STATUS_OK;
 }
 
-static enum status print_drainer(struct pg *pg, struct err *err)
+static enum status count_relays(struct pg *pg, long long *count, struct err *err)
 {
 	AUTO_RESULT PGresult *result = NULL;
 	enum status status = pg_query(pg,
@@ -112,8 +112,27 @@ static enum status print_drainer(struct pg *pg, struct err *err)
 		0, NULL, 10000, &result, err);
 
 	if (status == STATUS_OK)
-		printf("\nconnections of running relays to this database: %s\n",
-			PQgetvalue(result, 0, 0));
+		*count = pg_int(result, 0, 0);
+	return status;
+}
+
+static enum status print_drainer(struct pg *pg, struct err *err)
+{
+	long long count = 0;
+	enum status status = count_relays(pg, &count, err);
+
+	if (status == STATUS_OK)
+		printf("\nconnections of running relays to this database: %lld\n", count);
+	return status;
+}
+
+/* Asked twice: one that was stopped just now may have connections that the server has not ended. */
+static enum status find_relays(struct pg *pg, long long *count, struct err *err)
+{
+	enum status status = count_relays(pg, count, err);
+
+	if (status == STATUS_OK && *count > 0 && pg_pause(pg, 500))
+		status = count_relays(pg, count, err);
 	return status;
 }
 
@@ -145,6 +164,24 @@ enum status postgres_check(void *opaque, struct err *err)
 	return status;
 }
 
+/* A relay that runs takes what is gone for an accident and installs it again. */
+static enum status remove_all(struct pg *pg, struct err *err)
+{
+	long long relays = 0;
+	enum status status = find_relays(pg, &relays, err);
+
+	if (status == STATUS_OK)
+		status = install_remove(pg, err);
+	if (status != STATUS_OK)
+		return status;
+	printf("removed schema esink and every trigger of esink from database \"%s\"\n",
+		PQdb(pg->conn));
+	if (relays > 0)
+		log_warn("postgres", "a relay is running on this database, which installs all of it "
+				     "again: stop it, then run this once more");
+	return STATUS_OK;
+}
+
 enum status postgres_uninstall(void *opaque, struct err *err)
 {
 	struct postgres *source = opaque;
@@ -157,9 +194,8 @@ enum status postgres_uninstall(void *opaque, struct err *err)
 	if (status == STATUS_OK && !pg_bool(there, 0, 0))
 		printf("nothing to remove: database \"%s\" has no schema esink\n",
 			PQdb(source->pg.conn));
-	else if (status == STATUS_OK && (status = install_remove(&source->pg, err)) == STATUS_OK)
-		printf("removed schema esink and every trigger of esink from database \"%s\"\n",
-			PQdb(source->pg.conn));
+	else if (status == STATUS_OK)
+		status = remove_all(&source->pg, err);
 	pg_close(&source->pg);
 	return status;
 }
