@@ -3,12 +3,13 @@
 
 #include "base/clock.h"
 
-#define PACE_MIN_US 2000
+#define PACE_MIN_US 1000
 #define PACE_PER_EVENT_US 400
 #define PACE_MAX_US 10000
 #define QUICK_US 4000 /* drains that follow each other within it make a relay stay awake */
 #define QUICK_COUNT 8
-#define AWAKE_PAUSE_MS 2
+#define AWAKE_PAUSE_MS 1
+#define WATCHFUL_MS 2
 #define DROWSY_US 30000 /* without events: to sleep */
 #define FIRST_NAPS 6    /* back-stops of NAP_MS before the long one */
 #define NAP_MS 5
@@ -79,7 +80,7 @@ enum status wakeup_pace(const struct wakeup *wakeup, struct pg *pg, struct err *
 {
 	int64_t wait = wakeup->next_us - clock_us();
 
-	return wakeup->asleep || wait <= 0 ? STATUS_OK : pause_for(pg, (int)((wait + 999) / 1000), err);
+	return wakeup->asleep || wait <= 0 ? STATUS_OK : pause_for(pg, (int)((wait + 500) / 1000), err);
 }
 
 static int least(int a, int b)
@@ -93,7 +94,7 @@ enum status wakeup_idle(struct wakeup *wakeup, struct pg *pg, int until_ms, stru
 
 	if (!wakeup->can_sleep)
 		return pause_for(pg,
-			least(quiet < WATCHFUL_US ? AWAKE_PAUSE_MS : WATCHFUL_PAUSE_MS, until_ms),
+			least(quiet < WATCHFUL_US ? WATCHFUL_MS : WATCHFUL_PAUSE_MS, until_ms),
 			err);
 	if (!wakeup->asleep) {
 		if (quiet < DROWSY_US)

@@ -3,7 +3,7 @@
  *
  * A NOTIFY at commit takes a lock of the whole server: at 16 clients it costs more than everything
  * else that a trigger does. So triggers read a sequence that says whether the relay sleeps, and
- * only then NOTIFY. The relay goes awake after several quick drains in a row, looks again every 2
+ * only then NOTIFY. The relay goes awake after several quick drains in a row, looks again every 1
  * ms while there are events, goes to sleep after 30 ms without any, looks once more (a writer may
  * have read «awake» just before), and then waits on its socket, with a short back-stop first and a
  * long one later. Where triggers cannot NOTIFY (two-phase commit is enabled) or we cannot LISTEN (a
