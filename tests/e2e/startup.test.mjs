@@ -125,6 +125,7 @@ test('a rule that misses its table by the case of a letter is warned of; one tha
   assert.doesNotMatch(log, /"notes" is no rule/);
   const relay = await startRelay(t, db, { tables: env.TABLE_NAMES, routing: { chatmessages: 'sender' } });
   assert.match(relay.log, /"chatmessages" is no rule for table ChatMessages/);
+  await relay.stop();
   const mended = await startRelay(t, db, { tables: env.TABLE_NAMES, routing: { ChatMessages: 'sender' } });
   assert.doesNotMatch(mended.log, /is no rule/);
 });

@@ -329,4 +329,23 @@ BEGIN
     database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database());
 END $$;
 
+-- Says once a second that a relay with these rules is at work. False: one with other rules is, and was seen in the last
+-- three seconds; the triggers are its own, and whoever is told by other rules must not deliver what they write.
+-- Writes: meta
+CREATE OR REPLACE FUNCTION esink.claim(wanted text) RETURNS boolean LANGUAGE plpgsql VOLATILE
+  SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  UPDATE esink.meta m SET configuration = wanted, seen = clock_timestamp()
+    WHERE m.configuration = wanted OR m.seen IS NULL OR m.seen < clock_timestamp() - interval '3 seconds';
+  RETURN FOUND;
+END $$;
+
+-- The relay ends: another configuration need not wait.
+-- Writes: meta
+CREATE OR REPLACE FUNCTION esink.release(wanted text) RETURNS void LANGUAGE plpgsql VOLATILE
+  SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  UPDATE esink.meta m SET seen = NULL WHERE m.configuration = wanted;
+END $$;
+
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA esink FROM PUBLIC;

@@ -27,7 +27,8 @@ CREATE TABLE esink.meta (
   born              xid8 NOT NULL,
   base              pg_snapshot NOT NULL,         -- what is visible in it is older than the journal
   floor             bigint NOT NULL DEFAULT 0,    -- events up to this id have been discarded
-  configuration     text NOT NULL DEFAULT ''      -- fingerprint of the rules that the triggers were made from
+  configuration     text NOT NULL DEFAULT '',     -- fingerprint of the rules that the triggers were made from
+  seen              timestamptz                   -- when a relay of that configuration was last at work; NULL: none is
 );
 
 CREATE SEQUENCE esink.event_seq;

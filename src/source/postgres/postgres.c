@@ -19,6 +19,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "source/postgres/auth_table.h"
+#include "source/postgres/claim.h"
 #include "source/postgres/install.h"
 #include "source/postgres/url.h"
 
@@ -115,6 +116,8 @@ static enum status open_source(void *opaque, struct source_position *head, struc
 	if (status == STATUS_OK)
 		status = install_schema(&source->pg, journal, err);
 	if (status == STATUS_OK)
+		status = claim_configuration(&source->pg, source->config, err);
+	if (status == STATUS_OK)
 		status = upkeep_install(source, !source->started, err);
 	if (status == STATUS_OK)
 		status = wakeup_start(
@@ -142,8 +145,10 @@ static void close_source(void *opaque)
 {
 	struct postgres *source = opaque;
 
-	if (!source->streaming)
+	if (!source->streaming) {
 		wakeup_finish(&source->wakeup, &source->pg);
+		claim_release(&source->pg, source->config);
+	}
 	pg_close(&source->pg);
 }
 

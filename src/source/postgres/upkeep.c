@@ -12,6 +12,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "source/postgres/claim.h"
 #include "source/postgres/install.h"
 #include "source/postgres/postgres.h"
 
@@ -61,8 +62,11 @@ enum status upkeep_install(struct postgres *source, bool strict, struct err *err
 static enum status watch_drift(struct postgres *source, struct err *err)
 {
 	AUTO_FREE char *now = NULL;
-	enum status status = catalog_fingerprint(&source->pg, source->config->rules, &now, err);
+	enum status status = claim_configuration(&source->pg, source->config, err);
 	struct err busy;
+
+	if (status == STATUS_OK)
+		status = catalog_fingerprint(&source->pg, source->config->rules, &now, err);
 
 	source->next_drift = clock_ms() + DRIFT_EVERY_MS;
 	if (status != STATUS_OK || (source->fingerprint && strcmp(now, source->fingerprint) == 0))
