@@ -103,7 +103,7 @@ export class Relay {
     return {
       PORT: String(this.port),
       HOST: '127.0.0.1',
-      NETWORK_THREADS: '2',
+      NETWORK_THREADS: process.env.ESINK_TEST_THREADS ?? '2',
       ...(this.db ? { POSTGRES_DATABASE_URL: this.db.url } : {}),
       TABLE_NAMES: names,
       TABLE_AUTH_COLUMN_ROUTING: JSON.stringify(fence ? { fence: '*', ...routing } : routing),
