@@ -13,11 +13,14 @@
 #include "base/cleanup.h"
 #include "base/mem.h"
 #include "source/postgres/expression.h"
+#include "source/postgres/guard.h"
+#include "source/postgres/recall.h"
 #include "sql.h" /* made by the build from triggers/ */
 
 #define SETTINGS                                                                                   \
 	"SET \"TimeZone\" = 'UTC' SET \"DateStyle\" = 'ISO' SET \"IntervalStyle\" = 'iso_8601' "   \
-	"SET bytea_output = 'hex' SET extra_float_digits = 1 SET lc_monetary = 'C' "
+	"SET bytea_output = 'hex' SET extra_float_digits = 1 SET lc_monetary = 'C' "                          \
+	"SET array_nulls = on "
 
 static const char *value_of(const char *name, size_t len, const char *const *pairs)
 {
@@ -133,7 +136,8 @@ static char *users(const struct pg_catalog *catalog, const struct pg_table *tabl
 		sql_identifier(&value, column->name);
 		if (i + 1 < rule->route_count)
 			buf_text(&sql, "pg_catalog.array_cat(");
-		expression_users(&sql, catalog, column->type, value.bytes, settings);
+		expression_users(&sql, catalog, column->type, value.bytes, rule->route_count > 1,
+			settings);
 		if (i + 1 < rule->route_count)
 			buf_text(&sql, ", ");
 	}
@@ -164,22 +168,6 @@ static char *rerouted(const struct pg_table *table)
 	return buf_take(&sql);
 }
 
-/* Behind the signature: which columns the function withholds, by number, for a number stays when a name changes. */
-#define WITHHELD "\n-- withheld:"
-
-void capture_recall(const struct pg_table *table, const char *body)
-{
-	const char *list = body ? strstr(body, WITHHELD) : NULL;
-
-	for (size_t i = 0; i < table->columns.count && table->rule.missing_filter; i++) {
-		AUTO_FREE char *number = mem_format(" %d,", table->columns.list[i].number);
-		const char *found = list ? strstr(list, number) : NULL;
-
-		if (!list || (found && found < list + 1 + strcspn(list + 1, "\n")))
-			table->rule.sent[i] = false;
-	}
-}
-
 /* Two comment lines, whatever the names hold. */
 static char *signature(
 	const struct pg_catalog *catalog, const struct pg_table *table, bool settings)
@@ -197,10 +185,7 @@ static char *signature(
 	for (char *c = text.bytes; *c; c++)
 		if (*c == '\n' || *c == '\r' || *c == '$')
 			*c = '?';
-	buf_text(&text, WITHHELD);
-	for (size_t i = 0; i < table->columns.count; i++)
-		if (!table->rule.sent[i])
-			buf_printf(&text, " %d,", table->columns.list[i].number);
+	recall_write(&text, table);
 	return buf_take(&text);
 }
 
@@ -212,6 +197,13 @@ static char *literal(const char *text)
 	return buf_take(&sql);
 }
 
+static char *guard(const struct pg_catalog *catalog, const struct pg_table *table)
+{
+	int32_t version = guard_version(catalog, table);
+
+	return version ? mem_format("%d", (int)version) : mem_text("NULL");
+}
+
 char *capture_function(const struct pg_catalog *catalog, const struct pg_table *table, bool notify)
 {
 	bool settings = false;
@@ -221,13 +213,13 @@ char *capture_function(const struct pg_catalog *catalog, const struct pg_table *
 		object(catalog, table, "NEW", is_key, &settings),
 		object(catalog, table, "OLD", is_key, &settings),
 		users(catalog, table, "NEW", &settings), users(catalog, table, "OLD", &settings),
-		rerouted(table), NULL, NULL};
+		rerouted(table), NULL, NULL, guard(catalog, table)};
 	const char *pairs[] = {"function", made[0], "topic", made[1], "row:NEW", made[2], "row:OLD",
 		made[3], "key:NEW", made[4], "key:OLD", made[5], "users:NEW", made[6], "users:OLD",
 		made[7], "rerouted", made[8], "settings", settings ? SETTINGS : "", "broadcast",
 		table->rule.broadcast ? "true" : "false", "old",
 		table->rule.old_rows ? "true" : "false", "notify", notify ? "true" : "false",
-		"whole", table->rule.missing ? "false" : "true", "signature", NULL, "quote", NULL,
+		"whole", table->rule.missing ? "false" : "true", "guard", made[11], "signature", NULL, "quote", NULL,
 		NULL};
 	size_t last = sizeof(pairs) / sizeof(*pairs) - 1;
 	const char *template = strstr(sql_postgres_capture, "\nCREATE ") +

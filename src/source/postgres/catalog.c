@@ -8,6 +8,7 @@
  */
 #include "source/postgres/catalog.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -51,11 +52,11 @@ static const char tables_sql[] =
 		  "has_table_privilege(oid, 'TRIGGER') FROM found ORDER BY ord";
 static const char columns_sql[] = FOUND_SQL
 	"SELECT a.attrelid, a.attname, a.atttypid, "
-	"coalesce(pg_catalog.array_position(k.conkey, a.attnum), 0), a.attnum "
+	"coalesce(pg_catalog.array_position(k.conkey, a.attnum), 0), a.attnum, a.xmin "
 	"FROM pg_attribute a LEFT JOIN pg_constraint k ON k.conrelid = a.attrelid AND k.contype = "
 	"'p' "
-	"WHERE a.attrelid IN (SELECT oid FROM found UNION SELECT y.typrelid FROM type t JOIN "
-	"pg_type y ON y.oid = t.oid "
+	"WHERE a.attrelid IN (SELECT oid FROM found UNION SELECT oid FROM member WHERE NOT partition "
+	"UNION SELECT y.typrelid FROM type t JOIN pg_type y ON y.oid = t.oid "
 	"WHERE y.typtype = 'c') AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attrelid, "
 	"a.attnum";
 static const char types_sql[] =
@@ -70,7 +71,7 @@ static const char members_sql[] =
 		  "FROM member m JOIN pg_class c ON c.oid = m.oid JOIN pg_namespace n ON n.oid = "
 		  "c.relnamespace "
 		  "WHERE c.relkind IN ('r', 'p', 'f') ORDER BY m.root, m.oid <> m.root, m.oid";
-/* Everything above, and the triggers of ours that are there and enabled, in one word. */
+/* Everything above in one word, and the triggers of ours that are there and enabled in another. */
 static const char fingerprint_sql[] =
 	FOUND_SQL "SELECT pg_catalog.md5(pg_catalog.concat("
 		  "(SELECT pg_catalog.string_agg(pg_catalog.concat_ws("
@@ -78,17 +79,18 @@ static const char fingerprint_sql[] =
 		  "pg_catalog.quote_ident(relname), relkind), ',' ORDER BY ord) FROM found), '/', "
 		  "(SELECT pg_catalog.string_agg(pg_catalog.concat_ws("
 		  "' ', a.attrelid, a.attnum, pg_catalog.quote_ident(a.attname), "
-		  "a.atttypid, k.conkey), ',' ORDER BY a.attrelid, a.attnum) "
+		  "a.atttypid, a.xmin, k.conkey), ',' ORDER BY a.attrelid, a.attnum) "
 		  "FROM pg_attribute a LEFT JOIN pg_constraint k ON k.conrelid = a.attrelid AND "
 		  "k.contype = 'p' WHERE a.attrelid IN "
-		  "(SELECT oid FROM found UNION SELECT y.typrelid FROM type t JOIN pg_type y ON "
+		  "(SELECT oid FROM found UNION SELECT oid FROM member WHERE NOT partition UNION "
+		  "SELECT y.typrelid FROM type t JOIN pg_type y ON "
 		  "y.oid = t.oid WHERE y.typtype = 'c') "
 		  "AND a.attnum > 0 AND NOT a.attisdropped), '/', "
 		  "(SELECT pg_catalog.string_agg(pg_catalog.concat_ws("
 		  "' ', m.root, m.oid, c.relname, c.relnamespace), "
 		  "',' ORDER BY m.root, m.oid) FROM member m "
-		  "JOIN pg_class c ON c.oid = m.oid), '/', "
-		  "(SELECT pg_catalog.string_agg(pg_catalog.concat_ws("
+		  "JOIN pg_class c ON c.oid = m.oid))), "
+		  "pg_catalog.md5(pg_catalog.concat((SELECT pg_catalog.string_agg(pg_catalog.concat_ws("
 		  "' ', t.tgrelid, t.tgname, t.tgfoid, t.tgenabled), "
 		  "',' ORDER BY t.oid) FROM pg_trigger t "
 		  "WHERE t.tgrelid IN (SELECT oid FROM member) "
@@ -179,6 +181,21 @@ static enum status not_watchable(const char *kind, const struct table_name *name
 		name->text, word);
 }
 
+/* The schemas of the system and of esink. Nobody but the system can make one whose name begins with pg_. */
+static bool is_reserved(const char *schema)
+{
+	return strcmp(schema, "esink") == 0 || strcmp(schema, "information_schema") == 0 ||
+	       strncmp(schema, "pg_", 3) == 0;
+}
+
+static enum status reserved(const char *schema, const struct table_name *name, struct err *err)
+{
+	return err_set(err, STATUS_INVALID,
+		"TABLE_NAMES: \"%s\" is a table %s, which cannot be watched; name tables of your "
+		"application",
+		name->text, strcmp(schema, "esink") == 0 ? "of esink itself" : "of the system");
+}
+
 static enum status no_right(struct pg *pg, const char *table, struct err *err)
 {
 	return err_set(err, STATUS_DENIED,
@@ -235,6 +252,8 @@ static enum status load_tables(struct pg *pg, const struct ruleset *rules,
 
 		if (!there)
 			status = missing_table(pg, &rules->tables[i], &wrong);
+		else if (is_reserved(PQgetvalue(result, row, 2)))
+			status = reserved(PQgetvalue(result, row, 2), &rules->tables[i], &wrong);
 		else if (!strchr("rp", PQgetvalue(result, row, 4)[0]))
 			status = not_watchable(
 				PQgetvalue(result, row, 4), &rules->tables[i], &wrong);
@@ -281,7 +300,7 @@ static enum status load_columns(
 			mem_resize(columns->list, (columns->count + 1) * sizeof(*columns->list));
 		columns->list[columns->count++] = (struct pg_column){cell_text(result, row, 1),
 			cell_oid(result, row, 2), (int)pg_int(result, row, 3),
-			(int)pg_int(result, row, 4)};
+			(int)pg_int(result, row, 4), (unsigned)pg_int(result, row, 5)};
 	}
 	return status;
 }
@@ -412,17 +431,13 @@ static enum status check_columns(
 	return STATUS_OK;
 }
 
-enum status catalog_load(struct pg *pg, const struct ruleset *rules, bool strict,
-	struct pg_catalog **ret, struct err *complaint, struct err *err)
+static enum status load(struct pg *pg, const struct ruleset *rules, bool strict,
+	struct pg_catalog *catalog, struct err *complaint, struct err *err)
 {
-	struct pg_catalog *catalog = mem_zero(1, sizeof(*catalog));
 	struct names names;
-	enum status status;
+	enum status status = catalog_fingerprint(pg, rules, &catalog->fingerprint, err);
 
 	names_init(&names, rules);
-	/* The fingerprint first: what changes while we read makes the next drift check load again.
-	 */
-	status = catalog_fingerprint(pg, rules, &catalog->fingerprint, err);
 	if (status == STATUS_OK)
 		status = load_tables(pg, rules, &names, strict, catalog, complaint, err);
 	if (status == STATUS_OK)
@@ -436,6 +451,23 @@ enum status catalog_load(struct pg *pg, const struct ruleset *rules, bool strict
 		status = check_columns(catalog, strict, complaint, err);
 	}
 	names_finish(&names);
+	return status;
+}
+
+/* In one snapshot: a guard (guard.h) must say of a column what its function was made from. */
+enum status catalog_load(struct pg *pg, const struct ruleset *rules, bool strict,
+	struct pg_catalog **ret, struct err *complaint, struct err *err)
+{
+	struct pg_catalog *catalog = mem_zero(1, sizeof(*catalog));
+	struct err ending;
+	enum status status = pg_script(pg, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+		CATALOG_TIMEOUT_MS, err);
+
+	if (status == STATUS_OK)
+		status = load(pg, rules, strict, catalog, complaint, err);
+	if (pg->conn && pg_script(pg, "ROLLBACK", CATALOG_TIMEOUT_MS, &ending) != STATUS_OK &&
+		status == STATUS_OK)
+		status = err_set(err, STATUS_UNAVAILABLE, "%s", ending.text);
 	if (status == STATUS_OK)
 		*ret = catalog;
 	else
@@ -443,8 +475,8 @@ enum status catalog_load(struct pg *pg, const struct ruleset *rules, bool strict
 	return status;
 }
 
-enum status catalog_fingerprint(
-	struct pg *pg, const struct ruleset *rules, char **fingerprint, struct err *err)
+enum status catalog_fingerprint(struct pg *pg, const struct ruleset *rules,
+	struct pg_fingerprint *fingerprint, struct err *err)
 {
 	AUTO_RESULT PGresult *result = NULL;
 	struct names names;
@@ -453,15 +485,20 @@ enum status catalog_fingerprint(
 	names_init(&names, rules);
 	status = ask(pg, &names, fingerprint_sql, &result, err);
 	names_finish(&names);
-	if (status == STATUS_OK)
-		*fingerprint = cell_text(result, 0, 0);
-	return status;
+	if (status != STATUS_OK)
+		return status;
+	snprintf(fingerprint->shape, sizeof(fingerprint->shape), "%s", PQgetvalue(result, 0, 0));
+	snprintf(fingerprint->triggers, sizeof(fingerprint->triggers), "%s",
+		PQgetvalue(result, 0, 1));
+	return STATUS_OK;
 }
 
 static void free_columns(struct pg_columns *columns)
 {
-	for (size_t i = 0; i < columns->count; i++)
+	for (size_t i = 0; i < columns->count; i++) {
 		free(columns->list[i].name);
+		free(columns->list[i].withheld_as);
+	}
 	free(columns->list);
 }
 
@@ -491,7 +528,6 @@ void catalog_free(struct pg_catalog *catalog)
 	free(catalog->tables);
 	free(catalog->types);
 	free(catalog->composites);
-	free(catalog->fingerprint);
 	free(catalog);
 }
 

@@ -28,15 +28,18 @@ enum builtin {
 	INT8 = 20,
 	INT2 = 21,
 	INT4 = 23,
+	TEXT = 25,
 	JSON = 114,
 	FLOAT4 = 700,
 	FLOAT8 = 701,
 	MONEY = 790,
 	BPCHAR = 1042,
+	VARCHAR = 1043,
 	TIMESTAMPTZ = 1184,
 	INTERVAL = 1186,
 	TIMETZ = 1266,
 	NUMERIC = 1700,
+	UUID = 2950,
 	JSONB = 3802
 };
 
@@ -160,8 +163,8 @@ static void array(struct buf *sql, const struct pg_catalog *catalog, const struc
 	const struct pg_type *element = base_type(catalog, type->element);
 
 	if (element && (element->kind == 'c' || element->oid == BYTEA || element->element)) {
-		/* Element by element, which makes one dimension of several. unnest() would take a
-		 * composite apart. */
+		/* Element by element, which makes one dimension of several. In FROM unnest() would take a
+		 * composite apart; as a column it does not. */
 		buf_printf(sql,
 			"CASE WHEN %s IS NULL THEN 'null' ELSE pg_catalog.concat('[', (SELECT "
 			"pg_catalog.string_agg(",
@@ -170,8 +173,8 @@ static void array(struct buf *sql, const struct pg_catalog *catalog, const struc
 		buf_text(sql, ", ',' ORDER BY u.i) FROM ");
 		if (element->kind == 'c')
 			buf_printf(sql,
-				"(SELECT (%s)[s.i] AS e, s.i FROM "
-				"pg_catalog.generate_subscripts(%s, 1) s(i)) u",
+				"(SELECT pg_catalog.unnest(%s) AS e, "
+				"pg_catalog.generate_series(1, pg_catalog.cardinality(%s)) AS i) u",
 				value, value);
 		else
 			buf_printf(sql, "pg_catalog.unnest(%s) WITH ORDINALITY u(e, i)", value);
@@ -183,6 +186,7 @@ static void array(struct buf *sql, const struct pg_catalog *catalog, const struc
 		buf_printf(sql, "coalesce(pg_catalog.to_json(%s)::pg_catalog.text, 'null')", value);
 		return;
 	}
+	*settings = true; /* array_nulls = off would read a null back as the word */
 	buf_printf(sql,
 		"coalesce(pg_catalog.to_json(pg_catalog.textin(pg_catalog.array_out(%s))::pg_"
 		"catalog.text[])::pg_catalog.text, 'null')",
@@ -245,17 +249,46 @@ void expression_json(struct buf *sql, const struct pg_catalog *catalog, pg_oid o
 	}
 }
 
+/* Those whose cast to text gives what their output function does, whatever the session has set; and char(n), whose padding
+ * is no part of a user's id. */
+static bool casts_to_text(const struct pg_type *type)
+{
+	static const pg_oid all[] = {INT2, INT4, INT8, TEXT, VARCHAR, BPCHAR, NUMERIC, UUID};
+
+	for (size_t i = 0; type && i < sizeof(all) / sizeof(*all); i++)
+		if (type->oid == all[i])
+			return true;
+	return false;
+}
+
+static void users_of_array(struct buf *sql, const struct pg_type *element, const char *value,
+	bool flat, bool *settings)
+{
+	AUTO_BUF struct buf users = buf_init(BUF_NO_MAX); /* bounded by the catalogue's names */
+
+	if (casts_to_text(element)) {
+		buf_printf(&users, "%s::pg_catalog.text[]", value);
+	} else {
+		*settings = true; /* array_nulls = off would make a null the user called NULL */
+		buf_printf(&users, "pg_catalog.textin(pg_catalog.array_out(%s))::pg_catalog.text[]",
+			value);
+	}
+	if (flat)
+		buf_printf(sql,
+			"CASE WHEN pg_catalog.array_ndims(%s) OPERATOR(pg_catalog.>) 1 THEN "
+			"ARRAY(SELECT pg_catalog.unnest(%s)) ELSE %s END",
+			value, users.bytes, users.bytes);
+	else
+		buf_text(sql, users.bytes);
+}
+
 void expression_users(struct buf *sql, const struct pg_catalog *catalog, pg_oid oid,
-	const char *value, bool *settings)
+	const char *value, bool flat, bool *settings)
 {
 	const struct pg_type *type = base_type(catalog, oid);
 
 	if (type && type->element) {
-		const struct pg_type *element = base_type(catalog, type->element);
-
-		*settings |= element && depends_on_session(element);
-		buf_printf(sql, "pg_catalog.textin(pg_catalog.array_out(%s))::pg_catalog.text[]",
-			value);
+		users_of_array(sql, base_type(catalog, type->element), value, flat, settings);
 		return;
 	}
 	*settings |= type && depends_on_session(type);

@@ -21,9 +21,10 @@ void expression_object(struct buf *sql, const struct pg_catalog *catalog,
 	const struct pg_columns *columns, const char *row,
 	bool (*wanted)(const void *context, size_t index), const void *context, bool *settings);
 
-/* Appends a text[] expression: the users in a routing column; NULL where the column is. */
+/* Appends a text[] expression: the users in a routing column; NULL where the column is. flat: in one dimension, so that
+ * others can be put behind them. */
 void expression_users(struct buf *sql, const struct pg_catalog *catalog, pg_oid type,
-	const char *value, bool *settings);
+	const char *value, bool flat, bool *settings);
 
 void sql_identifier(struct buf *sql, const char *name); /* "na""me" */
 void sql_literal(
