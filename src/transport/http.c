@@ -141,11 +141,15 @@ static int refused(const struct conn *conn, const char **message)
 	const struct head *head = &conn->exchange->head;
 	size_t most = conn->thread->shared->config.max_body_bytes;
 
+	if (head->malformed) {
+		*message = head->malformed;
+		return 400;
+	}
 	if (publishes(head) && !publish_enabled(conn)) {
 		*message = "SECURITY_TOKEN is not configured";
 		return 403;
 	}
-	if (head->malformed || (publishes(head) && !head->has_length)) {
+	if (head->encoded || (publishes(head) && !head->has_length)) {
 		*message = "A body needs a Content-Length, and no Transfer-Encoding";
 		return 411;
 	}
@@ -172,7 +176,8 @@ int http_headers(struct lws *wsi)
 	if (pipelined_body(conn)) {
 		status = 503;
 		message = "A request with a body must wait for the answer to the one before: send it again";
-	} else if (exchange->head.method == METHOD_POST && exchange->head.has_length && !exchange->head.malformed) {
+	} else if (exchange->head.method == METHOD_POST && exchange->head.has_length && !exchange->head.malformed &&
+		!exchange->head.encoded) {
 		return 0; /* http_body_begins() follows */
 	}
 	if (!status && exchange->head.route == ROUTE_STREAM && exchange->head.method == METHOD_GET && !body)
@@ -306,6 +311,9 @@ static int upgrade_refused(struct lws *wsi, const struct head *head, const char 
 	char version[8] = "";
 
 	lws_hdr_copy(wsi, version, sizeof(version), WSI_TOKEN_VERSION);
+	*message = head->malformed;
+	if (head->malformed)
+		return 400;
 	*message = "Route not found";
 	if (head->route != ROUTE_WEBSOCKET)
 		return 404;
@@ -320,7 +328,7 @@ static int upgrade_refused(struct lws *wsi, const struct head *head, const char 
 		return 426;
 	*message = "Not a websocket handshake: Host, Connection: Upgrade or a Sec-WebSocket-Key is missing";
 	if (lws_hdr_total_length(wsi, WSI_TOKEN_HOST) <= 0 || !request_lists(wsi, WSI_TOKEN_CONNECTION, "upgrade") ||
-		lws_hdr_total_length(wsi, WSI_TOKEN_KEY) != 24 || head->content_length || head->malformed)
+		lws_hdr_total_length(wsi, WSI_TOKEN_KEY) != 24 || head->content_length || head->encoded)
 		return 400;
 	*message = "The only subprotocol spoken here is " PROTOCOL_NAME;
 	if (lws_hdr_total_length(wsi, WSI_TOKEN_PROTOCOL) > 0 &&
@@ -352,6 +360,24 @@ int http_upgrade(struct lws *wsi, char *protocol)
 		reply_error(conn, status, message);
 	exchange_end(conn);
 	return status ? -1 : 0;
+}
+
+void http_unfit(struct lws *wsi)
+{
+	struct conn *conn = conn_get(wsi);
+	const char *message = "A % in the address begins no escape of two hexadecimal digits";
+	char *path = NULL;
+	int len = 0;
+
+	if (conn->kind != CONN_HTTP || conn->closing || conn->gone)
+		return;
+	if (lws_http_get_uri_and_method(wsi, &path, &len) < 0 || len <= 0 || path[0] != '/')
+		message = "The target of a request must be a path that begins with /";
+	else if (lws_hdr_total_length(wsi, WSI_TOKEN_UPGRADE) > 0)
+		message = "The only protocol to upgrade to is websocket";
+	exchange_begin(conn)->head.keep_alive = false;
+	reply_error(conn, 400, message);
+	exchange_end(conn);
 }
 
 int http_foreign(struct lws *wsi, const char *bytes, size_t len)

@@ -34,6 +34,7 @@ int http_body(struct lws *wsi, const char *bytes, size_t len);
 int http_body_ends(struct lws *wsi);
 int http_writable(struct lws *wsi);
 int http_upgrade(struct lws *wsi, char *protocol); /* may it become a websocket? */
+void http_unfit(struct lws *wsi); /* answers what libwebsockets itself refuses: strict.c */
 int http_foreign(struct lws *wsi, const char *bytes, size_t len); /* what is no HTTP request that libwebsockets knows */
 
 /* Answers as soon as the socket is writable; for answers that come later. body is the caller's. */

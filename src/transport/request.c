@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "base/mem.h"
+#include "transport/strict.h"
 
 static const struct {
 	const char *path;
@@ -85,18 +86,32 @@ bool request_lists(struct lws *wsi, enum lws_token_indexes name, const char *wor
 	return found;
 }
 
+/* A length that a proxy before us could read in another way would let one client's body pass for another's request. */
 static void read_length(struct head *head, struct lws *wsi)
 {
 	char *value = header(wsi, WSI_TOKEN_HTTP_CONTENT_LENGTH);
 	size_t len = value ? strlen(value) : 0;
+	int times = strict_times(wsi, WSI_TOKEN_HTTP_CONTENT_LENGTH);
 
-	head->has_length = value != NULL;
-	head->malformed = lws_hdr_total_length(wsi, WSI_TOKEN_HTTP_TRANSFER_ENCODING) > 0;
-	if (value && (len > 15 || strspn(value, "0123456789") != len))
-		head->malformed = true;
+	head->has_length = times > 0;
+	head->encoded = strict_times(wsi, WSI_TOKEN_HTTP_TRANSFER_ENCODING) > 0;
+	while (len && strchr(" \t", value[len - 1]))
+		value[--len] = 0;
+	if (times > 1 || (times && (!len || len > 15 || strspn(value, "0123456789") != len)))
+		head->malformed = "Content-Length must be one number";
 	else if (value)
 		head->content_length = strtoull(value, NULL, 10);
 	free(value);
+}
+
+static void read_form(struct head *head, struct lws *wsi)
+{
+	if (strict_misread(wsi))
+		head->malformed = "A line of the head is no header, or hides the next one";
+	else if (strict_times(wsi, WSI_TOKEN_HOST) > 1)
+		head->malformed = "There is more than one Host";
+	else
+		read_length(head, wsi);
 }
 
 static void read_origin(struct head *head, struct lws *wsi, const struct cors *cors)
@@ -132,7 +147,7 @@ void head_read(struct head *head, struct lws *wsi, const struct cors *cors)
 		head->method = method_of(method);
 		head->route = route_of(path, len);
 	}
-	read_length(head, wsi);
+	read_form(head, wsi);
 	read_origin(head, wsi, cors);
 	head->keep_alive = stays(wsi);
 	head->expects = request_lists(wsi, WSI_TOKEN_HTTP_EXPECT, "100-continue");

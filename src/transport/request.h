@@ -23,7 +23,8 @@ struct head {
 	enum method method;
 	enum route route;
 	uint64_t content_length;
-	bool has_length, malformed; /* malformed: a Content-Length that is no number, or a Transfer-Encoding */
+	bool has_length, encoded; /* encoded: with a Transfer-Encoding */
+	const char *malformed;    /* why it is refused whatever it asks for, a sentence; NULL: it is well-formed */
 	bool keep_alive;
 	bool expects;        /* Expect: 100-continue */
 	bool preflight;

@@ -81,15 +81,15 @@ static const struct request_case requests[] = {
 	{"GET /ping?x=1&x=2 HTTP/1.1\r\n" END, 200, "pong", NULL},
 	{"GET /a/../ping HTTP/1.1\r\n" END, 200, "pong", NULL},
 	{"GET /../../etc/passwd HTTP/1.1\r\n" END, 404, NOT_FOUND, NULL},
-	{"GET /%zz HTTP/1.1\r\n" END, 403, "x-content-type-options: nosniff", "pong"},
-	{"GET http://localhost/ping HTTP/1.1\r\n" END, 403, NULL, NULL},
+	{"GET /%zz HTTP/1.1\r\n" END, 400, "X-Content-Type-Options: nosniff", "pong"},
+	{"GET http://localhost/ping HTTP/1.1\r\n" END, 400, NULL, NULL},
 
 	/* what is no request */
 	{"\r\n\r\n", 0, NULL, NULL},
 	{"hello\r\n\r\n", 400, "{\"code\":400,\"message\":\"This is no HTTP request\"}", NULL},
 	{"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400, "\"code\":400", NULL},
 	{"CONNECT a:1 HTTP/1.1\r\n" END, 405, NULL, NULL},
-	{"GET /ping HTTP/1.1\r\nUpgrade: foo\r\nConnection: Upgrade\r\n" HOST "\r\n", 403, NULL, NULL},
+	{"GET /ping HTTP/1.1\r\nUpgrade: foo\r\nConnection: Upgrade\r\n" HOST "\r\n", 400, NULL, NULL},
 	{"GET /ping HTTP/1.1\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\n" END, 200, "pong", "101"},
 
 	/* every answer says what a browser may do with it */
@@ -105,12 +105,32 @@ static const struct request_case requests[] = {
 	{"OPTIONS /nope HTTP/1.1\r\nOrigin: http://a.example\r\nAccess-Control-Request-Method: GET\r\n" END, 404, NULL, NULL},
 	{"OPTIONS /stream HTTP/1.1\r\n" END, 204, "Allow: GET, HEAD, OPTIONS\r\n", NULL},
 
+	/* heads that hide something from us which a proxy sees, or the other way round */
+	{"GET /ping HTTP/1.1\r\nX: 1\r\nContent-Length: 5\r\n" END "hello", 400, "hides the next one", "pong"},
+	{"GET /ping HTTP/1.1\r\nX-Auth: 1\r\nTransfer-Encoding: chunked\r\n" END "0\r\n\r\n", 400, "hides", "pong"},
+	{"GET /ping HTTP/1.1\r\nTransfer-Encoding : chunked\r\n" END "0\r\n\r\n", 400, "{\"code\":400", "pong"},
+	{"GET /ping HTTP/1.1\r\nTransfer-Encoding:\r\n" END, 411, NULL, "pong"},
+	{"GET /ping HTTP/1.1\r\nX-A: b\r\n folded: c\r\n" END, 400, NULL, "pong"},
+	{"GET /ping HTTP/1.1\r\nno colon\r\n" END, 400, NULL, "pong"},
+	{"GET /ping HTTP/1.1\r\n: no name\r\n" END, 400, NULL, "pong"},
+	{"GET /ping HTTP/1.1\r\nContent-Length:\r\n" END, 400, "one number", "pong"},
+	{"GET /ping HTTP/1.1\r\nContent-Length: 0\r\nContent-Length: 0\r\n" END, 400, "one number", "pong"},
+	{"GET /ping HTTP/1.1\r\nContent-Length: 0 \r\n" END, 200, "pong", NULL},
+	{"GET /ping HTTP/1.1\r\nHost: a\r\n" END, 400, "more than one Host", "pong"},
+	{"GET /ping HTTP/1.1\r\nX-1!#$%&'*+-.^_`|~z: any\r\n" END, 200, "pong", NULL},
+
+	/* what libwebsockets would answer itself */
+	{"GET http://localhost/ping HTTP/1.1\r\n" END, 400, "must be a path", "<html"},
+	{"OPTIONS * HTTP/1.1\r\n" END, 400, "must be a path", "<html"},
+	{"GET /ping HTTP/1.1\r\nUpgrade: foo\r\n" END, 400, "websocket\"}", "<html"},
+	{"GET /stream?token=% HTTP/1.1\r\n" END, 400, "Access-Control-Allow-Origin: *", "<html"},
+
 	/* bodies */
 	{"POST /publish HTTP/1.1\r\n" END, 411, "{\"code\":411", NULL},
 	{"POST /publish HTTP/1.1\r\nTransfer-Encoding: chunked\r\n" END "5\r\nhello\r\n0\r\n\r\n", 411, NULL, NULL},
-	{"POST /publish HTTP/1.1\r\nContent-Length: 2, 2\r\n" END "{}", 411, NULL, NULL},
-	{"POST /publish HTTP/1.1\r\nContent-Length: -2\r\n" END "{}", 411, NULL, NULL},
-	{"POST /publish HTTP/1.1\r\nContent-Length: 99999999999999999999\r\n" END "{}", 411, NULL, NULL},
+	{"POST /publish HTTP/1.1\r\nContent-Length: 2, 2\r\n" END "{}", 400, "one number", NULL},
+	{"POST /publish HTTP/1.1\r\nContent-Length: -2\r\n" END "{}", 400, "one number", NULL},
+	{"POST /publish HTTP/1.1\r\nContent-Length: 99999999999999999999\r\n" END "{}", 400, "one number", NULL},
 	{"POST /publish HTTP/1.1\r\nContent-Length: 102401\r\n" END "{}", 413, "{\"code\":413", NULL},
 	{"POST /publish HTTP/1.1\r\nContent-Length: 102401\r\nExpect: 100-continue\r\n" END, 413, NULL, "100 Continue"},
 	{POST(0), 400, "\"key\":\"body\"", NULL},
