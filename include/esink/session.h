@@ -50,6 +50,7 @@ struct session {
 	struct user *user;
 	struct read_job *reading;   /* a journal page asked for */
 	void *auth;                 /* hub's: a token under look-up or re-checked; NULL: none */
+	void *rest;                 /* hub's: of an event that is too large to be handed over at once; NULL: none */
 	void *held;                 /* hub's: messages that wait until the session may be spoken to; NULL: none */
 	uint64_t position;          /* every event up to this id has been considered (while LIVE: the hub's head) */
 	uint64_t key;               /* the source's reading key at position, or 0 */
@@ -60,6 +61,7 @@ struct session {
 	int64_t quiet_since;        /* ms, monotonic: last time something was sent */
 	int64_t progress_at;        /* ms, monotonic */
 	unsigned long progress;
+	unsigned long ping_at;      /* progress at which the ping is the next that the peer takes */
 	int64_t messages_since;     /* ms, monotonic */
 	uint32_t messages;          /* received since then */
 	uint16_t requested;         /* flags, the hub's */

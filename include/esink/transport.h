@@ -55,9 +55,9 @@ struct transport_ops {
 	void (*close)(struct session *session, enum close_reason reason);
 	/* A number that grows while the peer takes bytes (TCP bytes acknowledged): tells slow from stalled. */
 	unsigned long (*progress)(struct session *session);
-	/* Some of what was sent is not acknowledged yet. Needed where there is a heartbeat. */
-	bool (*in_flight)(struct session *session);
-	/* Wire-level heartbeat, called when the session was quiet for a while: a websocket ping. NULL: none. */
+	/* By how much progress() will have grown once all that was sent is acknowledged. Needed where there is a heartbeat. */
+	unsigned long (*in_flight)(struct session *session);
+	/* Wire-level heartbeat, called now and then: a websocket ping. NULL: none. */
 	void (*heartbeat)(struct session *session);
 };
 

@@ -131,7 +131,7 @@ const struct setting settings[] = {
 	{DURATION("SLOW_TIMEOUT", slow_timeout, "30s", 100, SECONDS(3600)), 0,
 		"A session whose peer takes nothing for this long while something waits for it is closed as `slow`.", NULL},
 	{DURATION("HEARTBEAT_INTERVAL", heartbeat_interval, "15s", 100, SECONDS(30)), 0,
-		"After this much quiet a websocket is pinged and a stream gets a heartbeat.", NULL},
+		"A websocket is pinged this often, and a stream gets a heartbeat after this much quiet.", NULL},
 	{DURATION("HEARTBEAT_TIMEOUT", heartbeat_timeout, "20s", 100, SECONDS(3600)), 0,
 		"A websocket that leaves a ping unanswered for this long is closed.", NULL},
 	{DURATION("POSITION_INTERVAL", position_interval, "25s", 100, SECONDS(30)), 0,

@@ -21,9 +21,13 @@ static void scratch_add(struct hub *hub, size_t at, const struct frame *frame)
 	memcpy(hub->scratch + at, frame->bytes, frame->len);
 }
 
-bool pack_add(struct hub *hub, struct pack *pack, const struct frame *frame)
+bool pack_add(struct session *session, struct pack *pack, struct event *event, enum event_class class)
 {
+	const struct frame *frame = wire_frame(event, session->ops->encoding, class);
+	struct hub *hub = session->hub;
+
 	if (!pack->frames) {
+		pack->event = event;
 		pack->only = frame;
 	} else {
 		if (pack->len + frame->len > hub->config->session_queue_bytes)
@@ -39,6 +43,8 @@ bool pack_add(struct hub *hub, struct pack *pack, const struct frame *frame)
 
 bool pack_send(struct session *session, const struct pack *pack)
 {
+	if (pack->frames == 1 && pack->len > FRAME_PIECE)
+		return large_send(session, pack->event, pack->only);
 	return session_put(
 		session, pack->frames == 1 ? pack->only->bytes : session->hub->scratch, pack->len);
 }
@@ -50,9 +56,7 @@ static void flush_session(struct hub *hub, struct session *session)
 	uint32_t next;
 
 	for (;;) {
-		if (!pack_add(hub, &pack,
-			    wire_frame(delivery->event, session->ops->encoding,
-				    (enum event_class)delivery->class)))
+		if (!pack_add(session, &pack, delivery->event, (enum event_class)delivery->class))
 			break;
 		last = delivery;
 		next = delivery->next;

@@ -40,6 +40,7 @@ struct hub *hub_create(const struct hub_config *config, struct hub_shared *share
 	hub->shared = shared;
 	hub->now = clock_ms();
 	hub->reads_last = &hub->reads;
+	hub->read_max = READ_PAGE;
 	hub->lookups_last = &hub->lookups;
 	hub->walks = &hub->ticking;
 	tail_reset(&hub->tail, 1);
@@ -59,6 +60,7 @@ void hub_destroy(struct hub *hub)
 	readings_go_on(hub);
 	lookups_go_on(hub);
 	tail_reset(&hub->tail, 1);
+	pages_drop(hub);
 	inbox_finish(&hub->inbox);
 	pthread_mutex_destroy(&hub->lock);
 	pthread_cond_destroy(&hub->taken);
@@ -114,6 +116,7 @@ static void begin_journal(struct hub *hub, const char *journal, uint64_t head)
 	}
 	memcpy(hub->journal, journal, sizeof(hub->journal));
 	tail_reset(&hub->tail, head + 1);
+	pages_drop(hub);
 }
 
 static void ingest_next(struct hub *hub, struct event *event)

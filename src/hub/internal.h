@@ -1,6 +1,6 @@
 /* What the files of src/hub share and nobody else sees. In order of the path: hub.c (inbox, turns)
- * -> ingest.c (event to sessions) -> flush.c (deliveries to one send a session) -> replay.c
- * (sessions that read on by themselves, from the tail or the journal); session.c, login.c,
+ * -> ingest.c (event to sessions) -> flush.c (deliveries to one send a session; large.c) -> replay.c
+ * (sessions that read on by themselves, from the tail or the journal; pages.c); session.c, login.c,
  * receive.c, republish.c, sample.c, timers.c are the life of one session; users.c, tail.c,
  * shared.c, walk.c are what the others stand on.
  *
@@ -23,6 +23,7 @@
 #define HELD_MAX 65536              /* bytes of messages that wait for one session */
 #define READS_AT_ONCE 4             /* journal pages of one hub under way */
 #define READ_PAGE 256               /* events per journal page */
+#define PAGE_LARGE 4194304          /* bytes of one that is large */
 #define REPLAY_SCAN 4096            /* events of the tail that one session looks at in one go */
 #define TURN_DELIVERIES_MAX 1048576 /* deliveries collected before they are sent: 16 MB */
 #define TURN_DELIVERIES_KEPT 65536  /* room that is kept from turn to turn: 1 MB */
@@ -96,6 +97,7 @@ struct delivery {
 
 struct batch;
 struct lookup;
+struct page;
 struct reading;
 struct republish;
 
@@ -127,7 +129,10 @@ struct hub {
 	size_t scratch_room;
 	struct buf said; /* the message under construction */
 
+	struct page *pages;                     /* of the journal, the one used last first */
 	struct reading *reads, **reads_last;    /* wait their turn */
+	struct reading *reads_out;              /* under way */
+	size_t read_max;                        /* events to ask for: fewer where they are large */
 	struct lookup *lookups, **lookups_last; /* wait their turn */
 	size_t reads_under_way, lookups_under_way;
 	struct republish *republishing;
@@ -150,12 +155,24 @@ void spent_release(struct hub *hub); /* hub.c */
 
 /* Frames of one session, up to session_queue_bytes but one at least, to be sent by one call. */
 struct pack {
+	struct event *event;      /* of the first */
 	const struct frame *only; /* the first; alone it is sent from where it lies */
 	size_t frames, len;
 };
 /* False: no room for it. */
-bool pack_add(struct hub *hub, struct pack *pack, const struct frame *frame);
+bool pack_add(struct session *session, struct pack *pack, struct event *event, enum event_class class);
 bool pack_send(struct session *session, const struct pack *pack); /* as session_put() */
+
+/* -- large.c -- */
+bool large_send(struct session *session, struct event *event, const struct frame *frame); /* as session_put() */
+bool large_go_on(struct session *session); /* the same with what is left of it, if anything is */
+void large_forget(struct session *session);
+
+/* -- pages.c -- */
+void pages_keep(struct hub *hub, struct event_batch *batch); /* takes the events that it keeps */
+/* The page with the event that follows, borrowed until the next call; NULL: none. */
+const struct event_batch *pages_find(struct hub *hub, uint64_t after);
+void pages_drop(struct hub *hub);
 
 /* -- replay.c -- */
 void leave_live(struct session *session, uint64_t position, uint64_t key);
@@ -187,7 +204,7 @@ void session_admit(struct session *session, struct identity *identity); /* takes
 /* WAITING: says `connected` and goes on, or waits for what is missing. */
 void session_connect(struct session *session);
 /* The first page after the resume point is there (NULL: the journal does not reach back). */
-void session_resume(struct session *session, struct event_batch *page);
+void session_resume(struct session *session, const struct event_batch *page);
 void replay_page(struct session *session, const struct event_batch *page); /* replay.c */
 
 /* -- say.c -- */

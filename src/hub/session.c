@@ -198,7 +198,7 @@ void session_connect(struct session *session)
 		greet_and_go_on(session, resume == RESUME_TAIL);
 }
 
-void session_resume(struct session *session, struct event_batch *page)
+void session_resume(struct session *session, const struct event_batch *page)
 {
 	if (!session->hub->live)
 		return;
@@ -219,6 +219,7 @@ static void withdraw(struct session *session)
 	if (session->user)
 		shared_user_leave(session->hub->shared, session->user->id);
 	user_leave(session);
+	large_forget(session);
 	login_forget(session);
 	reading_forget(session);
 	republish_forget(session);
@@ -271,10 +272,18 @@ void session_writable(struct session *session)
 		return;
 	session->hub->now = clock_ms();
 	session->behind = 0;
+	if (session->pinged) /* the answer waited behind what is taken now */
+		session->deadline = session->hub->now + session->hub->config->heartbeat_timeout_ms;
+	if (!large_go_on(session) || session->behind)
+		return;
 	if (session->held && session_connected(session) && (!say_held(session) || session->behind))
 		return;
-	if (session->state == SESSION_REPLAY && !session->reading)
+	if (session->reading)
+		return;
+	if (session->state == SESSION_REPLAY)
 		replay(session);
+	else if (session->state == SESSION_WAITING)
+		session_connect(session);
 }
 
 /* -- ending -- */

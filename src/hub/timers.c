@@ -67,41 +67,26 @@ static bool stalled(struct session *session)
 	return true;
 }
 
-/* The ping stands behind what the system still holds for the peer, and that gets less: the answer
- * cannot be here yet. What was taken whole proves nothing, a kernel takes it for a program that
- * hangs. */
-static bool still_taking(struct session *session)
-{
-	unsigned long before = session->progress;
-
-	session->progress = session->ops->progress(session);
-	return session->progress != before && session->ops->in_flight(session);
-}
-
-/* Nothing was sent for a while: is anybody there? Whoever gets events is proved by the bytes that
- * it takes. */
+/* Is anybody there? Asked whether events flow or not: the kernel of a program that hangs goes on taking them. The answer is
+ * awaited from when the ping has got there: as long as what stood before it is still being taken, it cannot be here. */
 static bool gone_quiet(struct session *session)
 {
 	const struct hub_config *config = session->hub->config;
 	int64_t now = session->hub->now;
+	unsigned long before = session->progress;
 
 	if (!session->ops->heartbeat || session->behind || now < session->deadline)
 		return false;
-	if (session->pinged && still_taking(session)) {
-		session->deadline = now + config->heartbeat_timeout_ms;
-		return false;
-	}
-	if (session->pinged) {
+	session->progress = session->ops->progress(session);
+	session->deadline = now + config->heartbeat_timeout_ms;
+	if (session->pinged && (before >= session->ping_at || session->progress == before)) {
 		session_end(session, CLOSE_GONE_QUIET);
 		return true;
 	}
-	if (now - session->quiet_since < config->heartbeat_ms) {
-		session->deadline = session->quiet_since + config->heartbeat_ms;
+	if (session->pinged)
 		return false;
-	}
 	session->pinged = 1;
-	session->deadline = now + config->heartbeat_timeout_ms;
-	session->progress = session->ops->progress(session);
+	session->ping_at = session->progress + session->ops->in_flight(session);
 	session->ops->heartbeat(session);
 	return !session_usable(session);
 }

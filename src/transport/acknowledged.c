@@ -21,9 +21,9 @@ unsigned long acknowledged(int fd, bool *closed)
 	return (unsigned long)info.tcpi_bytes_acked;
 }
 
-bool unacknowledged(int fd)
+unsigned long unacknowledged(int fd)
 {
 	int bytes = 0;
 
-	return ioctl(fd, SIOCOUTQ, &bytes) == 0 && bytes > 0;
+	return ioctl(fd, SIOCOUTQ, &bytes) == 0 && bytes > 0 ? (unsigned long)bytes : 0;
 }

@@ -6,7 +6,7 @@
 
 /* TCP bytes acknowledged on that socket so far; 0 when the system cannot tell. closed: the peer has closed its side. */
 unsigned long acknowledged(int fd, bool *closed);
-/* Whether the kernel holds bytes that are not acknowledged yet. */
-bool unacknowledged(int fd);
+/* Bytes that the kernel holds because they are not acknowledged yet. */
+unsigned long unacknowledged(int fd);
 
 #endif

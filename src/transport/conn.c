@@ -110,11 +110,11 @@ unsigned long conn_progress(struct session *session)
 	return bytes;
 }
 
-bool conn_in_flight(struct session *session)
+unsigned long conn_in_flight(struct session *session)
 {
 	struct conn *conn = conn_of(session);
 
-	return !conn->gone && unacknowledged(conn->fd);
+	return conn->gone ? 0 : unacknowledged(conn->fd);
 }
 
 void conn_writable(struct conn *conn)

@@ -61,7 +61,7 @@ enum send_result conn_send(struct conn *conn, const char *bytes, size_t len);
 /* For transport_ops. */
 void conn_want_writable(struct session *session);
 unsigned long conn_progress(struct session *session);
-bool conn_in_flight(struct session *session);
+unsigned long conn_in_flight(struct session *session);
 
 /* The socket is writable and nothing is held: tells the session if it waits for that. */
 void conn_writable(struct conn *conn);

@@ -84,18 +84,19 @@ static bool resolve(const char *host, struct address list[LISTEN_MAX], size_t *c
 	return *count > 0;
 }
 
-static void set_options(int fd, int send_buffer_bytes)
+static void set_options(int fd, const struct server_config *config)
 {
 	set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
-	set(fd, SOL_SOCKET, SO_SNDBUF, send_buffer_bytes / 2); /* Linux doubles it */
+	set(fd, SOL_SOCKET, SO_SNDBUF, config->send_buffer_bytes / 2); /* Linux doubles it */
 	set(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
 	set(fd, IPPROTO_TCP, TCP_KEEPIDLE, 60);
 	set(fd, IPPROTO_TCP, TCP_KEEPINTVL, 15);
 	set(fd, IPPROTO_TCP, TCP_KEEPCNT, 4);
+	set(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, (int)config->lost_timeout_ms);
 }
 
 /* A bound, listening socket; -1 with errno. The first one of an address must find the port free. */
-static int open_one(const struct address *address, bool first, bool both, int send_buffer_bytes)
+static int open_one(const struct address *address, bool first, bool both, const struct server_config *config)
 {
 	int fd = socket(address->family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), failure;
 
@@ -108,7 +109,7 @@ static int open_one(const struct address *address, bool first, bool both, int se
 		set(fd, IPPROTO_IPV6, IPV6_V6ONLY, !both);
 	if (bind(fd, (const struct sockaddr *)&address->bytes, address->len) == 0) {
 		set(fd, SOL_SOCKET, SO_REUSEPORT, 1);
-		set_options(fd, send_buffer_bytes);
+		set_options(fd, config);
 		if (listen(fd, BACKLOG) == 0)
 			return fd;
 	}
@@ -150,7 +151,7 @@ bool listening_open(struct listening *listening, const struct server_config *con
 			int *fd = &listening->fds[t * listening->addresses + a];
 
 			set_port(&list[a], listening->port);
-			*fd = open_one(&list[a], t == 0, both, config->send_buffer_bytes);
+			*fd = open_one(&list[a], t == 0, both, config);
 			if (*fd < 0) {
 				explain(config, listening->port, err);
 				listening_close(listening);

@@ -22,8 +22,20 @@ struct server {
 	bool stopped;
 };
 
-static void fill_defaults(struct server_config *config)
+#define LATER_MS 5000 /* than the hub, which knows the reason */
+
+/* A peer whose network has gone, or whose window stays closed: the hub's own clocks come first where it has one. */
+static int64_t lost_after(const struct hub_config *hub)
 {
+	int64_t slow = hub->slow_timeout_ms + LATER_MS, quiet = hub->heartbeat_ms + hub->heartbeat_timeout_ms;
+
+	return slow > quiet ? slow : quiet;
+}
+
+static void fill_defaults(struct server_config *config, const struct hub_config *hub)
+{
+	if (!config->lost_timeout_ms)
+		config->lost_timeout_ms = lost_after(hub);
 	if (!config->threads)
 		config->threads = 1;
 	if (!config->max_connections)
@@ -82,7 +94,7 @@ struct server *server_create(const struct server_config *config, const struct hu
 
 	server->shared.config = *config;
 	server->shared.hub = *hub_config;
-	fill_defaults(&server->shared.config);
+	fill_defaults(&server->shared.config, hub_config);
 	cors_init(&server->shared.cors, config->cors_origins, config->cors_origin_count);
 	atomic_store(&server->shared.complained, INT64_MIN / 2);
 	server->hub_shared = hub_shared_create();

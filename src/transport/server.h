@@ -30,6 +30,7 @@ struct server_config {
 	int64_t request_timeout_ms;          /* a request must be there whole within it [10 s] */
 	int64_t idle_timeout_ms;             /* a kept-alive connection without a request [60 s] */
 	int send_buffer_bytes;               /* SO_SNDBUF [131072] */
+	int64_t lost_timeout_ms;             /* what was sent may be unacknowledged for so long; 0: longer than the hub waits */
 	const struct ruleset *rules;         /* FILTERS for POST /publish */
 	/* Is capture live? If not, reason is the sentence for GET /ready. Any thread. */
 	bool (*ready)(void *context, struct err *reason);

@@ -13,6 +13,7 @@
 #include "transport/thread.h"
 
 #define CLOSE_MS 2000
+#define CLOSE_DEAD_MS 500 /* of a peer that takes nothing */
 #define RETRY "retry: 2000\n\n"
 
 static enum send_result start(struct conn *conn, const char *bytes, size_t len)
@@ -66,7 +67,7 @@ static void end(struct conn *conn, enum close_reason reason)
 {
 	conn->closing = true;
 	conn->close_reason = (uint8_t)reason;
-	conn_watch(conn, CLOSE_MS);
+	conn_watch(conn, reason == CLOSE_SLOW ? CLOSE_DEAD_MS : CLOSE_MS);
 	lws_callback_on_writable(conn->wsi);
 }
 

@@ -16,6 +16,7 @@
 #include "wire/wire.h"
 
 #define CLOSE_MS 3000
+#define CLOSE_DEAD_MS 500 /* of a peer that takes nothing, or does not answer */
 
 static enum send_result websocket_send(struct session *session, const char *bytes, size_t len)
 {
@@ -41,7 +42,7 @@ static void websocket_close(struct session *session, enum close_reason reason)
 	frame[2] = (char)(code >> 8);
 	frame[3] = (char)code;
 	memcpy(frame + 4, word, len);
-	conn_watch(conn, CLOSE_MS);
+	conn_watch(conn, reason == CLOSE_SLOW || reason == CLOSE_GONE_QUIET ? CLOSE_DEAD_MS : CLOSE_MS);
 	conn_send(conn, frame, 4 + len);
 }
 

@@ -1,32 +1,32 @@
-/* Websocket text frames: {"event":NAME,"data":JSON} behind an unmasked server header (RFC 6455
- * section 5.2), complete, so that frames can be concatenated and written to the socket as they are.
+/* Websocket text messages: {"event":NAME,"data":JSON} behind an unmasked server header (RFC 6455
+ * section 5.2), complete, so that they can be concatenated and written to the socket as they are.
  *
- * The header's size depends on the payload's. The payload is appended behind room for the longest
- * header and moved down when a shorter one does: a memmove of up to 64 kB once per event and class;
- * a larger payload has the longest header and stays.
+ * A message larger than FRAME_PIECE is cut into fragments of exactly that size on the wire, header
+ * included: between two of them a pong may stand, so that a slow client need not be handed the
+ * whole at once.
+ *
+ * The header's size depends on the payload's. The payload is appended behind room for a header of
+ * four bytes and moved down when two do.
  */
 #include "wire/formats.h"
 
-#define TEXT_FRAME 0x81 /* FIN, opcode 1 */
-#define HEADER_MAX 10
+#define TEXT 1
+#define CONTINUATION 0
+#define LAST 0x80 /* FIN */
+#define HEADER_MAX 4
+#define FRAGMENT (FRAME_PIECE - HEADER_MAX)
 
-size_t wire_websocket_header(unsigned char header[10], size_t len)
+static size_t write_header(char *header, int opcode, size_t len)
 {
-	header[0] = TEXT_FRAME;
+	header[0] = (char)opcode;
 	if (len < 126) {
-		header[1] = (unsigned char)len;
+		header[1] = (char)len;
 		return 2;
 	}
-	if (len < 65536) {
-		header[1] = 126;
-		header[2] = (unsigned char)(len >> 8);
-		header[3] = (unsigned char)len;
-		return 4;
-	}
-	header[1] = 127;
-	for (int i = 0; i < 8; i++)
-		header[2 + i] = (unsigned char)((uint64_t)len >> (8 * (7 - i)));
-	return 10;
+	header[1] = 126;
+	header[2] = (char)(len >> 8);
+	header[3] = (char)len;
+	return 4;
 }
 
 static size_t begin(struct buf *buf)
@@ -38,15 +38,45 @@ static size_t begin(struct buf *buf)
 	return start;
 }
 
+/* One header in front of each FRAGMENT bytes of payload. First everything moves up to where the last fragment belongs,
+ * then each fragment down to its place. */
+static bool cut(struct buf *buf, size_t start, size_t payload)
+{
+	static const char room[HEADER_MAX];
+	size_t count = payload / FRAGMENT + (payload % FRAGMENT != 0), left = payload;
+	char *to, *from;
+
+	for (size_t i = 1; i < count; i++)
+		if (!buf_bytes(buf, room, sizeof(room)))
+			return false;
+	to = buf->bytes + start;
+	from = to + count * HEADER_MAX;
+	memmove(from, to + HEADER_MAX, payload);
+	for (size_t i = 0; i < count; i++) {
+		size_t len = left < FRAGMENT ? left : FRAGMENT;
+
+		to += write_header(to, (i ? CONTINUATION : TEXT) | (i + 1 < count ? 0 : LAST), len);
+		memmove(to, from, len);
+		to += len;
+		from += len;
+		left -= len;
+	}
+	buf->len = (size_t)(to - buf->bytes);
+	*to = 0;
+	return true;
+}
+
 static bool end(struct buf *buf, size_t start)
 {
-	unsigned char header[HEADER_MAX];
+	char header[HEADER_MAX];
 	size_t payload, header_len;
 
 	if (buf->full)
 		return false;
 	payload = buf->len - start - HEADER_MAX;
-	header_len = wire_websocket_header(header, payload);
+	if (payload > FRAGMENT)
+		return cut(buf, start, payload);
+	header_len = write_header(header, TEXT | LAST, payload);
 	if (header_len < HEADER_MAX)
 		memmove(buf->bytes + start + header_len, buf->bytes + start + HEADER_MAX, payload);
 	memcpy(buf->bytes + start, header, header_len);

@@ -17,11 +17,12 @@ bool envelope_write(struct buf *buf, const struct event *event, enum event_class
  * thread. Lives as long as the event. */
 const struct frame *wire_frame(struct event *event, enum encoding encoding, enum event_class class);
 
+/* After any multiple of this many bytes of such a frame the rest may be sent later: a websocket's control frames may stand
+ * there. */
+#define FRAME_PIECE ((size_t)65536)
+
 /* A named message with a JSON value as text, appended ready to send. id: for streams' `id:` line, absent for none. */
 bool wire_message(struct buf *buf, enum encoding encoding, const char *name, struct span json, struct span id);
-
-/* An unmasked server text frame header (2, 4 or 10 bytes) for len payload bytes. */
-size_t wire_websocket_header(unsigned char header[10], size_t len);
 
 /* Client JSON, an object or array: repeated keys, NULs and invalid UTF-8 are refused, integers beyond 64 bits become reals.
  * NULL: err has a sentence without any of the text in it (it may hold a token). */

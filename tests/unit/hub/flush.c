@@ -18,6 +18,63 @@ static void test_one_send_a_turn(void **state)
 	assert_sent(seven, "changes:151");
 }
 
+static void publish_large(struct world *world, size_t len)
+{
+	AUTO_BUF struct buf data = buf_init(BUF_NO_MAX);
+	struct span seven[] = {{"7", 1}};
+
+	buf_text(&data, "{\"x\":\"");
+	for (size_t i = 0; i < len; i++)
+		buf_text(&data, "x");
+	buf_text(&data, "\"}");
+	publish_parts(world, (struct event_parts){.data = buf_as_span(&data), .users = seven, .user_count = 1});
+}
+
+/* A slow client is not handed all of a large event at once, gets all of it in the end, and nothing between its pieces. */
+static void test_a_large_event_in_pieces(void **state)
+{
+	struct world *world = *state;
+	struct client *slow = client_of(world, "7"), *quick = client_of(world, "7");
+	size_t before;
+
+	slow->next = SEND_BEHIND;
+	publish_large(world, 500000);
+	assert_true(slow->bytes.len <= 65536);
+	assert_ids(quick, 101, 101);
+	for (int i = 0; i < 4; i++) {
+		before = slow->bytes.len;
+		client_say(slow, "{\"event\":\"unsubscribe\"}"); /* answered behind it */
+		publish(world, "7");
+		assert_int_equal(slow->bytes.len, before);
+		client_writable(slow);
+		assert_in_range(slow->bytes.len - before, 1, 65536);
+	}
+	slow->next = SEND_ALL;
+	client_writable(slow);
+	assert_sent(slow, "changes:101 subscribed subscribed subscribed subscribed changes:102 changes:103 changes:104 changes:105");
+	assert_int_equal(slow->session.state, SESSION_LIVE);
+}
+
+/* In the middle of a large event the session ends, and another vanishes: nothing leaks, nothing more is sent. */
+static void test_ends_within_a_large_event(void **state)
+{
+	struct world *world = *state;
+	struct client *slow = client_of(world, "7"), *vanishes = client_of(world, "7"), *gone = client_of(world, "7");
+
+	slow->next = vanishes->next = gone->next = SEND_BEHIND;
+	publish_large(world, 500000);
+	client_gone(gone);
+	vanishes->vanish_on_send = true;
+	client_writable(vanishes);
+	world->config.slow_timeout_ms = 10;
+	hub_tick(world->hub);
+	pause_ms(20);
+	hub_tick(world->hub);
+	assert_int_equal(slow->reason, CLOSE_SLOW);
+	for (int i = 0; i < 3; i++) /* they end in the middle of a message */
+		buf_clear(&world->clients[i]->bytes);
+}
+
 static void test_behind_reads_on_from_the_tail(void **state)
 {
 	struct world *world = *state;
@@ -184,6 +241,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		IN_A_WORLD(test_one_send_a_turn),
+		IN_A_WORLD(test_a_large_event_in_pieces),
+		IN_A_WORLD(test_ends_within_a_large_event),
 		IN_A_WORLD(test_behind_reads_on_from_the_tail),
 		IN_A_WORLD(test_over_the_limit_reads_on_in_steps),
 		IN_A_WORLD(test_one_frame_is_always_allowed),

@@ -207,17 +207,85 @@ static void test_reads_are_bounded_and_in_order(void **state)
 	struct world *world = *state;
 	struct client *clients[8];
 
-	for (int i = 0; i < 8; i++)
-		clients[i] = resume(world, JOURNAL ":99");
+	world_live(world, OTHER_JOURNAL, 10000);
+	for (int i = 0; i < 8; i++) {
+		char after[24];
+
+		snprintf(after, sizeof(after), "%d", 1000 * (i + 1));
+		clients[i] = resume(world, after);
+	}
 	assert_int_equal(world->read_count, READS_AT_ONCE);
 	client_gone(clients[READS_AT_ONCE]);
 	for (int i = 0; i < 8; i++) {
 		if (i == READS_AT_ONCE)
 			continue;
-		read_answer(world, STATUS_OK, "7", 100, 100);
-		assert_sent(clients[i], "connected:recovered changes:100");
+		assert_int_equal(world->reads[0]->after, 1000 * (i + 1));
+		read_answer(world, STATUS_GONE, NULL, 1, 0);
+		assert_sent(clients[i], "connected");
 	}
 	assert_int_equal(world->read_count, 0);
+}
+
+/* A relay was restarted and everybody resumes: pages are read once, not once a session. */
+static void test_many_resume_from_few_pages(void **state)
+{
+	struct world *world = *state;
+	struct client *clients[40];
+	size_t reads = 0;
+
+	world->config.session_queue_bytes = 2000; /* several steps to a page */
+	for (int i = 0; i < 40; i++)
+		clients[i] = resume(world, i % 2 ? JOURNAL ":44" : JOURNAL ":40");
+	assert_int_equal(world->read_count, 1);
+	for (int turn = 0; turn < 400; turn++) {
+		if (world->read_count) {
+			uint64_t after = world->reads[0]->after;
+
+			read_answer(world, STATUS_OK, "7", after + 1, after + 30 < 100 ? after + 30 : 100);
+			reads++;
+		}
+		for (int i = 0; i < 40; i++)
+			client_writable(clients[i]);
+	}
+	assert_in_range(reads, 2, 4);
+	for (int i = 0; i < 40; i++) {
+		assert_int_equal(clients[i]->session.state, SESSION_LIVE);
+		client_read(clients[i]);
+		assert_true(json_is_true(json_object_get(message_data(clients[i], 0), "recovered")));
+		json_decref(clients[i]->messages[0]);
+		memmove(clients[i]->messages, clients[i]->messages + 1, --clients[i]->count * sizeof(json_t *));
+		assert_ids(clients[i], i % 2 ? 45 : 41, 100);
+	}
+}
+
+/* The place of a page that was cut short is asked for by those who waited for it. */
+static void test_a_page_shorter_than_expected(void **state)
+{
+	struct world *world = *state;
+	struct client *first = resume(world, JOURNAL ":50"), *later = resume(world, JOURNAL ":70");
+
+	assert_int_equal(world->read_count, 1);
+	read_answer(world, STATUS_OK, "7", 51, 60);
+	assert_int_equal(world->reads[0]->after, 70);
+	read_answer(world, STATUS_OK, "7", 71, 100);
+	assert_int_equal(later->session.state, SESSION_LIVE);
+	client_writable(first);
+	read_answer(world, STATUS_OK, "7", 61, 100);
+	assert_int_equal(first->session.state, SESSION_LIVE);
+}
+
+/* No page of a former journal is shown in the next. */
+static void test_pages_go_with_their_journal(void **state)
+{
+	struct world *world = *state;
+	struct client *client = resume(world, JOURNAL ":98");
+
+	read_answer(world, STATUS_OK, "7", 99, 100);
+	client_forget(client);
+	world_live(world, OTHER_JOURNAL, 100);
+	client = resume(world, OTHER_JOURNAL ":98");
+	assert_sent(client, "");
+	assert_int_equal(world->read_count, 1);
 }
 
 static void test_a_full_lane_is_asked_again(void **state)
@@ -233,9 +301,9 @@ static void test_a_full_lane_is_asked_again(void **state)
 	assert_int_equal(world->read_count, 0);
 	world->full = false;
 	hub_tick(world->hub);
-	assert_int_equal(world->read_count, 2);
+	assert_int_equal(world->read_count, 1);
 	read_answer(world, STATUS_OK, "7", 100, 100);
-	read_answer(world, STATUS_OK, "7", 100, 100);
+	client_writable(second);
 	assert_sent(first, "connected:recovered changes:100");
 	assert_sent(second, "connected:recovered changes:100");
 }
@@ -302,6 +370,9 @@ static void test_test_sessions_have_no_history(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		IN_A_WORLD(test_many_resume_from_few_pages),
+		IN_A_WORLD(test_a_page_shorter_than_expected),
+		IN_A_WORLD(test_pages_go_with_their_journal),
 		IN_A_WORLD(test_resume_from_the_tail),
 		IN_A_WORLD(test_resume_that_cannot_be),
 		IN_A_WORLD(test_resumed_is_live),

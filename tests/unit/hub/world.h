@@ -29,6 +29,7 @@
 struct client {
 	struct session session; /* first: the hub knows the client by it */
 	struct buf bytes;       /* sent and not yet looked at */
+	struct buf pieces;      /* of a message that comes in fragments */
 	json_t *messages[MESSAGES_MAX];
 	size_t count;
 	size_t sends, heartbeats, wanted; /* calls of ops */
@@ -39,7 +40,7 @@ struct client {
 	bool refused, closed;
 	enum close_reason reason;
 	unsigned long progress;
-	bool in_flight;
+	unsigned long in_flight;
 	char refusal[512];
 };
 

@@ -35,7 +35,8 @@ void client_close(struct client *client)
 		close(client->fd);
 	client->fd = -1;
 	free(client->in);
-	client->in = NULL;
+	free(client->message);
+	client->in = client->message = NULL;
 }
 
 void client_send(struct client *client, const void *bytes, size_t len)
@@ -168,7 +169,7 @@ static bool have(struct client *client, size_t len, int64_t deadline)
 	return true;
 }
 
-int websocket_next(struct client *client, char **payload, size_t *len)
+static int next_frame(struct client *client, char **payload, size_t *len, bool *last)
 {
 	int64_t deadline = clock_ms() + PATIENCE_MS;
 	const unsigned char *in;
@@ -179,7 +180,8 @@ int websocket_next(struct client *client, char **payload, size_t *len)
 		return -1;
 	in = (const unsigned char *)client->in;
 	opcode = in[0] & 15;
-	if ((in[0] & 0x70) || (in[1] & 0x80) || !(in[0] & 0x80) || (opcode != 1 && opcode != 8 && opcode != 9 && opcode != 10))
+	*last = in[0] & 0x80;
+	if ((in[0] & 0x70) || (in[1] & 0x80) || (opcode > 1 && opcode < 8) || opcode > 10 || (opcode >= 8 && !*last))
 		return -2;
 	size = in[1];
 	if (size >= 126) {
@@ -198,6 +200,35 @@ int websocket_next(struct client *client, char **payload, size_t *len)
 	client->len -= header + size;
 	memmove(client->in, client->in + header + size, client->len + 1);
 	return opcode;
+}
+
+/* Control frames come between the fragments of a message; those are put together in client->message. */
+int websocket_next(struct client *client, char **payload, size_t *len)
+{
+	for (;;) {
+		bool last, begun = client->message != NULL;
+		int opcode = next_frame(client, payload, len, &last);
+
+		if (opcode < 0 || opcode >= 8)
+			return opcode;
+		if ((opcode == 0) != begun) {
+			free(*payload);
+			return -2;
+		}
+		if (last && !begun)
+			return opcode;
+		client->message = mem_resize(client->message, client->message_len + *len + 1);
+		memcpy(client->message + client->message_len, *payload, *len + 1);
+		client->message_len += *len;
+		free(*payload);
+		if (!last)
+			continue;
+		*payload = client->message;
+		*len = client->message_len;
+		client->message = NULL;
+		client->message_len = 0;
+		return 1;
+	}
 }
 
 int websocket_close_code(struct client *client)

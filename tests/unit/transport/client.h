@@ -9,6 +9,8 @@ struct client {
 	int fd;
 	char *in; /* received and not yet taken; NUL-terminated */
 	size_t len, room;
+	char *message; /* a websocket message whose last fragment has not come */
+	size_t message_len;
 };
 
 struct client client_open(int port);
@@ -29,7 +31,7 @@ struct client websocket_open(int port, const char *path, const char *headers);
 /* A masked frame. */
 void websocket_frame(struct client *client, int first_byte, const char *payload, size_t len);
 void websocket_say(struct client *client, const char *text);
-/* The next frame: opcode, payload in *payload (malloc'ed, NUL-terminated); -1: the end, -2: broken framing. */
+/* The next control frame or whole message: opcode, payload in *payload (malloc'ed, NUL-terminated); -1: the end, -2: broken framing. */
 int websocket_next(struct client *client, char **payload, size_t *len);
 /* Skips to the next close frame: its code; -1: none came. */
 int websocket_close_code(struct client *client);

@@ -109,41 +109,39 @@ static void test_envelopes(void **state)
 	}
 }
 
-static void test_websocket_headers(void **state)
+/* Takes the message at `at` apart: fragments end at multiples of FRAME_PIECE, lengths are as short as can be. Where it
+ * ends; payload: what it says. */
+static size_t take_apart(const struct buf *buf, size_t at, struct buf *payload)
 {
-	static const struct {
-		size_t len, header;
-		unsigned char bytes[10];
-	} cases[] = {
-		{0, 2, {0x81, 0}},
-		{125, 2, {0x81, 125}},
-		{126, 4, {0x81, 126, 0, 126}},
-		{65535, 4, {0x81, 126, 255, 255}},
-		{65536, 10, {0x81, 127, 0, 0, 0, 0, 0, 1, 0, 0}},
-		{0x0102030405, 10, {0x81, 127, 0, 0, 0, 1, 2, 3, 4, 5}},
-	};
+	const unsigned char *p = (const unsigned char *)buf->bytes;
+	size_t begin = at, len;
 
-	(void)state;
-	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
-		unsigned char header[10];
-
-		assert_int_equal(wire_websocket_header(header, cases[i].len), cases[i].header);
-		assert_memory_equal(header, cases[i].bytes, cases[i].header);
+	for (bool last = false; !last;) {
+		last = p[at] & 0x80;
+		assert_int_equal(p[at] & 0x7f, at == begin ? 1 : 0);
+		assert_int_equal((at - begin) % FRAME_PIECE, 0);
+		assert_true(p[at + 1] <= 126);
+		len = p[at + 1] < 126 ? p[at + 1] : (size_t)p[at + 2] << 8 | p[at + 3];
+		assert_int_equal(p[at + 1] == 126, len >= 126);
+		at += len < 126 ? 2 : 4;
+		buf_bytes(payload, p + at, len);
+		at += len;
 	}
+	return at;
 }
 
-/* The payload at the end of frames of every header size is exactly the message. */
+/* The payload of messages of every header size, and of fragments, is exactly the message. */
 static void test_websocket_messages(void **state)
 {
 	static const size_t sizes[] = {
-		0, 90, 91, 92, 93, 94, 95, 96, 97, 98, 99, 100, 60000, 65500, 65520, 70000};
+		0, 90, 91, 92, 93, 94, 95, 96, 97, 98, 99, 100, 60000, 65500, 65510, 65511, 65512, 65513,
+		65514, 65520, 70000, 131042, 131043, 131044, 131160, 131170, 500000};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
 		AUTO_BUF struct buf buf = buf_init(1 << 20), json = buf_init(1 << 20),
 				    text = buf_init(1 << 20);
-		unsigned char header[10];
-		size_t n;
+		AUTO_BUF struct buf payload = buf_init(1 << 20);
 
 		for (size_t k = 0; k < sizes[i]; k++)
 			buf_text(&text, "a");
@@ -151,12 +149,11 @@ static void test_websocket_messages(void **state)
 		buf_text(&buf, "before");
 		assert_true(wire_message(
 			&buf, ENCODING_WEBSOCKET, "x", buf_as_span(&json), (struct span){NULL, 0}));
-		n = wire_websocket_header(header, json.len + strlen("{\"event\":\"x\",\"data\":}"));
-		assert_int_equal(buf.len, 6 + n + json.len + strlen("{\"event\":\"x\",\"data\":}"));
-		assert_memory_equal(buf.bytes + 6, header, n);
-		assert_memory_equal(buf.bytes + 6 + n, "{\"event\":\"x\",\"data\":", 20);
-		assert_memory_equal(buf.bytes + 6 + n + 20, json.bytes, json.len);
-		assert_int_equal(buf.bytes[buf.len - 1], '}');
+		assert_int_equal(take_apart(&buf, 6, &payload), buf.len);
+		assert_int_equal(payload.len, json.len + strlen("{\"event\":\"x\",\"data\":}"));
+		assert_memory_equal(payload.bytes, "{\"event\":\"x\",\"data\":", 20);
+		assert_memory_equal(payload.bytes + 20, json.bytes, json.len);
+		assert_int_equal(payload.bytes[payload.len - 1], '}');
 	}
 }
 
@@ -233,7 +230,6 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_envelopes),
-		cmocka_unit_test(test_websocket_headers),
 		cmocka_unit_test(test_websocket_messages),
 		cmocka_unit_test(test_message_beyond_its_buffer_is_refused),
 		cmocka_unit_test(test_streams),
