@@ -266,9 +266,51 @@ void relay_set_ready(struct relay *relay, bool is)
 	relay->ready = is;
 }
 
-int relay_published(const struct relay *relay)
+struct question {
+	struct task task;
+	struct hub *hub;
+	struct relay *relay;
+	size_t sessions;
+	bool answered;
+};
+
+static void answer(struct task *task)
 {
-	return relay->published;
+	struct question *question = (struct question *)task;
+
+	pthread_mutex_lock(&question->relay->lock);
+	question->sessions = hub_session_count(question->hub);
+	question->answered = true;
+	pthread_cond_broadcast(&question->relay->changed);
+	pthread_mutex_unlock(&question->relay->lock);
+}
+
+size_t relay_sessions(struct relay *relay)
+{
+	size_t hubs, sessions = 0;
+	struct hub *const *all = server_hubs(relay->server, &hubs);
+
+	for (size_t i = 0; i < hubs; i++) {
+		struct question question = {.task.run = answer, .hub = all[i], .relay = relay};
+
+		inbox_post(hub_inbox(all[i]), &question.task);
+		pthread_mutex_lock(&relay->lock);
+		while (!question.answered)
+			pthread_cond_wait(&relay->changed, &relay->lock);
+		pthread_mutex_unlock(&relay->lock);
+		sessions += question.sessions;
+	}
+	return sessions;
+}
+
+int relay_published(struct relay *relay)
+{
+	int published;
+
+	pthread_mutex_lock(&relay->lock);
+	published = relay->published;
+	pthread_mutex_unlock(&relay->lock);
+	return published;
 }
 
 void relay_stop(struct relay *relay)

@@ -1,5 +1,5 @@
 /* A whole relay without a database, for the tests of the network side: the real server, hubs and rules; tokens `user-7` are
- * users, what is published gets the next id and goes to every hub. Not thread-safe but for relay_emit(). */
+ * users, what is published gets the next id and goes to every hub. Of one thread, but for relay_emit(). */
 #ifndef ESINK_TEST_RELAY_H
 #define ESINK_TEST_RELAY_H
 
@@ -27,8 +27,10 @@ int relay_port(const struct relay *relay);
 struct server *relay_server(const struct relay *relay);
 /* Events of data_bytes each, to one user (NULL: to everybody), handed over at once. Returns the last id. */
 uint64_t relay_emit(struct relay *relay, const char *user, size_t count, size_t data_bytes);
+/* Sessions of all threads, asked of each on its own. */
+size_t relay_sessions(struct relay *relay);
 void relay_set_ready(struct relay *relay, bool ready);
-int relay_published(const struct relay *relay); /* how many were published so far */
+int relay_published(struct relay *relay); /* how many were published so far */
 void relay_stop(struct relay *relay);
 
 #endif
