@@ -17,6 +17,7 @@
 #include "source/receipts.h"
 
 #define SWEEP_MS 250
+#define LEAST_MS 50
 
 struct lane {
 	struct lanes *lanes;
@@ -66,11 +67,45 @@ static void refuse_lookup(void *opaque)
 	job->done(job);
 }
 
+/* At least a little: what was not tried has no answer. */
+static int time_left(const struct publish_job *job)
+{
+	int64_t left = job->deadline - clock_ms();
+
+	return left > LEAST_MS ? (int)left : LEAST_MS;
+}
+
+static void refuse_write(void *opaque)
+{
+	struct publish_job *job = opaque;
+
+	job->status = STATUS_UNAVAILABLE;
+	job->done(job);
+}
+
+/* Those whose clients need not wait any more go; they were not written. */
+static size_t refuse_late(void **jobs, size_t count)
+{
+	int64_t now = clock_ms();
+	size_t kept = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		struct publish_job *job = jobs[i];
+
+		if (job->deadline > now)
+			jobs[kept++] = job;
+		else
+			refuse_write(job);
+	}
+	return kept;
+}
+
 static void write_one(struct lane *lane, struct publish_job *job)
 {
 	struct publication *item = &job->item;
 	struct err err = {""};
-	enum status status = lane->lanes->ops->publish(lane->connection, &item, 1, &err);
+	enum status status = lane->lanes->ops->publish(
+		lane->connection, &item, 1, time_left(job), &err);
 
 	receipts_written(lane->lanes->receipts, job, status, &err);
 }
@@ -82,11 +117,20 @@ static void run_writes(struct lane *lane, void **jobs, size_t count)
 	struct err err = {""};
 	enum status status;
 
+	count = refuse_late(jobs, count);
 	for (size_t i = 0; i < count; i++) {
-		items[i] = &((struct publish_job *)jobs[i])->item;
-		receipts_expect(receipts, jobs[i], clock_ms() + lane->lanes->config.confirm_ms);
+		struct publish_job *job = jobs[i];
+
+		items[i] = &job->item;
+		receipts_expect(receipts, job, job->deadline);
 	}
-	status = lane->lanes->ops->publish(lane->connection, items, count, &err);
+	if (count == 0) {
+		free(items);
+		return;
+	}
+	/* The first has waited longest. */
+	status = lane->lanes->ops->publish(
+		lane->connection, items, count, time_left(jobs[0]), &err);
 	/* An unclear outcome is not tried again: it may have been stored. */
 	if (status == STATUS_OK || count == 1 || status == STATUS_UNAVAILABLE ||
 		status == STATUS_TIMEOUT) {
@@ -97,14 +141,6 @@ static void run_writes(struct lane *lane, void **jobs, size_t count)
 			write_one(lane, jobs[i]);
 	}
 	free(items);
-}
-
-static void refuse_write(void *opaque)
-{
-	struct publish_job *job = opaque;
-
-	job->status = STATUS_UNAVAILABLE;
-	job->done(job);
 }
 
 static void run_reads(struct lane *lane, void **jobs, size_t count)
@@ -311,9 +347,12 @@ bool lanes_lookup(void *lanes, struct lookup_job *job)
 	return lane_put(&((struct lanes *)lanes)->lanes[LOOKUPS], job);
 }
 
-bool lanes_publish(void *lanes, struct publish_job *job)
+bool lanes_publish(void *opaque, struct publish_job *job)
 {
-	return lane_put(&((struct lanes *)lanes)->lanes[WRITES], job);
+	struct lanes *lanes = opaque;
+
+	job->deadline = clock_ms() + lanes->config.confirm_ms;
+	return lane_put(&lanes->lanes[WRITES], job);
 }
 
 bool lanes_read(void *lanes, struct read_job *job)

@@ -57,7 +57,7 @@ static void away(struct pump *pump, const struct err *err)
 	if (atomic_load(&pump->stop))
 		return;
 	if (!span_is(span_of(err->text), pump->last_reason)) {
-		log_warn("source", "capture is away: %s", err->text);
+		log_warn("source", "capture is away, trying again: %s", err->text);
 		snprintf(pump->last_reason, sizeof(pump->last_reason), "%s", err->text);
 	}
 	pump->callbacks.away(pump->callbacks.context, err->text);

@@ -9,6 +9,7 @@
 --   the relay sorts out)
 --   @old@ keep the previous row: true or false         @notify@ wake a sleeping relay: true or false
 --   @signature@ a comment: the columns and their types, so that a changed type changes the function
+--   @guard@ the version of this function in esink.guard, or NULL
 --   @whole@ false: a FILTERS, COLUMNS or routing column is missing, so only keys may leave the table
 --
 -- It runs in the application's transaction, as the relay's role, under whatever search_path the writer has: every function,
@@ -103,13 +104,13 @@ BEGIN
   END IF;
   IF (pg_catalog.pg_sequence_last_value('esink.rotation'::pg_catalog.regclass) OPERATOR(pg_catalog.&) 1::pg_catalog.int8)
       OPERATOR(pg_catalog.=) 0::pg_catalog.int8 THEN
-    INSERT INTO esink.event_0 (xid, topic, type, data, old, old_key, users, old_users, broadcast, incomplete, actor)
+    INSERT INTO esink.event_0 (xid, topic, type, data, old, old_key, users, old_users, broadcast, incomplete, actor, guard)
     VALUES (v_xid, @topic@, v_type, v_data, v_old, v_old_key, v_users, v_old_users, @broadcast@, v_incomplete,
-      pg_catalog.current_setting('esink.actor', true));
+      pg_catalog.current_setting('esink.actor', true), @guard@);
   ELSE
-    INSERT INTO esink.event_1 (xid, topic, type, data, old, old_key, users, old_users, broadcast, incomplete, actor)
+    INSERT INTO esink.event_1 (xid, topic, type, data, old, old_key, users, old_users, broadcast, incomplete, actor, guard)
     VALUES (v_xid, @topic@, v_type, v_data, v_old, v_old_key, v_users, v_old_users, @broadcast@, v_incomplete,
-      pg_catalog.current_setting('esink.actor', true));
+      pg_catalog.current_setting('esink.actor', true), @guard@);
   END IF;
   IF @notify@ THEN
     IF (pg_catalog.pg_sequence_last_value('esink.sleep'::pg_catalog.regclass) OPERATOR(pg_catalog.&) 1::pg_catalog.int8)

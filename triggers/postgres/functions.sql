@@ -21,7 +21,8 @@ END $$;
 -- Makes a tick of what was committed since the last one, if anything was, and tells the head: the newest id.
 -- One drainer at a time: a transaction-level advisory lock, which holds behind a pooler too; who does not get it only
 -- reads the head. Returns one short row, so that it can never hang on a reader's dead connection.
--- Calls: newest_tick, pending, map_pages   Writes: tick_0 or tick_1   Reads: event_0, event_1
+-- Of a big tick only the first page is mapped: the relay can begin to deliver while it asks for the others (map_rest).
+-- Calls: newest_tick, pending, blank, map_first   Writes: tick_0 or tick_1   Reads: event_0, event_1, guard
 CREATE OR REPLACE FUNCTION esink.drain(OUT head bigint, OUT drained bigint)
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
   SET jit = off SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan AS $$
@@ -57,10 +58,51 @@ BEGIN
   IF drained > 0 AND current_setting('synchronous_commit') = 'off' THEN
     PERFORM set_config('synchronous_commit', 'on', true);
   END IF;
+  -- In a later snapshot than the tick's: whatever was done to a column before one of these events was written shows.
+  IF drained > 0 AND EXISTS (SELECT FROM esink.guard g WHERE NOT g.key AND NOT esink.holds(g)) THEN
+    PERFORM esink.blank(v_before, v_after);
+  END IF;
   IF drained > 1000 THEN
-    PERFORM esink.map_pages(v_current, v_next, v_before, v_after);
+    PERFORM esink.map_first(v_current, v_next, v_before, v_after);
   END IF;
   head := v_next - 1 + drained;
+END $$;
+
+-- Whether a column is as the trigger function relies on. Inlined.
+CREATE OR REPLACE FUNCTION esink.holds(g esink.guard) RETURNS boolean LANGUAGE sql STABLE AS $$
+  SELECT EXISTS (SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = g.relation AND a.attnum = g.number
+    AND a.attname = g.name AND a.xmin = g.changed)
+$$;
+
+-- Keeps the key alone of a tick's events whose guard is broken, and forgets guards that no transaction relies on any more:
+-- not before a minute has passed, for a session may hold an old function compiled.
+-- Calls: holds, tick_keys, key_alone   Writes: event_0, event_1, guard
+CREATE OR REPLACE FUNCTION esink.blank(before pg_snapshot, after pg_snapshot) RETURNS void LANGUAGE plpgsql VOLATILE
+  SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off AS $$
+DECLARE
+  v_broken integer[] := ARRAY(SELECT DISTINCT g.version FROM esink.guard g WHERE NOT g.key AND NOT esink.holds(g));
+BEGIN
+  UPDATE esink.event_0 e SET data = esink.key_alone(e.guard, e.data), old = NULL,
+      old_key = esink.key_alone(e.guard, e.old_key), incomplete = true
+    WHERE e.guard = ANY (v_broken) AND e.type <> 'truncate'
+      AND e.ctid = ANY (ARRAY(SELECT k.tid FROM esink.tick_keys($1, $2) k WHERE k.place = 0));
+  UPDATE esink.event_1 e SET data = esink.key_alone(e.guard, e.data), old = NULL,
+      old_key = esink.key_alone(e.guard, e.old_key), incomplete = true
+    WHERE e.guard = ANY (v_broken) AND e.type <> 'truncate'
+      AND e.ctid = ANY (ARRAY(SELECT k.tid FROM esink.tick_keys($1, $2) k WHERE k.place = 1));
+  DELETE FROM esink.guard g WHERE g.until <= pg_snapshot_xmin($1) AND g.superseded < clock_timestamp() - interval '1 minute';
+  UPDATE esink.guard g SET until = pg_snapshot_xmax(pg_current_snapshot()) WHERE g.superseded IS NOT NULL AND g.until IS NULL;
+END $$;
+
+-- Of an event's data the columns of the key that are still what they were.
+CREATE OR REPLACE FUNCTION esink.key_alone(version integer, data text) RETURNS text LANGUAGE plpgsql STABLE
+  SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RETURN (SELECT concat('{', string_agg(concat(to_json(g.name::text), ':', data::json -> g.name::text), ',' ORDER BY g.number), '}')
+    FROM esink.guard g WHERE data IS NOT NULL AND g.version = $1 AND g.key AND esink.holds(g)
+      AND json_typeof(data::json -> g.name::text) IS NOT NULL HAVING data IS NOT NULL);
+EXCEPTION WHEN OTHERS THEN
+  RETURN '{}';
 END $$;
 
 -- What no tick up to the snapshot (xmax, xip) holds, as far as the calling statement's snapshot sees it. A plain SQL
@@ -89,7 +131,51 @@ RETURNS SETOF esink.event_0 LANGUAGE sql STABLE AS $$
     AND pg_visible_in_snapshot(e.xid, $2)
 $$;
 
--- Writes down where the events of a big tick lie. Sorts keys alone, in memory as long as that takes less than work_mem.
+-- Writes down where the first thousand events of a big tick lie.
+-- Writes: page_0 or page_1   Reads: event_0, event_1
+CREATE OR REPLACE FUNCTION esink.map_first(pair integer, tick bigint, before pg_snapshot, after pg_snapshot)
+RETURNS void LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off AS $$
+DECLARE
+  v_tids_0 tid[];
+  v_tids_1 tid[];
+BEGIN
+  SELECT array_agg(k.tid) FILTER (WHERE k.place = 0), array_agg(k.tid) FILTER (WHERE k.place = 1) INTO v_tids_0, v_tids_1
+    FROM (SELECT t.place, t.tid FROM esink.tick_keys($3, $4) t ORDER BY t.seq LIMIT 1000) k;
+  IF pair = 0 THEN
+    INSERT INTO esink.page_0 (tick, n, node_0, node_1, tids_0, tids_1)
+    VALUES ($2, 0, pg_relation_filenode('esink.event_0'), pg_relation_filenode('esink.event_1'), v_tids_0, v_tids_1);
+  ELSE
+    INSERT INTO esink.page_1 (tick, n, node_0, node_1, tids_0, tids_1)
+    VALUES ($2, 0, pg_relation_filenode('esink.event_0'), pg_relation_filenode('esink.event_1'), v_tids_0, v_tids_1);
+  END IF;
+END $$;
+
+-- The other pages of the big tick that holds the event after an id, once read() gave nothing for it. False: there is no
+-- such tick. Under the drainers' lock, so that two relays do not do it twice.
+-- Calls: map_pages   Reads: tick_0, tick_1, page_0, page_1
+CREATE OR REPLACE FUNCTION esink.map_rest(after_id bigint) RETURNS boolean LANGUAGE plpgsql VOLATILE
+  SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
+DECLARE
+  t record;
+BEGIN
+  PERFORM pg_advisory_xact_lock(1702062446, 1);
+  SELECT * INTO t FROM (
+      (SELECT 0 AS pair, a.* FROM esink.tick_0 a WHERE a.first <= after_id + 1 AND a.count > 0 ORDER BY a.first DESC LIMIT 1)
+      UNION ALL
+      (SELECT 1, b.* FROM esink.tick_1 b WHERE b.first <= after_id + 1 AND b.count > 0 ORDER BY b.first DESC LIMIT 1)) u
+    ORDER BY u.first DESC LIMIT 1;
+  IF NOT FOUND OR t.count <= 1000 OR t.first + t.count <= after_id + 1 THEN
+    RETURN false;
+  END IF;
+  IF NOT EXISTS (SELECT FROM esink.page_0 p WHERE p.tick = t.first AND p.n = 1)
+      AND NOT EXISTS (SELECT FROM esink.page_1 p WHERE p.tick = t.first AND p.n = 1) THEN
+    PERFORM esink.map_pages(t.pair, t.first, t.before, t.after);
+  END IF;
+  RETURN true;
+END $$;
+
+-- Writes down where the events of a big tick lie, from the second thousand on. Sorts keys alone, in memory as long as that
+-- takes less than work_mem.
 -- Writes: page_0 or page_1   Reads: event_0, event_1
 CREATE OR REPLACE FUNCTION esink.map_pages(pair integer, tick bigint, before pg_snapshot, after pg_snapshot)
 RETURNS void LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
@@ -102,12 +188,14 @@ BEGIN
     INSERT INTO esink.page_0 (tick, n, node_0, node_1, tids_0, tids_1)
       SELECT $2, (k.rank - 1) / 1000, v_node_0, v_node_1, array_agg(k.tid) FILTER (WHERE k.place = 0),
         array_agg(k.tid) FILTER (WHERE k.place = 1)
-      FROM (SELECT row_number() OVER (ORDER BY t.seq) AS rank, t.place, t.tid FROM esink.tick_keys($3, $4) t) k GROUP BY 2;
+      FROM (SELECT row_number() OVER (ORDER BY t.seq) AS rank, t.place, t.tid FROM esink.tick_keys($3, $4) t) k
+      WHERE k.rank > 1000 GROUP BY 2;
   ELSE
     INSERT INTO esink.page_1 (tick, n, node_0, node_1, tids_0, tids_1)
       SELECT $2, (k.rank - 1) / 1000, v_node_0, v_node_1, array_agg(k.tid) FILTER (WHERE k.place = 0),
         array_agg(k.tid) FILTER (WHERE k.place = 1)
-      FROM (SELECT row_number() OVER (ORDER BY t.seq) AS rank, t.place, t.tid FROM esink.tick_keys($3, $4) t) k GROUP BY 2;
+      FROM (SELECT row_number() OVER (ORDER BY t.seq) AS rank, t.place, t.tid FROM esink.tick_keys($3, $4) t) k
+      WHERE k.rank > 1000 GROUP BY 2;
   END IF;
 END $$;
 
@@ -128,8 +216,8 @@ RETURNS TABLE (seq bigint, place integer, tid tid) LANGUAGE sql STABLE AS $$
 $$;
 
 -- Events after an id, ascending, at most max_events. after_key is not needed: ticks and pages find every id.
--- Raises ES001 when the journal no longer reaches back to after_id + 1.
--- Calls: tick_by_xid   Reads: everything
+-- Raises ES001 when the journal no longer reaches back to after_id + 1; nothing where a page is not mapped yet (map_rest).
+-- Calls: tick_by_xid, page_rows   Reads: everything
 CREATE OR REPLACE FUNCTION esink.read(after_id bigint, after_key bigint, max_events bigint)
 RETURNS TABLE (id bigint, seq bigint, xid xid8, at_ms bigint, topic text, type text, data text, old text, old_key text,
   users text[], old_users text[], broadcast boolean, incomplete boolean, actor text, source text, source_type text,
@@ -176,6 +264,8 @@ BEGIN
     ELSE
       v_page := v_skip / 1000;
       v_skip := v_skip % 1000;
+      EXIT WHEN v_page > 0 AND NOT EXISTS (SELECT FROM esink.page_0 p WHERE p.tick = t.first AND p.n = v_page)
+        AND NOT EXISTS (SELECT FROM esink.page_1 p WHERE p.tick = t.first AND p.n = v_page);
       v_want := least(least(t.count - v_page * 1000, 1000) - v_skip, v_left);
       RETURN QUERY SELECT t.first + v_page * 1000 + o.rank - 1, o.seq, o.xid, o.at_ms, o.topic, o.type, o.data, o.old,
           o.old_key, o.users, o.old_users, o.broadcast, o.incomplete, o.actor, o.source, o.source_type, o.version, o.ref
@@ -308,6 +398,8 @@ END $$;
 
 -- Begins a new journal: this database is not the one that the old one was written in (restored from a dump, copied,
 -- failed over). What no tick of the old journal holds becomes the first events of the new one.
+-- In another cluster's numbering an xid says nothing: a row that the application wrote here after the restore is younger
+-- than the restored rows of meta and the ticks (which nobody writes before this), whatever its xid, and is kept.
 -- Gives up quickly where somebody writes: whoever writes next would wait behind our waiting lock.
 -- Calls: newest_tick   Writes: everything
 CREATE OR REPLACE FUNCTION esink.begin_journal(name text) RETURNS void LANGUAGE plpgsql VOLATILE
@@ -315,11 +407,15 @@ CREATE OR REPLACE FUNCTION esink.begin_journal(name text) RETURNS void LANGUAGE 
 DECLARE
   v_newest pg_snapshot;
   v_base   pg_snapshot := pg_current_snapshot();
+  v_older  integer := 0;  -- rows as old as this or older came with the restore; 0: nothing was restored
 BEGIN
   LOCK TABLE esink.event_0, esink.event_1, esink.tick_0, esink.tick_1 IN ACCESS EXCLUSIVE MODE;
   SELECT t.snapshot INTO v_newest FROM esink.newest_tick() t;
-  DELETE FROM esink.event_0 e WHERE pg_visible_in_snapshot(e.xid, v_newest);
-  DELETE FROM esink.event_1 e WHERE pg_visible_in_snapshot(e.xid, v_newest);
+  SELECT least(age(m.xmin), (SELECT min(age(t.xmin)) FROM esink.tick_0 t), (SELECT min(age(t.xmin)) FROM esink.tick_1 t))
+    INTO v_older FROM esink.meta m, pg_control_system() c WHERE m.system_identifier <> c.system_identifier;
+  v_older := coalesce(v_older, 0);
+  DELETE FROM esink.event_0 e WHERE pg_visible_in_snapshot(e.xid, v_newest) AND age(e.xmin) >= v_older;
+  DELETE FROM esink.event_1 e WHERE pg_visible_in_snapshot(e.xid, v_newest) AND age(e.xmin) >= v_older;
   UPDATE esink.event_0 SET xid = pg_current_xact_id();
   UPDATE esink.event_1 SET xid = pg_current_xact_id();
   TRUNCATE esink.tick_0, esink.tick_1, esink.page_0, esink.page_1;
@@ -331,21 +427,21 @@ END $$;
 
 -- Says once a second that a relay with these rules is at work. False: one with other rules is, and was seen in the last
 -- three seconds; the triggers are its own, and whoever is told by other rules must not deliver what they write.
--- Writes: meta
+-- Writes: relay
 CREATE OR REPLACE FUNCTION esink.claim(wanted text) RETURNS boolean LANGUAGE plpgsql VOLATILE
   SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  UPDATE esink.meta m SET configuration = wanted, seen = clock_timestamp()
-    WHERE m.configuration = wanted OR m.seen IS NULL OR m.seen < clock_timestamp() - interval '3 seconds';
+  UPDATE esink.relay r SET configuration = wanted, seen = clock_timestamp()
+    WHERE r.configuration = wanted OR r.seen IS NULL OR r.seen < clock_timestamp() - interval '3 seconds';
   RETURN FOUND;
 END $$;
 
 -- The relay ends: another configuration need not wait.
--- Writes: meta
+-- Writes: relay
 CREATE OR REPLACE FUNCTION esink.release(wanted text) RETURNS void LANGUAGE plpgsql VOLATILE
   SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  UPDATE esink.meta m SET seen = NULL WHERE m.configuration = wanted;
+  UPDATE esink.relay r SET seen = NULL WHERE r.configuration = wanted;
 END $$;
 
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA esink FROM PUBLIC;

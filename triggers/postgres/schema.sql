@@ -19,17 +19,24 @@ REVOKE ALL ON SCHEMA esink FROM PUBLIC;
 CREATE TABLE esink.meta (
   one               boolean PRIMARY KEY DEFAULT true CHECK (one),
   tables_version    text NOT NULL,                -- of this file
-  functions_version text NOT NULL DEFAULT '',     -- of functions.sql
   journal           text NOT NULL,                -- 16 hex digits: the journal's identity ...
   system_identifier bigint NOT NULL,              -- ... and what it was born in: any mismatch begins a new one
   database          oid NOT NULL,
   timeline          integer NOT NULL,
   born              xid8 NOT NULL,
   base              pg_snapshot NOT NULL,         -- what is visible in it is older than the journal
-  floor             bigint NOT NULL DEFAULT 0,    -- events up to this id have been discarded
+  floor             bigint NOT NULL DEFAULT 0     -- events up to this id have been discarded
+);
+
+-- What relays write, apart from the journal's identity: a restored row of meta stays as old as the restore until a new journal
+-- begins (see esink.begin_journal).
+CREATE TABLE esink.relay (
+  one               boolean PRIMARY KEY DEFAULT true CHECK (one),
+  functions_version text NOT NULL DEFAULT '',     -- of functions.sql
   configuration     text NOT NULL DEFAULT '',     -- fingerprint of the rules that the triggers were made from
   seen              timestamptz                   -- when a relay of that configuration was last at work; NULL: none is
 );
+INSERT INTO esink.relay DEFAULT VALUES;
 
 CREATE SEQUENCE esink.event_seq;
 CREATE SEQUENCE esink.rotation MINVALUE 0 START 0;
@@ -53,7 +60,8 @@ CREATE TABLE esink.event_0 (
   source      text,                               -- NULL: this database's table
   source_type text,
   version     integer,
-  ref         text                                -- a publisher's, to find its event again
+  ref         text,                               -- a publisher's, to find its event again
+  guard       integer                             -- see esink.guard; NULL: nothing is withheld from this table's events
 ) WITH (autovacuum_enabled = false);
 -- The one index: each further one costs every writer (a second, on seq, took a fifth of the throughput at 4 clients). What
 -- needs the order of seq sorts, or has pages.
@@ -89,3 +97,20 @@ CREATE TABLE esink.page_0 (
 );
 ALTER TABLE esink.page_0 ALTER COLUMN tids_0 SET STORAGE EXTERNAL, ALTER COLUMN tids_1 SET STORAGE EXTERNAL;
 CREATE TABLE esink.page_1 (LIKE esink.page_0 INCLUDING ALL);
+
+-- What a trigger function that withholds columns relies on: that these columns (by number) still have these names and that
+-- nobody has touched them since. The rules name columns, the catalogue numbers them: after `DROP COLUMN name; RENAME secret
+-- TO name` the function would send the secret as name, until the drift check has made another. An event says by which
+-- version of its function it was written; esink.drain() keeps the key alone of events whose guard is broken.
+CREATE TABLE esink.guard (
+  version    integer NOT NULL,                    -- of the function, made from all that follows
+  watched    oid NOT NULL,                        -- the watched table
+  relation   oid NOT NULL,                        -- itself, or a table that inherits from it
+  number     smallint NOT NULL,
+  name       name NOT NULL,
+  changed    xid NOT NULL,                        -- pg_attribute.xmin: also a name that came back was changed
+  key        boolean NOT NULL,                    -- not withheld, but a part of the key: what a broken guard leaves
+  superseded timestamptz,                         -- another version has taken its place ...
+  until      xid8,                                -- ... and every transaction from here on uses that one
+  PRIMARY KEY (version, relation, number)
+);

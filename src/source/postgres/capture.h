@@ -8,9 +8,6 @@
 /* The CREATE FUNCTION statement, malloc'ed. notify: triggers may NOTIFY (a transaction that did
  * cannot be PREPAREd). */
 char *capture_function(const struct pg_catalog *catalog, const struct pg_table *table, bool notify);
-/* Where a FILTERS column is missing it may have been renamed: withholds what the installed function (its body; NULL: none)
- * withheld, by number, so that a key under a new name stays inside; everything where nothing is known. */
-void capture_recall(const struct pg_table *table, const char *body);
 char *capture_function_name(pg_oid table); /* capture_16385 */
 /* What the server keeps of it (pg_proc.prosrc): equal when nothing has to be replaced. Points into
  * sql. */

@@ -460,7 +460,10 @@ enum status catalog_load(struct pg *pg, const struct ruleset *rules, bool strict
 {
 	struct pg_catalog *catalog = mem_zero(1, sizeof(*catalog));
 	struct err ending;
-	enum status status = pg_script(pg, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+	enum status status;
+
+	catalog->rules = rules;
+	status = pg_script(pg, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
 		CATALOG_TIMEOUT_MS, err);
 
 	if (status == STATUS_OK)

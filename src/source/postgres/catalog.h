@@ -24,6 +24,8 @@ struct pg_column {
 	pg_oid type;
 	int key; /* 1.. place in the primary key; 0: not in it */
 	int number; /* pg_attribute.attnum: stays when the name changes */
+	unsigned changed; /* pg_attribute.xmin: the transaction that last touched it */
+	char *withheld_as; /* recall.c: the name for which it is withheld, when that is another one; else NULL */
 };
 
 /* The columns of a table or of a composite type, in order. */
@@ -53,13 +55,17 @@ struct pg_table {
 };
 
 struct pg_catalog {
+	const struct ruleset *rules; /* borrowed */
 	struct pg_table *tables;
 	size_t table_count;
 	struct pg_type *types;
 	size_t type_count;
 	struct pg_columns *composites;
 	size_t composite_count;
-	char *fingerprint; /* equal: nothing that concerns us has changed */
+	struct pg_fingerprint {
+		char shape[33];    /* of all that triggers are made from: tables, columns, members */
+		char triggers[33]; /* of the triggers of ours that are there and enabled */
+	} fingerprint; /* equal: nothing that concerns us has changed */
 };
 
 /* strict: what is missing, not a table, or not ours to watch is an error with a sentence for the
@@ -68,10 +74,10 @@ enum status catalog_load(struct pg *pg, const struct ruleset *rules, bool strict
 	struct pg_catalog **catalog, struct err *complaint, struct err *err) MUST_CHECK;
 void catalog_free(struct pg_catalog *catalog);
 const struct pg_type *catalog_type(const struct pg_catalog *catalog, pg_oid oid);
+/* The columns of a composite type's relation, of a watched table, or of one that inherits from it. */
 const struct pg_columns *catalog_composite(const struct pg_catalog *catalog, pg_oid relation);
-/* Only the fingerprint: what the drift check asks each second. *fingerprint is the caller's to
- * free. */
-enum status catalog_fingerprint(
-	struct pg *pg, const struct ruleset *rules, char **fingerprint, struct err *err) MUST_CHECK;
+/* Only the fingerprint: what the drift check asks each second. */
+enum status catalog_fingerprint(struct pg *pg, const struct ruleset *rules,
+	struct pg_fingerprint *fingerprint, struct err *err) MUST_CHECK;
 
 #endif

@@ -142,7 +142,8 @@ enum status postgres_check(void *opaque, struct err *err)
 	struct pg_catalog *catalog = NULL;
 	AUTO_FREE char *lookup = NULL;
 	bool there = false;
-	enum status status = pg_connect(&source->pg, source->config->url, err);
+	enum status status = pg_connect(
+		&source->pg, source->config->url, PG_CONNECT_TIMEOUT_MS, err);
 
 	if (status == STATUS_OK)
 		status = schema_exists(&source->pg, &there, err);
@@ -186,7 +187,8 @@ enum status postgres_uninstall(void *opaque, struct err *err)
 {
 	struct postgres *source = opaque;
 	AUTO_RESULT PGresult *there = NULL;
-	enum status status = pg_connect(&source->pg, source->config->url, err);
+	enum status status = pg_connect(
+		&source->pg, source->config->url, PG_CONNECT_TIMEOUT_MS, err);
 
 	if (status == STATUS_OK)
 		status = pg_query(&source->pg, "SELECT to_regnamespace('esink') IS NOT NULL", 0,

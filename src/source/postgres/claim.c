@@ -1,4 +1,4 @@
-/* The claim of a configuration: its rules, written out and hashed, kept fresh in esink.meta.
+/* The claim of a configuration: its rules, written out and hashed, kept fresh in esink.relay.
  *
  * Without it, a relay that is started with fewer FILTERS beside a running one (a rolling deploy)
  * would replace the trigger functions, and the sessions of the first would be told what its own

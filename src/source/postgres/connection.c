@@ -2,9 +2,9 @@
  * interrupted nor given a deadline: a network that was cut without a word would hold a thread for
  * hours.
  *
- * A server that stops answering is noticed in two ways: TCP keep-alives and tcp_user_timeout on an
- * idle connection, and the deadline of each call. After either the connection is thrown away;
- * nothing is ever retried on it.
+ * A server that stops answering is noticed in three ways: TCP keep-alives and tcp_user_timeout on an
+ * idle connection, the deadline of a call, and on capture's connection the watch of watch.c. After
+ * any of them the connection is thrown away; nothing is ever retried on it.
  */
 #include "source/postgres/connection.h"
 
@@ -15,12 +15,24 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "source/postgres/url.h"
+#include "source/postgres/watch.h"
+
+#define SILENCE_MS 2000 /* before the watch looks */
+#define REFUSED_MS 30000 /* bear with a server that does not let the watch in */
+#define LATE_MS 500 /* after the server has finished its answer is here */
 
 /* Sets what the user's connection string does not. The values are for a relay that must notice a
  * dead server in seconds. */
 static const char *const connection_keywords[] = {"dbname", "fallback_application_name",
 	"client_encoding", "connect_timeout", "keepalives_idle", "keepalives_interval",
-	"keepalives_count", "tcp_user_timeout", NULL};
+	"keepalives_count", "tcp_user_timeout", "host", "hostaddr", "port", NULL};
+
+/* What a call may take. */
+struct call {
+	int64_t deadline; /* 0: none */
+	int64_t begun, alive; /* the last sign of the server's */
+};
 
 static int remaining(int64_t deadline)
 {
@@ -35,6 +47,13 @@ static int remaining(int64_t deadline)
 static int64_t deadline_in(int timeout_ms)
 {
 	return timeout_ms > 0 ? clock_ms() + timeout_ms : 0;
+}
+
+static struct call call_begin(int timeout_ms)
+{
+	int64_t now = clock_ms();
+
+	return (struct call){deadline_in(timeout_ms), now, now};
 }
 
 /* Waits for events on the connection's socket. */
@@ -53,29 +72,26 @@ static enum status wait_socket(struct pg *pg, short events, int64_t deadline)
 	return n < 0 ? STATUS_FAILED : STATUS_OK;
 }
 
-static enum status connection_lost(struct pg *pg, struct err *err)
+/* Closes what cannot be used any more, and says why to this call and to those that come after it. */
+static enum status give_up(struct pg *pg, enum status status, const char *why, struct err *err)
 {
 	/* libpq's text may run over lines; the first tells. */
-	const char *text = pg->conn ? PQerrorMessage(pg->conn) : "closed";
-	int len = (int)strcspn(text, "\n");
-
-	err_set(err, STATUS_UNAVAILABLE, "PostgreSQL connection: %.*s", len, text);
+	err_set(&pg->lost, status, "%.*s", (int)strcspn(why, "\n"), why);
+	if (pg->conn && status != STATUS_STOPPED)
+		watch_leave(pg);
 	pg_close(pg);
-	return STATUS_UNAVAILABLE;
+	return err_set(err, status, "%s", pg->lost.text);
 }
 
-static enum status give_up(struct pg *pg, enum status status, struct err *err)
+static enum status connection_lost(struct pg *pg, struct err *err)
 {
-	PGcancel *cancel = pg->conn && status == STATUS_TIMEOUT ? PQgetCancel(pg->conn) : NULL;
-	char text[256];
+	struct err why;
 
-	if (cancel) {
-		PQcancel(cancel, text, sizeof(text));
-		PQfreeCancel(cancel);
-	}
-	pg_close(pg);
-	return err_set(err, status,
-		status == STATUS_TIMEOUT ? "PostgreSQL did not answer in time" : "stopped");
+	if (!pg->conn)
+		return err_set(err, STATUS_UNAVAILABLE, "%s",
+			pg->lost.text[0] ? pg->lost.text : "there is no connection to PostgreSQL");
+	err_set(&why, STATUS_UNAVAILABLE, "PostgreSQL connection: %s", PQerrorMessage(pg->conn));
+	return give_up(pg, STATUS_UNAVAILABLE, why.text, err);
 }
 
 void pg_close(struct pg *pg)
@@ -83,18 +99,81 @@ void pg_close(struct pg *pg)
 	if (pg->conn)
 		PQfinish(pg->conn);
 	pg->conn = NULL;
+	pg->began[0] = 0;
+}
+
+bool pg_is_open(struct pg *pg)
+{
+	struct pollfd fd = {-1, POLLIN, 0};
+
+	if (!pg->conn)
+		return false;
+	fd.fd = PQsocket(pg->conn);
+	if (poll(&fd, 1, 0) > 0)
+		PQconsumeInput(pg->conn);
+	return PQstatus(pg->conn) == CONNECTION_OK;
+}
+
+/* Nothing came for a while: whether to wait on. A server that has worked for long may be silent for longer. */
+static bool still_waits(struct pg *pg, short events, struct call *call)
+{
+	enum pg_life life = watch_look(pg);
+	int64_t now = clock_ms(), silent = now - call->alive;
+
+	switch (life) {
+	case PG_WORKS:
+		call->alive = now;
+		return true;
+	case PG_REFUSED:
+		return silent < REFUSED_MS;
+	case PG_SILENT:
+		return silent < SILENCE_MS + (call->alive - call->begun) / 8;
+	default:
+		return wait_socket(pg, events, now + LATE_MS) != STATUS_TIMEOUT;
+	}
+}
+
+/* Waits for the socket for as long as the call may take; gives up the connection otherwise. */
+static enum status wait_call(struct pg *pg, short events, struct call *call, struct err *err)
+{
+	for (;;) {
+		int64_t until = pg->watch_url ? clock_ms() + SILENCE_MS : call->deadline;
+		enum status status;
+
+		if (call->deadline && call->deadline < until)
+			until = call->deadline;
+		status = wait_socket(pg, events, until);
+		if (status == STATUS_OK) {
+			call->alive = clock_ms();
+			return STATUS_OK;
+		}
+		if (status != STATUS_TIMEOUT)
+			return give_up(pg, status, "stopped", err);
+		if (until == call->deadline)
+			return give_up(pg, status, "PostgreSQL did not answer in time", err);
+		if (!still_waits(pg, events, call))
+			return give_up(pg, STATUS_UNAVAILABLE,
+				"PostgreSQL has stopped answering: the network in between is cut, "
+				"or the server hangs",
+				err);
+	}
 }
 
 /* A transaction-mode pooler invents the process id that libpq was told. */
-static enum status detect_pooler(struct pg *pg, struct err *err)
+static enum status detect_pooler(struct pg *pg, int timeout_ms, struct err *err)
 {
 	AUTO_RESULT PGresult *result = NULL;
-	enum status status =
-		pg_query(pg, "SELECT pg_catalog.pg_backend_pid()", 0, NULL, 10000, &result, err);
+	enum status status = pg_query(pg,
+		"SELECT pg_catalog.pg_backend_pid(), (SELECT extract(epoch FROM "
+		"a.backend_start)::pg_catalog.text "
+		"FROM pg_catalog.pg_stat_activity a WHERE a.pid = pg_catalog.pg_backend_pid())",
+		0, NULL, timeout_ms, &result, err);
 
-	if (status == STATUS_OK)
-		pg->pooled = pg_int(result, 0, 0) != PQbackendPID(pg->conn);
-	return status;
+	if (status != STATUS_OK)
+		return status;
+	pg->pooled = pg_int(result, 0, 0) != PQbackendPID(pg->conn);
+	snprintf(pg->began, sizeof(pg->began), "%s", PQgetvalue(result, 0, 1));
+	return STATUS_OK;
 }
 
 static void on_notice(void *unused, const PGresult *notice)
@@ -105,34 +184,92 @@ static void on_notice(void *unused, const PGresult *notice)
 	log_debug("postgres", "the server says: %s", text ? text : "");
 }
 
-enum status pg_connect(struct pg *pg, const char *url, struct err *err)
+/* libpq tells of a server that refuses us in a line of its own; of several addresses of a host, in
+ * several. */
+static enum status refused(struct pg *pg, struct err *err)
 {
-	const char *const values[] = {url, "esink", "UTF8", "10", "5", "2", "3", "10000", NULL};
-	int64_t deadline = clock_ms() + PG_CONNECT_TIMEOUT_MS;
+	char text[sizeof(err->text)];
+
+	snprintf(text, sizeof(text), "%s", PQerrorMessage(pg->conn));
+	for (char *p = text; (p = strchr(p, '\n'));)
+		*p = p[1] ? ' ' : 0;
+	pg_close(pg);
+	return err_set(err, STATUS_UNAVAILABLE,
+		"POSTGRES_DATABASE_URL: %s (if it never worked, look at its host, port, database, user and "
+		"password)",
+		text);
+}
+
+static enum status no_answer(struct pg *pg, enum status status, struct err *err)
+{
+	char host[128];
+
+	if (status == STATUS_STOPPED) {
+		pg_close(pg);
+		return err_set(err, status, "stopped");
+	}
+	snprintf(host, sizeof(host), "%s", PQhost(pg->conn) ? PQhost(pg->conn) : "");
+	pg_close(pg);
+	return err_set(err, STATUS_TIMEOUT,
+		"POSTGRES_DATABASE_URL: no answer from host \"%s\" (if it never answered, look at its host and port, and "
+		"at firewalls in between)",
+		host);
+}
+
+/* host: one of several that the string names; NULL: it names one. */
+static enum status connect_to(struct pg *pg, const char *url, const struct pg_host *host,
+	int timeout_ms, struct err *err)
+{
+	const char *const values[] = {url, "esink", "UTF8", "10", "5", "2", "3", "10000",
+		host ? host->name : NULL, host ? host->address : NULL, host ? host->port : NULL,
+		NULL};
+	int64_t deadline = clock_ms() + timeout_ms;
 	PostgresPollingStatusType state = PGRES_POLLING_WRITING;
 
-	pg_close(pg);
 	pg->conn = PQconnectStartParams(connection_keywords, values, 1);
-	if (!pg->conn || PQstatus(pg->conn) == CONNECTION_BAD)
-		return connection_lost(pg, err);
+	if (!pg->conn)
+		return err_set(err, STATUS_UNAVAILABLE, "out of memory");
+	if (PQstatus(pg->conn) == CONNECTION_BAD)
+		return refused(pg, err);
 	while (state != PGRES_POLLING_OK) {
 		enum status status = wait_socket(
 			pg, state == PGRES_POLLING_READING ? POLLIN : POLLOUT, deadline);
 
 		if (status != STATUS_OK)
-			return give_up(pg, status, err);
+			return no_answer(pg, status, err);
 		state = PQconnectPoll(pg->conn);
 		if (state == PGRES_POLLING_FAILED)
-			return connection_lost(pg, err);
+			return refused(pg, err);
 	}
 	PQsetnonblocking(pg->conn, 1);
 	PQsetNoticeReceiver(pg->conn, on_notice, NULL);
-	return detect_pooler(pg, err);
+	return detect_pooler(pg, timeout_ms, err);
+}
+
+/* libpq itself goes on to the next host when one refuses, but waits for ever for one that says
+ * nothing. */
+enum status pg_connect(struct pg *pg, const char *url, int timeout_ms, struct err *err)
+{
+	struct pg_host host;
+	bool several = postgres_url_host(url, 1, &host);
+	enum status status = STATUS_UNAVAILABLE;
+
+	pg_close(pg);
+	if (!several)
+		status = connect_to(pg, url, NULL, timeout_ms, err);
+	for (int i = 0; several && postgres_url_host(url, i, &host); i++) {
+		status = connect_to(pg, url, &host, timeout_ms, err);
+		if (status == STATUS_OK || status == STATUS_STOPPED)
+			break;
+	}
+	if (status == STATUS_OK)
+		watch_end_left(pg);
+	return status;
 }
 
 /* Sends what libpq holds, reading meanwhile, since a server that blocks on its own output would
  * otherwise block us. */
-static enum status flush_out(struct pg *pg, int64_t deadline, struct err *err)
+static enum status flush_out(struct pg *pg, struct call *call, struct err *err)
 {
 	for (;;) {
 		int left = PQflush(pg->conn);
@@ -142,21 +279,21 @@ static enum status flush_out(struct pg *pg, int64_t deadline, struct err *err)
 			return connection_lost(pg, err);
 		if (left == 0)
 			return STATUS_OK;
-		status = wait_socket(pg, POLLIN | POLLOUT, deadline);
+		status = wait_call(pg, POLLIN | POLLOUT, call, err);
 		if (status != STATUS_OK)
-			return give_up(pg, status, err);
+			return status;
 		if (!PQconsumeInput(pg->conn))
 			return connection_lost(pg, err);
 	}
 }
 
-static enum status next_result(struct pg *pg, int64_t deadline, PGresult **result, struct err *err)
+static enum status next_result(struct pg *pg, struct call *call, PGresult **result, struct err *err)
 {
 	while (PQisBusy(pg->conn)) {
-		enum status status = wait_socket(pg, POLLIN, deadline);
+		enum status status = wait_call(pg, POLLIN, call, err);
 
 		if (status != STATUS_OK)
-			return give_up(pg, status, err);
+			return status;
 		if (!PQconsumeInput(pg->conn))
 			return connection_lost(pg, err);
 	}
@@ -213,13 +350,13 @@ static enum status check_result(struct pg *pg, const PGresult *result, struct er
 }
 
 /* Collects results up to the end; keeps the last good one in *kept where asked. */
-static enum status collect(struct pg *pg, int64_t deadline, PGresult **kept, struct err *err)
+static enum status collect(struct pg *pg, struct call *call, PGresult **kept, struct err *err)
 {
 	enum status outcome = STATUS_OK;
 
 	for (;;) {
 		PGresult *result = NULL;
-		enum status status = next_result(pg, deadline, &result, err);
+		enum status status = next_result(pg, call, &result, err);
 
 		if (status != STATUS_OK)
 			return status;
@@ -242,15 +379,16 @@ static enum status collect(struct pg *pg, int64_t deadline, PGresult **kept, str
 enum status pg_query(struct pg *pg, const char *sql, int count, const char *const *params,
 	int timeout_ms, PGresult **result, struct err *err)
 {
-	int64_t deadline = deadline_in(timeout_ms);
+	struct call call = call_begin(timeout_ms);
 	PGresult *got = NULL;
 	enum status status;
 
+	pg->statement = sql;
 	if (!pg->conn || !PQsendQueryParams(pg->conn, sql, count, NULL, params, NULL, NULL, 0))
 		return connection_lost(pg, err);
-	status = flush_out(pg, deadline, err);
+	status = flush_out(pg, &call, err);
 	if (status == STATUS_OK)
-		status = collect(pg, deadline, &got, err);
+		status = collect(pg, &call, &got, err);
 	if (status != STATUS_OK) {
 		PQclear(got);
 		return status;
@@ -261,29 +399,33 @@ enum status pg_query(struct pg *pg, const char *sql, int count, const char *cons
 
 enum status pg_script(struct pg *pg, const char *sql, int timeout_ms, struct err *err)
 {
-	int64_t deadline = deadline_in(timeout_ms);
+	struct call call = call_begin(timeout_ms);
 	enum status status;
 
+	pg->statement = sql;
 	if (!pg->conn || !PQsendQuery(pg->conn, sql))
 		return connection_lost(pg, err);
-	status = flush_out(pg, deadline, err);
-	return status == STATUS_OK ? collect(pg, deadline, NULL, err) : status;
+	status = flush_out(pg, &call, err);
+	return status == STATUS_OK ? collect(pg, &call, NULL, err) : status;
 }
 
 enum status pg_stream_begin(
 	struct pg *pg, const char *sql, int count, const char *const *params, struct err *err)
 {
+	struct call call = call_begin(PG_CONNECT_TIMEOUT_MS);
+
+	pg->statement = sql;
 	if (!pg->conn || !PQsendQueryParams(pg->conn, sql, count, NULL, params, NULL, NULL, 0) ||
 		!PQsetSingleRowMode(pg->conn))
 		return connection_lost(pg, err);
-	return flush_out(pg, deadline_in(PG_CONNECT_TIMEOUT_MS), err);
+	return flush_out(pg, &call, err);
 }
 
 enum status pg_stream_next(struct pg *pg, int timeout_ms, PGresult **result, struct err *err)
 {
-	int64_t deadline = deadline_in(timeout_ms);
+	struct call call = call_begin(timeout_ms);
 	PGresult *got = NULL;
-	enum status status = next_result(pg, deadline, &got, err);
+	enum status status = next_result(pg, &call, &got, err);
 
 	if (status != STATUS_OK)
 		return status;
@@ -298,7 +440,7 @@ enum status pg_stream_next(struct pg *pg, int timeout_ms, PGresult **result, str
 		status = check_result(pg, got, err);
 		PQclear(got);
 		if (pg->conn) {
-			rest = collect(pg, deadline, NULL, status == STATUS_OK ? err : NULL);
+			rest = collect(pg, &call, NULL, status == STATUS_OK ? err : NULL);
 			status = status == STATUS_OK ? rest : status;
 		}
 		if (status != STATUS_OK)

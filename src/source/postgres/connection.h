@@ -15,9 +15,17 @@ struct pg {
 	int stop_fd;  /* -1: nothing interrupts */
 	bool pooled; /* a transaction-mode pooler sits between: no LISTEN, nothing that belongs to a
 			session */
+	/* Calls then end a few seconds after the server has stopped working on them, and need no deadline; see
+	 * watch.c. NULL: they do not. Borrowed. */
+	const char *watch_url;
+	const char *statement; /* of the call under way */
+	char began[32];        /* when the server's process did: with its id it is never another's */
+	int left;              /* a process of a connection that we gave up; 0: none */
+	char left_began[32];
+	struct err lost; /* why it was closed */
 };
 
-#define PG_CONNECT_TIMEOUT_MS 10000
+#define PG_CONNECT_TIMEOUT_MS 5000 /* for each host that the connection string names */
 #define PG_MAX_PARAMS 16
 
 /* SQL: the schema that a bare table name means. Not current_schema(): search_path begins with
@@ -25,18 +33,22 @@ struct pg {
 #define PG_DEFAULT_SCHEMA \
 	"(pg_catalog.array_remove(pg_catalog.current_schemas(false), 'esink'::pg_catalog.name))[1]"
 
-enum status pg_connect(struct pg *pg, const char *url, struct err *err) MUST_CHECK;
+/* Tries the hosts that url names in their order, each for at most timeout_ms. */
+enum status pg_connect(
+	struct pg *pg, const char *url, int timeout_ms, struct err *err) MUST_CHECK;
 void pg_close(struct pg *pg);
+/* Open, as far as can be told without asking the server. */
+bool pg_is_open(struct pg *pg);
 
 /* One statement with text parameters (NULL: SQL NULL). *result is the caller's to PQclear().
- * timeout_ms <= 0: none. When the deadline passes the statement is cancelled and the connection
- * closed. */
+ * timeout_ms <= 0: none. When the deadline passes the connection is closed, and the server's process
+ * ended by the next pg_connect(). */
 enum status pg_query(struct pg *pg, const char *sql, int count, const char *const *params,
 	int timeout_ms, PGresult **result, struct err *err) MUST_CHECK;
 /* Any number of statements in one text, one implicit transaction; results are thrown away. */
 enum status pg_script(struct pg *pg, const char *sql, int timeout_ms, struct err *err) MUST_CHECK;
 
-/* Streaming: sends, then one row (a PGRES_SINGLE_TUPLE result) a call; *result NULL at the end. */
+/* Streaming: sends (sql stays until the end), then one row (a PGRES_SINGLE_TUPLE result) a call; *result NULL at the end. */
 enum status pg_stream_begin(struct pg *pg, const char *sql, int count, const char *const *params,
 	struct err *err) MUST_CHECK;
 enum status pg_stream_next(

@@ -18,6 +18,8 @@
 #include "base/random.h"
 #include "source/postgres/capture.h"
 #include "source/postgres/expression.h"
+#include "source/postgres/guard.h"
+#include "source/postgres/recall.h"
 #include "sql.h"
 
 #define DDL_TIMEOUT_MS 60000
@@ -94,27 +96,27 @@ static enum status create_schema(struct pg *pg, struct err *err)
 static enum status create_functions(struct pg *pg, struct err *err)
 {
 	AUTO_BUF struct buf sql = buf_init(BUF_NO_MAX);
-	AUTO_RESULT PGresult *result = NULL;
+	AUTO_RESULT PGresult *made = NULL, *result = NULL;
 	char tables[17], functions[17];
 	enum status status;
 
 	text_version(sql_postgres_schema, tables);
 	text_version(sql_postgres_functions, functions);
-	status = pg_query(pg, "SELECT tables_version, functions_version FROM esink.meta", 0, NULL,
-		DDL_TIMEOUT_MS, &result, err);
+	status = pg_query(pg, "SELECT tables_version FROM esink.meta", 0, NULL, DDL_TIMEOUT_MS, &made, err);
 	if (status != STATUS_OK)
 		return status;
-	if (PQntuples(result) != 1 || strcmp(PQgetvalue(result, 0, 0), tables) != 0)
+	if (PQntuples(made) != 1 || strcmp(PQgetvalue(made, 0, 0), tables) != 0)
 		return err_set(err, STATUS_INVALID,
 			"schema esink was made by another version of esink: run that version's "
 			"`esink --uninstall`, or this one's, then start again (a new journal "
 			"begins)");
-	if (strcmp(PQgetvalue(result, 0, 1), functions) == 0)
-		return STATUS_OK;
+	status = pg_query(pg, "SELECT functions_version FROM esink.relay", 0, NULL, DDL_TIMEOUT_MS, &result, err);
+	if (status != STATUS_OK || (PQntuples(result) == 1 && strcmp(PQgetvalue(result, 0, 0), functions) == 0))
+		return status;
 	buf_text(&sql, "BEGIN; SET LOCAL search_path = pg_catalog, pg_temp; SELECT "
 		       "pg_advisory_xact_lock(1702062446, 2);");
 	buf_text(&sql, sql_postgres_functions);
-	buf_printf(&sql, "UPDATE esink.meta SET functions_version = '%s'; COMMIT", functions);
+	buf_printf(&sql, "UPDATE esink.relay SET functions_version = '%s'; COMMIT", functions);
 	return pg_script(pg, sql.bytes, DDL_TIMEOUT_MS, err);
 }
 
@@ -295,13 +297,14 @@ static enum status step(struct steps *steps, const char *what, const char *sql, 
 	return status;
 }
 
-static enum status put_function(struct steps *steps, const struct pg_table *table,
-	const char *function, const char *sql, struct err *err)
+static enum status put_function(struct steps *steps, const struct pg_catalog *catalog,
+	const struct pg_table *table, const char *function, const char *sql, struct err *err)
 {
 	AUTO_BUF struct buf both = buf_init(BUF_NO_MAX);
 	AUTO_FREE char *what = mem_format("trigger function of %s", table->topic);
 
-	buf_printf(&both, "%sREVOKE ALL ON FUNCTION esink.%s() FROM PUBLIC;", sql, function);
+	buf_printf(&both, "%sREVOKE ALL ON FUNCTION esink.%s() FROM PUBLIC;\n", sql, function);
+	guard_put(&both, catalog, table);
 	return step(steps, what, both.bytes, err);
 }
 
@@ -364,7 +367,7 @@ static enum status remake_table(struct steps *steps, const struct installed *ins
 	AUTO_FREE char *body = NULL;
 	AUTO_BUF struct buf sql = buf_init(BUF_NO_MAX); /* bounded by the catalogue */
 
-	capture_recall(table, body_of(installed, function));
+	recall_withheld(catalog, table, body_of(installed, function));
 	body = capture_function(catalog, table, installed->notify);
 	for (int row = 0; row < PQntuples(installed->triggers); row++)
 		if (is_misplaced(installed, row, catalog, table, function))
@@ -372,6 +375,7 @@ static enum status remake_table(struct steps *steps, const struct installed *ins
 				PQgetvalue(installed->triggers, row, 2));
 	buf_printf(&sql, "DROP FUNCTION IF EXISTS esink.%s() CASCADE;\n", function);
 	buf_printf(&sql, "%sREVOKE ALL ON FUNCTION esink.%s() FROM PUBLIC;\n", body, function);
+	guard_put(&sql, catalog, table);
 	for (size_t i = 0; i < table->member_count; i++) {
 		const struct pg_member *member = &table->members[i];
 		AUTO_FREE char *rows = trigger_sql(table, member, function, false);
@@ -392,10 +396,10 @@ static enum status attach_table(struct steps *steps, const struct installed *ins
 
 	if (needs_remake(installed, catalog, table, function))
 		return STATUS_OK; /* the table was busy: later, and all at once */
-	capture_recall(table, body_of(installed, function));
+	recall_withheld(catalog, table, body_of(installed, function));
 	sql = capture_function(catalog, table, installed->notify);
 	if (!has_function(installed, function, capture_body(sql)))
-		status = put_function(steps, table, function, sql, err);
+		status = put_function(steps, catalog, table, function, sql, err);
 	for (size_t i = 0; status == STATUS_OK && i < table->member_count; i++) {
 		const struct pg_member *member = &table->members[i];
 
@@ -430,14 +434,17 @@ static enum status detach_others(struct steps *steps, const struct installed *in
 	for (int row = 0; status == STATUS_OK && row < PQntuples(installed->functions); row++) {
 		const char *function = PQgetvalue(installed->functions, row, 0);
 		const char *pairs[] = {"function", function, NULL};
-		AUTO_FREE char *sql = NULL, *what = NULL;
+		AUTO_FREE char *drop = NULL, *what = NULL;
+		AUTO_BUF struct buf sql = buf_init(BUF_NO_MAX);
 
 		if (is_wanted(catalog, function) || is_replaced(installed, catalog, function))
 			continue;
-		sql = template_fill(strstr(sql_postgres_detach, "\nDROP ") + 1, pairs);
+		drop = template_fill(strstr(sql_postgres_detach, "\nDROP ") + 1, pairs);
+		buf_text(&sql, drop);
+		guard_drop(&sql, function + strlen("capture_"));
 		what = mem_format("triggers of %s removed: it is no longer watched",
 			PQgetvalue(installed->functions, row, 2));
-		status = step(steps, what, sql, err);
+		status = step(steps, what, sql.bytes, err);
 	}
 	return status;
 }

@@ -1,5 +1,6 @@
 /* Look-ups, writes and reads, each on a lane's own connection. A lane connects when it is first
- * used, and again after a failure; every call has the statement time-out of the configuration.
+ * used, and again after a failure; every statement has the time-out of the configuration, and what
+ * writes has the time that its clients still wait.
  *
  * The token table is found once per connection (auth_table.c). A token is a parameter, and what
  * comes back is compared byte for byte here, because collations, char(n) and citext call equal what
@@ -9,12 +10,14 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "source/postgres/auth_table.h"
 #include "source/postgres/postgres.h"
 
 #define BATCH_BYTES (8u << 20)
+#define MAP_TIMEOUT_MS 60000
 
 struct lane {
 	struct postgres *source;
@@ -44,18 +47,20 @@ void postgres_lane_destroy(void *opaque)
 	free(lane);
 }
 
-static enum status ready(struct lane *lane, struct err *err)
-{
-	if (lane->pg.conn && PQstatus(lane->pg.conn) == CONNECTION_OK)
-		return STATUS_OK;
-	free(lane->lookup_sql);
-	lane->lookup_sql = NULL;
-	return pg_connect(&lane->pg, lane->source->config->url, err);
-}
-
 static int timeout(const struct lane *lane)
 {
 	return lane->source->config->statement_timeout_ms;
+}
+
+static enum status ready(struct lane *lane, int timeout_ms, struct err *err)
+{
+	/* A connection that the server closed meanwhile must not cost a publication its answer. */
+	if (pg_is_open(&lane->pg))
+		return STATUS_OK;
+	free(lane->lookup_sql);
+	lane->lookup_sql = NULL;
+	return pg_connect(&lane->pg, lane->source->config->url,
+		timeout_ms < PG_CONNECT_TIMEOUT_MS ? timeout_ms : PG_CONNECT_TIMEOUT_MS, err);
 }
 
 /* -- look-up
@@ -74,7 +79,7 @@ enum status postgres_lookup(
 
 	if (memchr(token.p, 0, token.len) || !utf8_valid(token.p, token.len))
 		return err_set(err, STATUS_UNAUTHORIZED, "the token is not text");
-	status = ready(lane, err);
+	status = ready(lane, timeout(lane), err);
 	if (status == STATUS_OK && !lane->lookup_sql)
 		status = auth_table_statement(
 			&lane->pg, lane->source->config, timeout(lane), &lane->lookup_sql, err);
@@ -108,7 +113,8 @@ enum status postgres_lookup(
  * -------------------------------------------------------------------------------------------------------------
  */
 
-static enum status append(struct lane *lane, const struct publication *item, struct err *err)
+static enum status append(
+	struct lane *lane, const struct publication *item, int timeout_ms, struct err *err)
 {
 	static const char sql[] = "SELECT esink.append($1, $2, $3, $4::text[], $5::boolean, "
 				  "'1970-01-01 00:00:00+00'::timestamptz + $6::float8 * '1 "
@@ -127,26 +133,35 @@ static enum status append(struct lane *lane, const struct publication *item, str
 	params[3] = users.bytes;
 	snprintf(at, sizeof(at), "%lld", (long long)item->timestamp);
 	snprintf(version, sizeof(version), "%d", (int)item->version);
-	return pg_query(&lane->pg, sql, 10, params, timeout(lane), &result, err);
+	return pg_query(&lane->pg, sql, 10, params, timeout_ms, &result, err);
+}
+
+/* Not 0, which would mean for ever. */
+static int left(int64_t deadline)
+{
+	int64_t left = deadline - clock_ms();
+
+	return left > 1 ? (int)left : 1;
 }
 
 enum status postgres_publish(
-	void *opaque, struct publication *const *items, size_t count, struct err *err)
+	void *opaque, struct publication *const *items, size_t count, int timeout_ms, struct err *err)
 {
 	struct lane *lane = opaque;
-	enum status status = ready(lane, err);
+	int64_t deadline = clock_ms() + timeout_ms;
+	enum status status = ready(lane, timeout_ms, err);
 
 	if (status == STATUS_OK)
 		status = pg_script(
-			&lane->pg, "BEGIN ISOLATION LEVEL READ COMMITTED", timeout(lane), err);
+			&lane->pg, "BEGIN ISOLATION LEVEL READ COMMITTED", left(deadline), err);
 	for (size_t i = 0; status == STATUS_OK && i < count; i++)
-		status = append(lane, items[i], err);
+		status = append(lane, items[i], left(deadline), err);
 	if (status == STATUS_OK)
-		return pg_script(&lane->pg, "COMMIT", timeout(lane), err);
+		return pg_script(&lane->pg, "COMMIT", left(deadline), err);
 	if (lane->pg.conn) {
 		struct err ignored;
 
-		if (pg_script(&lane->pg, "ROLLBACK", timeout(lane), &ignored) != STATUS_OK)
+		if (pg_script(&lane->pg, "ROLLBACK", left(deadline), &ignored) != STATUS_OK)
 			pg_close(&lane->pg);
 	}
 	return status;
@@ -191,25 +206,38 @@ static enum status take_page(
 	}
 }
 
+static enum status read_once(struct lane *lane, const char *journal, uint64_t after, uint64_t key,
+	size_t max, struct event_batch *batch, struct err *err)
+{
+	char after_text[24], key_text[24], max_text[24];
+	const char *params[] = {after_text, key_text, max_text};
+	enum status status;
+
+	snprintf(after_text, sizeof(after_text), "%llu", (unsigned long long)after);
+	snprintf(key_text, sizeof(key_text), "%llu", (unsigned long long)key);
+	snprintf(max_text, sizeof(max_text), "%zu", max);
+	status = pg_stream_begin(&lane->pg, PG_READ_SQL, 3, params, err);
+	return status == STATUS_OK ? take_page(lane, journal, batch, err) : status;
+}
+
 enum status postgres_read(void *opaque, struct span journal, uint64_t after, uint64_t key,
 	size_t max, struct event_batch *batch, struct err *err)
 {
 	struct lane *lane = opaque;
-	char after_text[24], key_text[24], max_text[24], name[JOURNAL_LEN + 1];
-	const char *params[] = {after_text, key_text, max_text};
-	enum status status = ready(lane, err);
+	char name[JOURNAL_LEN + 1];
+	bool mapped = false;
+	enum status status = ready(lane, timeout(lane), err);
 
 	if (status == STATUS_OK)
 		status = check_journal(lane, journal, err);
 	if (status != STATUS_OK)
 		return status;
 	snprintf(name, sizeof(name), "%.*s", (int)journal.len, journal.p);
-	snprintf(after_text, sizeof(after_text), "%llu", (unsigned long long)after);
-	snprintf(key_text, sizeof(key_text), "%llu", (unsigned long long)key);
-	snprintf(max_text, sizeof(max_text), "%zu", max);
-	status = pg_stream_begin(&lane->pg, PG_READ_SQL, 3, params, err);
-	if (status == STATUS_OK)
-		status = take_page(lane, name, batch, err);
+	status = read_once(lane, name, after, key, max, batch, err);
+	if (status == STATUS_OK && !batch->count)
+		status = pg_reader_map(&lane->pg, after, MAP_TIMEOUT_MS, &mapped, err);
+	if (status == STATUS_OK && mapped)
+		status = read_once(lane, name, after, key, max, batch, err);
 	if (status != STATUS_OK)
 		event_batch_clear(batch);
 	return status;

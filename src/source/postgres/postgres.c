@@ -23,8 +23,8 @@
 #include "source/postgres/install.h"
 #include "source/postgres/url.h"
 
-#define DRAIN_TIMEOUT_MS 60000
-#define READ_TIMEOUT_MS 60000
+#define SHORT_TIMEOUT_MS 10000 /* what is short whatever the database holds */
+#define LONG_TIMEOUT_MS 0 /* a drain or a read takes what it takes; the connection is watched */
 #define BATCH_BYTES (8u << 20) /* a batch is handed on at this size, whatever its count */
 
 static void *create(const struct source_config *config)
@@ -33,6 +33,7 @@ static void *create(const struct source_config *config)
 
 	source->config = config;
 	source->pg.stop_fd = config->stop_fd;
+	source->pg.watch_url = config->url;
 	pthread_mutex_init(&source->lock, NULL);
 	return source;
 }
@@ -46,7 +47,6 @@ static void destroy(void *opaque)
 	pg_close(&source->pg);
 	pg_reader_finish(&source->reader);
 	pthread_mutex_destroy(&source->lock);
-	free(source->fingerprint);
 	free(source);
 }
 
@@ -60,11 +60,19 @@ static enum status check_server(struct pg *pg, struct err *err)
 			"POSTGRES_DATABASE_URL: the server is PostgreSQL %d; esink needs 13 or "
 			"newer",
 			PQserverVersion(pg->conn) / 10000);
-	status = pg_query(pg, "SELECT pg_catalog.pg_is_in_recovery()", 0, NULL, DRAIN_TIMEOUT_MS,
-		&result, err);
+	status = pg_query(pg,
+		"SELECT pg_catalog.pg_is_in_recovery(), "
+		"pg_catalog.current_setting('transaction_read_only') = 'on'",
+		0, NULL, SHORT_TIMEOUT_MS, &result, err);
 	if (status == STATUS_OK && pg_bool(result, 0, 0))
 		return err_set(err, STATUS_UNAVAILABLE,
 			"the PostgreSQL server is a standby: waiting for a primary");
+	if (status == STATUS_OK && pg_bool(result, 0, 1))
+		return err_set(err, STATUS_UNAVAILABLE,
+			"the PostgreSQL server is read-only for us (default_transaction_read_only is on), and the "
+			"journal is written there: waiting until it is off, for esink alone by: ALTER ROLE \"%s\" SET "
+			"default_transaction_read_only = off;",
+			PQuser(pg->conn));
 	return status;
 }
 
@@ -73,7 +81,7 @@ static enum status read_head(struct postgres *source, struct err *err)
 {
 	AUTO_RESULT PGresult *result = NULL;
 	enum status status = pg_query(&source->pg, "SELECT next - 1 FROM esink.newest_tick()", 0,
-		NULL, DRAIN_TIMEOUT_MS, &result, err);
+		NULL, SHORT_TIMEOUT_MS, &result, err);
 
 	if (status == STATUS_OK)
 		source->head = (uint64_t)pg_int(result, 0, 0);
@@ -90,7 +98,7 @@ static enum status check_configuration(struct postgres *source, struct err *err)
 
 	if (source->started)
 		return STATUS_OK;
-	status = auth_table_statement(&source->pg, source->config, DRAIN_TIMEOUT_MS, &sql, err);
+	status = auth_table_statement(&source->pg, source->config, SHORT_TIMEOUT_MS, &sql, err);
 	if (status == STATUS_NOT_FOUND && source->config->auth_table_optional)
 		status = STATUS_OK;
 	if (status == STATUS_OK)
@@ -106,7 +114,8 @@ static enum status open_source(void *opaque, struct source_position *head, struc
 {
 	struct postgres *source = opaque;
 	char journal[JOURNAL_LEN + 1];
-	enum status status = pg_connect(&source->pg, source->config->url, err);
+	enum status status = pg_connect(
+		&source->pg, source->config->url, PG_CONNECT_TIMEOUT_MS, err);
 
 	source->streaming = false;
 	if (status == STATUS_OK)
@@ -156,7 +165,7 @@ static enum status drain(struct postgres *source, bool *any, struct err *err)
 {
 	AUTO_RESULT PGresult *result = NULL;
 	enum status status = pg_query(&source->pg, "SELECT head FROM esink.drain()", 0, NULL,
-		DRAIN_TIMEOUT_MS, &result, err);
+		LONG_TIMEOUT_MS, &result, err);
 
 	if (status != STATUS_OK)
 		return status;
@@ -176,7 +185,22 @@ static enum status begin_read(struct postgres *source, struct err *err)
 	snprintf(max, sizeof(max), "%d", source->config->drain_max);
 	status = pg_stream_begin(&source->pg, PG_READ_SQL, 3, params, err);
 	source->streaming = status == STATUS_OK;
+	source->read_from = source->position;
 	return status;
+}
+
+/* A read that gave nothing below the head: a big tick's other pages are wanted. */
+static enum status map_rest(struct postgres *source, struct err *err)
+{
+	bool mapped = false;
+	enum status status = pg_reader_map(
+		&source->pg, source->position, LONG_TIMEOUT_MS, &mapped, err);
+
+	if (status != STATUS_OK || mapped)
+		return status;
+	source->lost = true;
+	return err_set(err, STATUS_GONE, "the journal has no event after %llu",
+		(unsigned long long)source->position);
 }
 
 /* Takes what a read still has to give, until the batch is full. */
@@ -186,7 +210,7 @@ static enum status take_rows(struct postgres *source, struct event_batch *batch,
 
 	while (bytes < BATCH_BYTES) {
 		AUTO_RESULT PGresult *row = NULL;
-		enum status status = pg_stream_next(&source->pg, READ_TIMEOUT_MS, &row, err);
+		enum status status = pg_stream_next(&source->pg, LONG_TIMEOUT_MS, &row, err);
 		struct event *event;
 
 		if (status != STATUS_OK || !row) {
@@ -224,6 +248,11 @@ static enum status fetch(void *opaque, int timeout_ms, struct event_batch *batch
 		if (source->streaming) {
 			status = take_rows(source, batch, err);
 			if (status != STATUS_OK || batch->count)
+				return status;
+			if (source->read_from == source->position &&
+				source->position < source->head)
+				status = map_rest(source, err);
+			if (status != STATUS_OK)
 				return status;
 		}
 		status = upkeep_run(source, err);

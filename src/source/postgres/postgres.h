@@ -15,7 +15,8 @@ struct postgres {
 	struct pg pg; /* capture's connection */
 	struct pg_reader reader;
 	struct wakeup wakeup;
-	char *fingerprint; /* of the catalogue that the triggers were made from */
+	struct pg_fingerprint fingerprint; /* of the catalogue that the triggers were made from */
+	bool fingerprint_known;
 	char journal[JOURNAL_LEN + 1];
 	uint64_t position; /* the last event returned */
 	uint64_t key;      /* its seq */
@@ -24,6 +25,7 @@ struct postgres {
 			   ends */
 	bool lost;      /* the journal no longer reaches our position: begin anew at its head */
 	bool streaming; /* a read is under way: rows are still coming */
+	uint64_t read_from; /* the position where it began */
 	int64_t next_drift, next_rotation; /* ms, monotonic */
 	int64_t held_back_since;           /* rotation; 0: not */
 	pthread_mutex_t lock;              /* complaint */
@@ -36,7 +38,7 @@ void postgres_lane_destroy(void *lane);
 enum status postgres_lookup(
 	void *lane, struct span token, struct source_user *user, struct err *err);
 enum status postgres_publish(
-	void *lane, struct publication *const *items, size_t count, struct err *err);
+	void *lane, struct publication *const *items, size_t count, int timeout_ms, struct err *err);
 enum status postgres_read(void *lane, struct span journal, uint64_t after, uint64_t key, size_t max,
 	struct event_batch *batch, struct err *err);
 

@@ -76,3 +76,19 @@ void pg_reader_finish(struct pg_reader *reader)
 	pg_array_finish(&reader->users);
 	pg_array_finish(&reader->old_users);
 }
+
+enum status pg_reader_map(
+	struct pg *pg, uint64_t after, int timeout_ms, bool *mapped, struct err *err)
+{
+	AUTO_RESULT PGresult *result = NULL;
+	char after_text[24];
+	const char *params[] = {after_text};
+	enum status status;
+
+	snprintf(after_text, sizeof(after_text), "%llu", (unsigned long long)after);
+	status = pg_query(
+		pg, "SELECT esink.map_rest($1::bigint)", 1, params, timeout_ms, &result, err);
+	if (status == STATUS_OK)
+		*mapped = pg_bool(result, 0, 0);
+	return status;
+}

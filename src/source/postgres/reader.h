@@ -16,6 +16,11 @@ struct pg_reader {
 	"actor, source, source_type, version, ref FROM esink.read($1::bigint, $2::bigint, "        \
 	"$3::bigint)"
 
+/* A read that gave nothing although there are events behind `after`: they may lie in a big tick whose pages are not mapped
+ * yet. Maps them; *mapped: there is such a tick, read again. May take seconds. */
+enum status pg_reader_map(
+	struct pg *pg, uint64_t after, int timeout_ms, bool *mapped, struct err *err) MUST_CHECK;
+
 /* journal: 16 hex digits of the journal that is read. The event has one reference, the caller's. */
 struct event *pg_reader_event(struct pg_reader *reader, const PGresult *row, const char *journal);
 void pg_reader_finish(struct pg_reader *reader);

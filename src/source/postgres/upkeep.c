@@ -15,6 +15,7 @@
 #include "source/postgres/claim.h"
 #include "source/postgres/install.h"
 #include "source/postgres/postgres.h"
+#include "source/postgres/recall.h"
 
 #define DRIFT_EVERY_MS 1000
 #define BUSY_RETRY_MS 200
@@ -43,15 +44,17 @@ enum status upkeep_install(struct postgres *source, bool strict, struct err *err
 	if (status != STATUS_OK)
 		return status;
 	status = install_tables(&source->pg, catalog, true, err);
+	recall_complaint(catalog, &complaint);
 	if (status == STATUS_OK)
 		status = install_complaint(&source->pg, &complaint, err);
-	if (status == STATUS_OK) {
-		/* Our own triggers changed the fingerprint. */
-		free(source->fingerprint);
-		source->fingerprint = NULL;
+	/* Our own triggers have changed their half. The other half must be what was just installed, or
+	 * the next check looks again. */
+	if (status == STATUS_OK)
 		status = catalog_fingerprint(
 			&source->pg, source->config->rules, &source->fingerprint, err);
-	}
+	source->fingerprint_known =
+		status == STATUS_OK &&
+		strcmp(source->fingerprint.shape, catalog->fingerprint.shape) == 0;
 	if (status == STATUS_OK)
 		set_complaint(source, &complaint);
 	catalog_free(catalog);
@@ -61,7 +64,7 @@ enum status upkeep_install(struct postgres *source, bool strict, struct err *err
 
 static enum status watch_drift(struct postgres *source, struct err *err)
 {
-	AUTO_FREE char *now = NULL;
+	struct pg_fingerprint now = {0};
 	enum status status = claim_configuration(&source->pg, source->config, err);
 	struct err busy;
 
@@ -69,15 +72,15 @@ static enum status watch_drift(struct postgres *source, struct err *err)
 		status = catalog_fingerprint(&source->pg, source->config->rules, &now, err);
 
 	source->next_drift = clock_ms() + DRIFT_EVERY_MS;
-	if (status != STATUS_OK || (source->fingerprint && strcmp(now, source->fingerprint) == 0))
+	if (status != STATUS_OK ||
+		(source->fingerprint_known && memcmp(&now, &source->fingerprint, sizeof(now)) == 0))
 		return status;
 	log_info("postgres", "the watched tables have changed: looking at their triggers");
 	status = upkeep_install(source, false, &busy);
 	if (status == STATUS_UNAVAILABLE && source->pg.conn) {
 		/* A busy table: capture goes on meanwhile with what there is. */
 		set_complaint(source, &busy);
-		free(source->fingerprint);
-		source->fingerprint = NULL;
+		source->fingerprint_known = false;
 		source->next_drift = clock_ms() + BUSY_RETRY_MS;
 		return STATUS_OK;
 	}

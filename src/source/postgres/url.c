@@ -8,6 +8,7 @@
 #include "source/postgres/url.h"
 
 #include <libpq-fe.h>
+#include <stdio.h>
 #include <string.h>
 
 static enum status refuse(const char *why, size_t len, struct err *err)
@@ -63,4 +64,57 @@ enum status postgres_url_check(const struct source_config *config, struct err *e
 	PQfreemem(text);
 	PQconninfoFree(options);
 	return status;
+}
+
+/* The nth part of a comma list; a list of one value is for all. */
+static void part(const char *list, int n, char *text, size_t size)
+{
+	text[0] = 0;
+	if (!list || !strchr(list, ','))
+		n = 0;
+	for (; list && n > 0; n--) {
+		list = strchr(list, ',');
+		list += list ? 1 : 0;
+	}
+	if (list)
+		snprintf(text, size, "%.*s", (int)strcspn(list, ","), list);
+}
+
+static const char *value_of(const PQconninfoOption *options, const char *keyword)
+{
+	for (; options->keyword; options++)
+		if (!strcmp(options->keyword, keyword))
+			return options->val;
+	return NULL;
+}
+
+static int count(const char *list)
+{
+	int n = list != NULL;
+
+	while (list && (list = strchr(list, ','))) {
+		list++;
+		n++;
+	}
+	return n;
+}
+
+bool postgres_url_host(const char *url, int n, struct pg_host *host)
+{
+	PQconninfoOption *options = PQconninfoParse(url, NULL);
+	const char *names, *addresses;
+	bool found = false;
+
+	if (!options)
+		return false;
+	names = value_of(options, "host");
+	addresses = value_of(options, "hostaddr");
+	if (n < count(names) || n < count(addresses)) {
+		part(names, n, host->name, sizeof(host->name));
+		part(addresses, n, host->address, sizeof(host->address));
+		part(value_of(options, "port"), n, host->port, sizeof(host->port));
+		found = true;
+	}
+	PQconninfoFree(options);
+	return found;
 }

@@ -1,6 +1,6 @@
 
 -- public.plain: id int4 23, owner int4 23, note text 25, secret text 25,
--- withheld: 4,
+-- withheld: 4 public.plain.secret,
 DECLARE
   v_xid        pg_catalog.xid8 := pg_catalog.pg_current_xact_id();
   v_type       pg_catalog.text := 'update';
@@ -82,13 +82,13 @@ BEGIN
   END IF;
   IF (pg_catalog.pg_sequence_last_value('esink.rotation'::pg_catalog.regclass) OPERATOR(pg_catalog.&) 1::pg_catalog.int8)
       OPERATOR(pg_catalog.=) 0::pg_catalog.int8 THEN
-    INSERT INTO esink.event_0 (xid, topic, type, data, old, old_key, users, old_users, broadcast, incomplete, actor)
+    INSERT INTO esink.event_0 (xid, topic, type, data, old, old_key, users, old_users, broadcast, incomplete, actor, guard)
     VALUES (v_xid, 'plain', v_type, v_data, v_old, v_old_key, v_users, v_old_users, false, v_incomplete,
-      pg_catalog.current_setting('esink.actor', true));
+      pg_catalog.current_setting('esink.actor', true), version);
   ELSE
-    INSERT INTO esink.event_1 (xid, topic, type, data, old, old_key, users, old_users, broadcast, incomplete, actor)
+    INSERT INTO esink.event_1 (xid, topic, type, data, old, old_key, users, old_users, broadcast, incomplete, actor, guard)
     VALUES (v_xid, 'plain', v_type, v_data, v_old, v_old_key, v_users, v_old_users, false, v_incomplete,
-      pg_catalog.current_setting('esink.actor', true));
+      pg_catalog.current_setting('esink.actor', true), version);
   END IF;
   IF true THEN
     IF (pg_catalog.pg_sequence_last_value('esink.sleep'::pg_catalog.regclass) OPERATOR(pg_catalog.&) 1::pg_catalog.int8)
