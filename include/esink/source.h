@@ -93,8 +93,9 @@ struct source_ops {
 	void (*lane_destroy)(void *lane);
 	/* Exactly one row whose token equals byte for byte and whose user is not null; else STATUS_UNAUTHORIZED. */
 	enum status (*lookup)(void *lane, struct span token, struct source_user *user, struct err *err) MUST_CHECK;
-	/* All in one transaction or none. */
-	enum status (*publish)(void *lane, struct publication *const *items, size_t count, struct err *err) MUST_CHECK;
+	/* All in one transaction or none, within timeout_ms as a whole. STATUS_UNAVAILABLE, TIMEOUT: or it is not known which. */
+	enum status (*publish)(void *lane, struct publication *const *items, size_t count, int timeout_ms,
+		struct err *err) MUST_CHECK;
 	/* Up to max events with id > after, ascending, without a gap; key: the event's own key of the last one read, or 0.
 	 * STATUS_GONE: the journal does not reach back to after + 1, or is not `journal`. */
 	enum status (*read)(void *lane, struct span journal, uint64_t after, uint64_t key, size_t max,
@@ -120,6 +121,7 @@ struct publish_job {
 	void (*done)(struct publish_job *job);
 	void *owner;
 	struct publication item;
+	int64_t deadline; /* ms, monotonic: done by then; set by lanes_publish() */
 	/* result: OK once the event is in the journal and every hub has taken it */
 	enum status status; /* OK, UNAVAILABLE, TIMEOUT, INVALID */
 	uint64_t id;

@@ -95,10 +95,11 @@ static enum status lookup_fake(
 }
 
 static enum status publish_fake(
-	void *lane, struct publication *const *items, size_t count, struct err *err)
+	void *lane, struct publication *const *items, size_t count, int timeout_ms, struct err *err)
 {
 	struct fake *fake = lane;
 
+	(void)timeout_ms;
 	hang(fake);
 	atomic_fetch_add(&fake->publishes, 1);
 	if (count > fake->largest_group)
