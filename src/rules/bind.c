@@ -185,14 +185,22 @@ static enum fit route_fit(
 							    : fit_of(&route->table, relation);
 }
 
-static void bind_routes(
-	const struct ruleset *set, const struct relation *relation, struct table_rule *rule)
+/* Which of the two ways to fit counts: an exact entry hides folded ones. */
+static enum fit best_route_fit(const struct ruleset *set, const struct relation *relation)
 {
 	enum fit best = FIT_FOLDED;
 
 	for (size_t i = 0; i < set->route_count; i++)
 		if (route_fit(set, &set->routes[i], relation) > best)
 			best = FIT_EXACT;
+	return best;
+}
+
+static void bind_routes(
+	const struct ruleset *set, const struct relation *relation, struct table_rule *rule)
+{
+	enum fit best = best_route_fit(set, relation);
+
 	for (size_t i = 0; i < set->route_count; i++)
 		if (route_fit(set, &set->routes[i], relation) == best)
 			bind_route(&set->routes[i], relation, rule);
@@ -210,6 +218,41 @@ void ruleset_bind(
 		if (table_name_matches(&ruleset->old_rows[i], relation) &&
 			!is_for_another(ruleset, &ruleset->old_rows[i], relation))
 			rule->old_rows = true;
+}
+
+static bool is_watched(const struct ruleset *set, const struct relation *relation)
+{
+	for (size_t i = 0; i < set->table_count; i++)
+		if (table_name_matches(&set->tables[i], relation))
+			return true;
+	return false;
+}
+
+static bool is_restricted(
+	const struct column_name *list, size_t count, const struct relation *relation)
+{
+	for (size_t i = 0; i < count; i++)
+		if (fit_of(&list[i].table, relation))
+			return true;
+	return false;
+}
+
+struct table_view ruleset_view(const struct ruleset *ruleset, const struct relation *relation)
+{
+	enum fit best = best_route_fit(ruleset, relation);
+	struct table_view view = {.watched = is_watched(ruleset, relation)};
+
+	for (size_t i = 0; i < ruleset->route_count && view.watched; i++) {
+		const struct route_entry *route = &ruleset->routes[i];
+
+		if (route_fit(ruleset, route, relation) != best)
+			continue;
+		view.users = true;
+		view.everyone |= route->broadcast;
+	}
+	view.filtered = is_restricted(ruleset->filters, ruleset->filter_count, relation) ||
+			is_restricted(ruleset->columns, ruleset->column_count, relation);
+	return view;
 }
 
 void table_rule_finish(struct table_rule *rule)

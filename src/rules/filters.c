@@ -78,6 +78,14 @@ static bool names_topic(const struct table_name *name, struct span topic)
 	       (!name->schema && name_alike(span_of(name->table), behind_dot(topic)));
 }
 
+bool ruleset_filters_topic(const struct ruleset *ruleset, const char *topic)
+{
+	for (size_t i = 0; i < ruleset->filter_count; i++)
+		if (names_topic(&ruleset->filters[i].table, span_of(topic)))
+			return true;
+	return false;
+}
+
 enum status ruleset_filter_data(const struct ruleset *ruleset, const char *topic, struct span data,
 	char **filtered, struct err *err)
 {

@@ -274,7 +274,7 @@ static size_t put_unicode(struct buf *out, const char *p, const char *end)
 	return 6;
 }
 
-static void unescape(struct buf *out, struct span text)
+void object_unescape(struct buf *out, struct span text)
 {
 	static const char letters[] = "\"\\/bfnrt", meant[] = "\"\\/\b\f\n\r\t";
 	const char *p = text.p, *end = text.p + text.len;
@@ -297,7 +297,7 @@ static bool is_dropped(struct span name, const char *const *drop, size_t drop_co
 
 	if (!drop_count)
 		return false;
-	unescape(&plain, name);
+	object_unescape(&plain, name);
 	for (size_t i = 0; i < drop_count; i++)
 		if (name_alike(span_of(drop[i]), buf_as_span(&plain)))
 			return true;

@@ -2,6 +2,7 @@
 #ifndef ESINK_RULES_OBJECT_H
 #define ESINK_RULES_OBJECT_H
 
+#include "base/buf.h"
 #include "esink/span.h"
 #include "esink/status.h"
 
@@ -10,5 +11,8 @@
  * STATUS_INVALID: not JSON, or no object. */
 enum status object_without(struct span text, const char *const *drop, size_t drop_count, char **ret,
 	struct err *err) MUST_CHECK;
+
+/* Appends what a JSON string says; text: what stands between its quotes, known to be valid. */
+void object_unescape(struct buf *out, struct span text);
 
 #endif

@@ -83,6 +83,21 @@ bool table_name_matches(const struct table_name *name, const struct relation *re
 void ruleset_bind(const struct ruleset *ruleset, const struct relation *relation, struct table_rule *rule);
 void table_rule_finish(struct table_rule *rule);
 
+/* What the rules say of a table whose columns are not known, for rows that were sealed under earlier rules. */
+struct table_view {
+	bool watched;  /* TABLE_NAMES has it */
+	bool users;    /* and it has a rule: users may see rows of it */
+	bool everyone; /* the rule is "*" */
+	bool filtered; /* FILTERS or COLUMNS name it */
+};
+struct table_view ruleset_view(const struct ruleset *ruleset, const struct relation *relation);
+
+/* The row of a table (a JSON object that our trigger made) less what may not leave the table today. *filtered is malloc'ed;
+ * NULL: the row stays as it is. STATUS_INVALID: it cannot be taken apart. The relation's columns are not looked at. */
+enum status ruleset_filter_row(const struct ruleset *ruleset, const struct relation *relation, struct span row,
+	char **filtered, struct err *err) MUST_CHECK;
+bool ruleset_filters_topic(const struct ruleset *ruleset, const char *topic);
+
 /* Removes the filtered columns of topic from a published data object given as text, by any FILTERS entry whose table as
  * written, or bare, equals topic ignoring case. Returns malloc'ed compact JSON text. Digits of numbers are kept exactly as
  * written. STATUS_INVALID: not a JSON object. */

@@ -437,7 +437,6 @@ static enum status load(struct pg *pg, const struct ruleset *rules, bool strict,
 	struct names names;
 	enum status status = catalog_fingerprint(pg, rules, &catalog->fingerprint, err);
 
-	catalog->rules = rules;
 	names_init(&names, rules);
 	if (status == STATUS_OK)
 		status = load_tables(pg, rules, &names, strict, catalog, complaint, err);

@@ -32,6 +32,7 @@ void *postgres_lane_create(void *source)
 
 	lane->source = source;
 	lane->pg.stop_fd = lane->source->config->stop_fd;
+	lane->reader.today.rules = lane->source->config->rules;
 	return lane;
 }
 

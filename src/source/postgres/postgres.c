@@ -34,6 +34,7 @@ static void *create(const struct source_config *config)
 	source->config = config;
 	source->pg.stop_fd = config->stop_fd;
 	source->pg.watch_url = config->url;
+	source->reader.today.rules = config->rules;
 	pthread_mutex_init(&source->lock, NULL);
 	return source;
 }

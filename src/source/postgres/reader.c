@@ -19,7 +19,8 @@ enum column {
 	SOURCE,
 	SOURCE_TYPE,
 	VERSION,
-	REF
+	REF,
+	DEFAULT_SCHEMA
 };
 
 static struct span cell(const PGresult *row, enum column column)
@@ -68,6 +69,10 @@ struct event *pg_reader_event(struct pg_reader *reader, const PGresult *row, con
 		parts.old_users = reader->old_users.items;
 		parts.old_user_count = reader->old_users.count;
 	}
+	if (from_table)
+		pg_today_row(&reader->today, &parts, PQgetvalue(row, 0, DEFAULT_SCHEMA));
+	else
+		pg_today_published(&reader->today, &parts);
 	return event_create(&parts);
 }
 
@@ -75,6 +80,7 @@ void pg_reader_finish(struct pg_reader *reader)
 {
 	pg_array_finish(&reader->users);
 	pg_array_finish(&reader->old_users);
+	pg_today_finish(&reader->today);
 }
 
 enum status pg_reader_map(

@@ -5,16 +5,19 @@
 #include "esink/event.h"
 #include "source/postgres/array.h"
 #include "source/postgres/connection.h"
+#include "source/postgres/today.h"
 
+/* Zeroed but for today.rules. */
 struct pg_reader {
+	struct pg_today today;
 	struct pg_array users, old_users; /* reused */
 };
 
 #define PG_READ_SQL                                                                                \
 	"SELECT id, seq, xid, at_ms, topic, type, data, old, old_key, users, old_users, "          \
 	"broadcast, incomplete, "                                                                  \
-	"actor, source, source_type, version, ref FROM esink.read($1::bigint, $2::bigint, "        \
-	"$3::bigint)"
+	"actor, source, source_type, version, ref, "                                    \
+	"(SELECT " PG_DEFAULT_SCHEMA ") FROM esink.read($1::bigint, $2::bigint, $3::bigint)"
 
 /* A read that gave nothing although there are events behind `after`: they may lie in a big tick whose pages are not mapped
  * yet. Maps them; *mapped: there is such a tick, read again. May take seconds. */

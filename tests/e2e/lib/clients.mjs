@@ -233,7 +233,8 @@ export async function rawStream(t, url, { headers = {} } = {}) {
       resolve();
     });
     req.on('error', (error) => { stream.ended = true; reject(error); });
-    t.defer(() => req.destroy());
+    stream.close = () => req.destroy();
+    t.defer(stream.close);
   }), `an answer of ${url}`);
   return stream;
 }
