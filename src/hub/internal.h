@@ -28,7 +28,7 @@
 #define TURN_DELIVERIES_MAX 1048576 /* deliveries collected before they are sent: 16 MB */
 #define TURN_DELIVERIES_KEPT 65536  /* room that is kept from turn to turn: 1 MB */
 #define RETRY_MS 500                /* before a look-up that failed is tried again */
-#define RECHECK_RETRY_MS 5000       /* the same for a session that is in already */
+#define RECHECK_RETRY_MS 1000       /* the same for a session that is in already: a token must not outlive it for long */
 #define SAMPLE_MS 5000              /* TEST sessions */
 #define WALK_WHOLE 4096 /* sessions that one tick looks at; of more, a quarter at a time */
 
