@@ -5,6 +5,9 @@
 --   @row:NEW@ @row:OLD@     an expression: the columns that may leave the table, as JSON text
 --   @key:NEW@ @key:OLD@     the primary key alone, likewise
 --   @users:NEW@ @users:OLD@ text[]: who may see the row
+--   @users:now@ a statement that gives the users of $1, the row, when a routing column has changed its type
+--   @typed:NEW@ @typed:OLD@ whether the columns have the types that all this was made for; @typed:key:..@, @typed:users:..@:
+--              whether those of the key, of the routing have
 --   @rerouted@ whether an update touched a routing column (by its bytes: the same users may come out all the same, which
 --   the relay sorts out)
 --   @old@ keep the previous row: true or false         @notify@ wake a sleeping relay: true or false
@@ -15,7 +18,8 @@
 -- It runs in the application's transaction, as the relay's role, under whatever search_path the writer has: every function,
 -- type and operator is spelt with its schema, and nothing in here uses an operator in disguise (IN, BETWEEN, IS DISTINCT
 -- FROM, NULLIF, CASE x WHEN). No code of a type's owner runs: values of user-defined types are taken by their output
--- functions, never by casts.
+-- functions, never by casts. A column that was given another type meanwhile is not looked at before the function was made
+-- anew: what reads a number would tell a text as it stands, and might call a cast that the type's owner made.
 --
 -- It never makes the write fail: what can fail on a value, a column that has just been dropped, or a size, stands in a block
 -- with an EXCEPTION clause and no write in it (such a subtransaction takes no xid); the event then carries the key alone.
@@ -35,28 +39,34 @@ DECLARE
 BEGIN
   BEGIN
     IF TG_OP OPERATOR(pg_catalog.=) 'UPDATE' THEN
-      v_users := @users:NEW@;
-      IF @rerouted@ THEN
-        v_old_users := @users:OLD@;
-        v_old_key := @key:OLD@;
-      END IF;
-      IF @whole@ THEN
-        v_data := @row:NEW@;
-        IF @old@ THEN
-          v_old := @row:OLD@;
+      IF @typed:NEW@ THEN
+        v_users := @users:NEW@;
+        IF @rerouted@ THEN
+          v_old_users := @users:OLD@;
+          v_old_key := @key:OLD@;
+        END IF;
+        IF @whole@ THEN
+          v_data := @row:NEW@;
+          IF @old@ THEN
+            v_old := @row:OLD@;
+          END IF;
         END IF;
       END IF;
     ELSIF TG_OP OPERATOR(pg_catalog.=) 'INSERT' THEN
       v_type := 'insert';
-      v_users := @users:NEW@;
-      IF @whole@ THEN
-        v_data := @row:NEW@;
+      IF @typed:NEW@ THEN
+        v_users := @users:NEW@;
+        IF @whole@ THEN
+          v_data := @row:NEW@;
+        END IF;
       END IF;
     ELSIF TG_OP OPERATOR(pg_catalog.=) 'DELETE' THEN
       v_type := 'delete';
-      v_users := @users:OLD@;
-      IF @whole@ THEN
-        v_data := @row:OLD@;
+      IF @typed:OLD@ THEN
+        v_users := @users:OLD@;
+        IF @whole@ THEN
+          v_data := @row:OLD@;
+        END IF;
       END IF;
     ELSIF TG_RELID OPERATOR(pg_catalog.=) TG_ARGV[0]::pg_catalog.oid THEN
       v_type := 'truncate';
@@ -74,32 +84,57 @@ BEGIN
     v_type := pg_catalog.lower(TG_OP);
     BEGIN
       IF TG_OP OPERATOR(pg_catalog.=) 'DELETE' THEN
-        v_data := @key:OLD@;
-      ELSE
+        IF @typed:key:OLD@ THEN
+          v_data := @key:OLD@;
+        END IF;
+      ELSIF @typed:key:NEW@ THEN
         v_data := @key:NEW@;
       END IF;
     EXCEPTION WHEN OTHERS THEN
-      v_data := '{}';
+      v_data := NULL;
     END;
+    v_data := coalesce(v_data, '{}');
+    v_users := NULL;
+    v_old_users := NULL;
+    v_old_key := NULL;
     BEGIN
       IF TG_OP OPERATOR(pg_catalog.=) 'DELETE' THEN
-        v_users := @users:OLD@;
-      ELSE
+        IF @typed:users:OLD@ THEN
+          v_users := @users:OLD@;
+        END IF;
+      ELSIF @typed:users:NEW@ THEN
         v_users := @users:NEW@;
         IF TG_OP OPERATOR(pg_catalog.=) 'UPDATE' THEN
           v_old_users := @users:OLD@;
         END IF;
       END IF;
     EXCEPTION WHEN OTHERS THEN
-      v_users := '{}';
-      v_old_users := NULL;
+      v_users := NULL;
     END;
+    IF v_users IS NULL THEN
+      BEGIN
+        IF TG_OP OPERATOR(pg_catalog.=) 'DELETE' THEN
+          EXECUTE @users:now@ INTO v_users USING OLD;
+        ELSE
+          EXECUTE @users:now@ INTO v_users USING NEW;
+          IF TG_OP OPERATOR(pg_catalog.=) 'UPDATE' THEN
+            EXECUTE @users:now@ INTO v_old_users USING OLD;
+          END IF;
+        END IF;
+      EXCEPTION WHEN OTHERS THEN
+        v_users := '{}';
+        v_old_users := NULL;
+      END;
+    END IF;
     IF v_old_users IS NOT NULL THEN
       BEGIN
-        v_old_key := @key:OLD@;
+        IF @typed:key:OLD@ THEN
+          v_old_key := @key:OLD@;
+        END IF;
       EXCEPTION WHEN OTHERS THEN
-        v_old_key := '{}';
+        v_old_key := NULL;
       END;
+      v_old_key := coalesce(v_old_key, '{}');
     END IF;
   END IF;
   IF (pg_catalog.pg_sequence_last_value('esink.rotation'::pg_catalog.regclass) OPERATOR(pg_catalog.&) 1::pg_catalog.int8)

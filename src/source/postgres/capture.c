@@ -96,6 +96,14 @@ static char *body_quote(char *const *made, size_t count)
 	}
 }
 
+static char *literal(const char *text)
+{
+	AUTO_BUF struct buf sql = buf_init(BUF_NO_MAX);
+
+	sql_literal(&sql, text);
+	return buf_take(&sql);
+}
+
 static bool is_sent(const void *context, size_t index)
 {
 	const struct pg_table *table = context;
@@ -108,6 +116,61 @@ static bool is_key(const void *context, size_t index)
 	const struct pg_table *table = context;
 
 	return table->columns.list[index].key > 0 && table->rule.sent[index];
+}
+
+static bool is_routing(const void *context, size_t index)
+{
+	const struct pg_table *table = context;
+
+	for (size_t i = 0; i < table->rule.route_count; i++)
+		if (table->rule.route[i] == index)
+			return true;
+	return false;
+}
+
+static bool is_used(const void *context, size_t index)
+{
+	return is_sent(context, index) || is_routing(context, index);
+}
+
+static char *typed(const struct pg_catalog *catalog, const struct pg_table *table, const char *row,
+	bool (*wanted)(const void *, size_t))
+{
+	AUTO_BUF struct buf sql = buf_init(BUF_NO_MAX); /* bounded by the catalogue */
+
+	for (size_t i = 0; i < table->columns.count; i++) {
+		AUTO_BUF struct buf value = buf_init(BUF_NO_MAX);
+
+		if (!wanted(table, i))
+			continue;
+		buf_printf(&value, "%s.", row);
+		sql_identifier(&value, table->columns.list[i].name);
+		buf_text(&sql, sql.len ? " AND " : "");
+		expression_typed(&sql, catalog, table->columns.list[i].type, value.bytes);
+	}
+	return sql.len ? buf_take(&sql) : mem_text("true");
+}
+
+/* As a literal: a statement whose $1 is the row. */
+static char *users_now(const struct pg_catalog *catalog, const struct pg_table *table)
+{
+	AUTO_BUF struct buf sql = buf_init(BUF_NO_MAX); /* bounded by the catalogue */
+
+	buf_text(&sql, "SELECT ");
+	for (size_t i = 0; i < table->rule.route_count; i++) {
+		const struct pg_column *column = &table->columns.list[table->rule.route[i]];
+		AUTO_BUF struct buf value = buf_init(BUF_NO_MAX);
+
+		buf_text(&value, "($1).");
+		sql_identifier(&value, column->name);
+		buf_text(&sql, "pg_catalog.array_cat(");
+		expression_users_now(&sql, catalog, column->type, value.bytes);
+		buf_text(&sql, ", ");
+	}
+	buf_text(&sql, "'{}'::pg_catalog.text[]");
+	for (size_t i = 0; i < table->rule.route_count; i++)
+		buf_text(&sql, ")");
+	return literal(sql.bytes);
 }
 
 static char *object(const struct pg_catalog *catalog, const struct pg_table *table, const char *row,
@@ -189,14 +252,6 @@ static char *signature(
 	return buf_take(&text);
 }
 
-static char *literal(const char *text)
-{
-	AUTO_BUF struct buf sql = buf_init(BUF_NO_MAX);
-
-	sql_literal(&sql, text);
-	return buf_take(&sql);
-}
-
 static char *guard(const struct pg_catalog *catalog, const struct pg_table *table)
 {
 	int32_t version = guard_version(catalog, table);
@@ -213,24 +268,31 @@ char *capture_function(const struct pg_catalog *catalog, const struct pg_table *
 		object(catalog, table, "NEW", is_key, &settings),
 		object(catalog, table, "OLD", is_key, &settings),
 		users(catalog, table, "NEW", &settings), users(catalog, table, "OLD", &settings),
-		rerouted(table), NULL, NULL, guard(catalog, table)};
-	const char *pairs[] = {"function", made[0], "topic", made[1], "row:NEW", made[2], "row:OLD",
-		made[3], "key:NEW", made[4], "key:OLD", made[5], "users:NEW", made[6], "users:OLD",
-		made[7], "rerouted", made[8], "settings", settings ? SETTINGS : "", "broadcast",
-		table->rule.broadcast ? "true" : "false", "old",
-		table->rule.old_rows ? "true" : "false", "notify", notify ? "true" : "false",
-		"whole", table->rule.missing ? "false" : "true", "guard", made[11], "signature", NULL, "quote", NULL,
-		NULL};
-	size_t last = sizeof(pairs) / sizeof(*pairs) - 1;
+		rerouted(table), typed(catalog, table, "NEW", is_used),
+		typed(catalog, table, "OLD", is_used), typed(catalog, table, "NEW", is_key),
+		typed(catalog, table, "OLD", is_key), typed(catalog, table, "NEW", is_routing),
+		typed(catalog, table, "OLD", is_routing), users_now(catalog, table), guard(catalog, table), NULL, NULL};
+	enum { QUOTE = sizeof(made) / sizeof(*made) - 1, SIGNATURE = QUOTE - 1 };
 	const char *template = strstr(sql_postgres_capture, "\nCREATE ") +
 			       1; /* the essay above it has marks too */
 	char *sql;
 
-	made[9] = signature(catalog, table, settings);
-	made[10] = body_quote(made, 10);
-	pairs[last - 3] = made[9];
-	pairs[last - 1] = made[10];
-	sql = template_fill(template, pairs);
+	made[SIGNATURE] = signature(catalog, table, settings);
+	made[QUOTE] = body_quote(made, QUOTE);
+	{
+		const char *pairs[] = {"function", made[0], "topic", made[1], "row:NEW", made[2],
+			"row:OLD", made[3], "key:NEW", made[4], "key:OLD", made[5], "users:NEW",
+			made[6], "users:OLD", made[7], "rerouted", made[8], "typed:NEW", made[9],
+			"typed:OLD", made[10], "typed:key:NEW", made[11], "typed:key:OLD", made[12],
+			"typed:users:NEW", made[13], "typed:users:OLD", made[14], "users:now",
+			made[15], "guard", made[16], "settings", settings ? SETTINGS : "", "broadcast",
+			table->rule.broadcast ? "true" : "false", "old",
+			table->rule.old_rows ? "true" : "false", "notify",
+			notify ? "true" : "false", "whole", table->rule.missing ? "false" : "true",
+			"signature", made[SIGNATURE], "quote", made[QUOTE], NULL};
+
+		sql = template_fill(template, pairs);
+	}
 	for (size_t i = 0; i < sizeof(made) / sizeof(*made); i++)
 		free(made[i]);
 	return sql;

@@ -77,6 +77,55 @@ static const struct pg_type *base_type(const struct pg_catalog *catalog, pg_oid 
 	return type;
 }
 
+/* Whole numbers of any size are written the same way: a key or routing column that grows stays readable. */
+static bool is_whole_number(pg_oid oid)
+{
+	return oid == INT2 || oid == INT4 || oid == INT8;
+}
+
+void expression_typed(
+	struct buf *sql, const struct pg_catalog *catalog, pg_oid oid, const char *value)
+{
+	const struct pg_type *type = base_type(catalog, oid);
+	const struct pg_type *element = type && type->element ? base_type(catalog, type->element) : NULL;
+	const struct pg_type *row = element && element->kind == 'c' ? element : type;
+	const struct pg_columns *members =
+		row && row->kind == 'c' ? catalog_composite(catalog, row->relation) : NULL;
+
+	if (is_whole_number(oid))
+		buf_printf(sql,
+			"pg_catalog.pg_typeof(%s) OPERATOR(pg_catalog.=) ANY "
+			"('{20,21,23}'::pg_catalog.oid[])",
+			value);
+	else
+		buf_printf(sql, "pg_catalog.pg_typeof(%s) OPERATOR(pg_catalog.=) %u::pg_catalog.oid",
+			value, oid);
+	for (size_t i = 0; members && i < members->count; i++) {
+		AUTO_BUF struct buf member = buf_init(BUF_NO_MAX);
+
+		buf_printf(&member, row == type ? "(%s)." : "((%s)[1]).", value);
+		sql_identifier(&member, members->list[i].name);
+		buf_text(sql, " AND ");
+		expression_typed(sql, catalog, members->list[i].type, member.bytes);
+	}
+}
+
+void expression_users_now(struct buf *sql, const struct pg_catalog *catalog, pg_oid oid,
+	const char *value)
+{
+	const struct pg_type *type = base_type(catalog, oid);
+
+	if (type && type->element)
+		buf_printf(sql,
+			"ARRAY(SELECT CASE WHEN u.e IS NULL THEN NULL ELSE pg_catalog.concat(u.e) END "
+			"FROM (SELECT pg_catalog.unnest(%s) AS e) u)",
+			value);
+	else
+		buf_printf(sql,
+			"ARRAY[CASE WHEN %s IS NULL THEN NULL ELSE pg_catalog.concat(%s) END]", value,
+			value);
+}
+
 static bool depends_on_session(const struct pg_type *type)
 {
 	return type->kind == 'r' || type->kind == 'm' || type->oid == MONEY ||

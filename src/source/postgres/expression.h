@@ -26,6 +26,15 @@ void expression_object(struct buf *sql, const struct pg_catalog *catalog,
 void expression_users(struct buf *sql, const struct pg_catalog *catalog, pg_oid type,
 	const char *value, bool flat, bool *settings);
 
+/* Appends a boolean expression: whether a value, and what it is made of, has the types that the expressions were made for.
+ * Nothing else of it may be looked at before: another type means another text, and a cast that somebody made. */
+void expression_typed(
+	struct buf *sql, const struct pg_catalog *catalog, pg_oid type, const char *value);
+
+/* As expression_users(), of a value whose type is no longer that one: by output functions alone. */
+void expression_users_now(
+	struct buf *sql, const struct pg_catalog *catalog, pg_oid type, const char *value);
+
 void sql_identifier(struct buf *sql, const char *name); /* "na""me" */
 void sql_literal(
 	struct buf *sql, const char *text); /* 'te''xt', or E'..' where it holds a backslash */

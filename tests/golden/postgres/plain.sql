@@ -13,28 +13,34 @@ DECLARE
 BEGIN
   BEGIN
     IF TG_OP OPERATOR(pg_catalog.=) 'UPDATE' THEN
-      v_users := coalesce(pg_catalog.array_cat(ARRAY[CASE WHEN NEW."owner" IS NULL THEN NULL ELSE pg_catalog.concat(NEW."owner") END], ARRAY[CASE WHEN NEW."note" IS NULL THEN NULL ELSE pg_catalog.concat(NEW."note") END]), '{}'::pg_catalog.text[]);
-      IF pg_catalog.record_image_ne(ROW(OLD."owner", OLD."note"), ROW(NEW."owner", NEW."note")) THEN
-        v_old_users := coalesce(pg_catalog.array_cat(ARRAY[CASE WHEN OLD."owner" IS NULL THEN NULL ELSE pg_catalog.concat(OLD."owner") END], ARRAY[CASE WHEN OLD."note" IS NULL THEN NULL ELSE pg_catalog.concat(OLD."note") END]), '{}'::pg_catalog.text[]);
-        v_old_key := pg_catalog.concat(pg_catalog.concat('{"id":', coalesce(OLD."id"::pg_catalog.text, 'null'), '}'));
-      END IF;
-      IF true THEN
-        v_data := pg_catalog.concat(pg_catalog.concat('{"id":', coalesce(NEW."id"::pg_catalog.text, 'null'), ',"owner":', coalesce(NEW."owner"::pg_catalog.text, 'null'), ',"note":', coalesce(pg_catalog.to_json(NEW."note")::pg_catalog.text, 'null'), '}'));
+      IF pg_catalog.pg_typeof(NEW."id") OPERATOR(pg_catalog.=) ANY ('{20,21,23}'::pg_catalog.oid[]) AND pg_catalog.pg_typeof(NEW."owner") OPERATOR(pg_catalog.=) ANY ('{20,21,23}'::pg_catalog.oid[]) AND pg_catalog.pg_typeof(NEW."note") OPERATOR(pg_catalog.=) 25::pg_catalog.oid THEN
+        v_users := coalesce(pg_catalog.array_cat(ARRAY[CASE WHEN NEW."owner" IS NULL THEN NULL ELSE pg_catalog.concat(NEW."owner") END], ARRAY[CASE WHEN NEW."note" IS NULL THEN NULL ELSE pg_catalog.concat(NEW."note") END]), '{}'::pg_catalog.text[]);
+        IF pg_catalog.record_image_ne(ROW(OLD."owner", OLD."note"), ROW(NEW."owner", NEW."note")) THEN
+          v_old_users := coalesce(pg_catalog.array_cat(ARRAY[CASE WHEN OLD."owner" IS NULL THEN NULL ELSE pg_catalog.concat(OLD."owner") END], ARRAY[CASE WHEN OLD."note" IS NULL THEN NULL ELSE pg_catalog.concat(OLD."note") END]), '{}'::pg_catalog.text[]);
+          v_old_key := pg_catalog.concat(pg_catalog.concat('{"id":', coalesce(OLD."id"::pg_catalog.text, 'null'), '}'));
+        END IF;
         IF true THEN
-          v_old := pg_catalog.concat(pg_catalog.concat('{"id":', coalesce(OLD."id"::pg_catalog.text, 'null'), ',"owner":', coalesce(OLD."owner"::pg_catalog.text, 'null'), ',"note":', coalesce(pg_catalog.to_json(OLD."note")::pg_catalog.text, 'null'), '}'));
+          v_data := pg_catalog.concat(pg_catalog.concat('{"id":', coalesce(NEW."id"::pg_catalog.text, 'null'), ',"owner":', coalesce(NEW."owner"::pg_catalog.text, 'null'), ',"note":', coalesce(pg_catalog.to_json(NEW."note")::pg_catalog.text, 'null'), '}'));
+          IF true THEN
+            v_old := pg_catalog.concat(pg_catalog.concat('{"id":', coalesce(OLD."id"::pg_catalog.text, 'null'), ',"owner":', coalesce(OLD."owner"::pg_catalog.text, 'null'), ',"note":', coalesce(pg_catalog.to_json(OLD."note")::pg_catalog.text, 'null'), '}'));
+          END IF;
         END IF;
       END IF;
     ELSIF TG_OP OPERATOR(pg_catalog.=) 'INSERT' THEN
       v_type := 'insert';
-      v_users := coalesce(pg_catalog.array_cat(ARRAY[CASE WHEN NEW."owner" IS NULL THEN NULL ELSE pg_catalog.concat(NEW."owner") END], ARRAY[CASE WHEN NEW."note" IS NULL THEN NULL ELSE pg_catalog.concat(NEW."note") END]), '{}'::pg_catalog.text[]);
-      IF true THEN
-        v_data := pg_catalog.concat(pg_catalog.concat('{"id":', coalesce(NEW."id"::pg_catalog.text, 'null'), ',"owner":', coalesce(NEW."owner"::pg_catalog.text, 'null'), ',"note":', coalesce(pg_catalog.to_json(NEW."note")::pg_catalog.text, 'null'), '}'));
+      IF pg_catalog.pg_typeof(NEW."id") OPERATOR(pg_catalog.=) ANY ('{20,21,23}'::pg_catalog.oid[]) AND pg_catalog.pg_typeof(NEW."owner") OPERATOR(pg_catalog.=) ANY ('{20,21,23}'::pg_catalog.oid[]) AND pg_catalog.pg_typeof(NEW."note") OPERATOR(pg_catalog.=) 25::pg_catalog.oid THEN
+        v_users := coalesce(pg_catalog.array_cat(ARRAY[CASE WHEN NEW."owner" IS NULL THEN NULL ELSE pg_catalog.concat(NEW."owner") END], ARRAY[CASE WHEN NEW."note" IS NULL THEN NULL ELSE pg_catalog.concat(NEW."note") END]), '{}'::pg_catalog.text[]);
+        IF true THEN
+          v_data := pg_catalog.concat(pg_catalog.concat('{"id":', coalesce(NEW."id"::pg_catalog.text, 'null'), ',"owner":', coalesce(NEW."owner"::pg_catalog.text, 'null'), ',"note":', coalesce(pg_catalog.to_json(NEW."note")::pg_catalog.text, 'null'), '}'));
+        END IF;
       END IF;
     ELSIF TG_OP OPERATOR(pg_catalog.=) 'DELETE' THEN
       v_type := 'delete';
-      v_users := coalesce(pg_catalog.array_cat(ARRAY[CASE WHEN OLD."owner" IS NULL THEN NULL ELSE pg_catalog.concat(OLD."owner") END], ARRAY[CASE WHEN OLD."note" IS NULL THEN NULL ELSE pg_catalog.concat(OLD."note") END]), '{}'::pg_catalog.text[]);
-      IF true THEN
-        v_data := pg_catalog.concat(pg_catalog.concat('{"id":', coalesce(OLD."id"::pg_catalog.text, 'null'), ',"owner":', coalesce(OLD."owner"::pg_catalog.text, 'null'), ',"note":', coalesce(pg_catalog.to_json(OLD."note")::pg_catalog.text, 'null'), '}'));
+      IF pg_catalog.pg_typeof(OLD."id") OPERATOR(pg_catalog.=) ANY ('{20,21,23}'::pg_catalog.oid[]) AND pg_catalog.pg_typeof(OLD."owner") OPERATOR(pg_catalog.=) ANY ('{20,21,23}'::pg_catalog.oid[]) AND pg_catalog.pg_typeof(OLD."note") OPERATOR(pg_catalog.=) 25::pg_catalog.oid THEN
+        v_users := coalesce(pg_catalog.array_cat(ARRAY[CASE WHEN OLD."owner" IS NULL THEN NULL ELSE pg_catalog.concat(OLD."owner") END], ARRAY[CASE WHEN OLD."note" IS NULL THEN NULL ELSE pg_catalog.concat(OLD."note") END]), '{}'::pg_catalog.text[]);
+        IF true THEN
+          v_data := pg_catalog.concat(pg_catalog.concat('{"id":', coalesce(OLD."id"::pg_catalog.text, 'null'), ',"owner":', coalesce(OLD."owner"::pg_catalog.text, 'null'), ',"note":', coalesce(pg_catalog.to_json(OLD."note")::pg_catalog.text, 'null'), '}'));
+        END IF;
       END IF;
     ELSIF TG_RELID OPERATOR(pg_catalog.=) TG_ARGV[0]::pg_catalog.oid THEN
       v_type := 'truncate';
@@ -52,32 +58,57 @@ BEGIN
     v_type := pg_catalog.lower(TG_OP);
     BEGIN
       IF TG_OP OPERATOR(pg_catalog.=) 'DELETE' THEN
-        v_data := pg_catalog.concat(pg_catalog.concat('{"id":', coalesce(OLD."id"::pg_catalog.text, 'null'), '}'));
-      ELSE
+        IF pg_catalog.pg_typeof(OLD."id") OPERATOR(pg_catalog.=) ANY ('{20,21,23}'::pg_catalog.oid[]) THEN
+          v_data := pg_catalog.concat(pg_catalog.concat('{"id":', coalesce(OLD."id"::pg_catalog.text, 'null'), '}'));
+        END IF;
+      ELSIF pg_catalog.pg_typeof(NEW."id") OPERATOR(pg_catalog.=) ANY ('{20,21,23}'::pg_catalog.oid[]) THEN
         v_data := pg_catalog.concat(pg_catalog.concat('{"id":', coalesce(NEW."id"::pg_catalog.text, 'null'), '}'));
       END IF;
     EXCEPTION WHEN OTHERS THEN
-      v_data := '{}';
+      v_data := NULL;
     END;
+    v_data := coalesce(v_data, '{}');
+    v_users := NULL;
+    v_old_users := NULL;
+    v_old_key := NULL;
     BEGIN
       IF TG_OP OPERATOR(pg_catalog.=) 'DELETE' THEN
-        v_users := coalesce(pg_catalog.array_cat(ARRAY[CASE WHEN OLD."owner" IS NULL THEN NULL ELSE pg_catalog.concat(OLD."owner") END], ARRAY[CASE WHEN OLD."note" IS NULL THEN NULL ELSE pg_catalog.concat(OLD."note") END]), '{}'::pg_catalog.text[]);
-      ELSE
+        IF pg_catalog.pg_typeof(OLD."owner") OPERATOR(pg_catalog.=) ANY ('{20,21,23}'::pg_catalog.oid[]) AND pg_catalog.pg_typeof(OLD."note") OPERATOR(pg_catalog.=) 25::pg_catalog.oid THEN
+          v_users := coalesce(pg_catalog.array_cat(ARRAY[CASE WHEN OLD."owner" IS NULL THEN NULL ELSE pg_catalog.concat(OLD."owner") END], ARRAY[CASE WHEN OLD."note" IS NULL THEN NULL ELSE pg_catalog.concat(OLD."note") END]), '{}'::pg_catalog.text[]);
+        END IF;
+      ELSIF pg_catalog.pg_typeof(NEW."owner") OPERATOR(pg_catalog.=) ANY ('{20,21,23}'::pg_catalog.oid[]) AND pg_catalog.pg_typeof(NEW."note") OPERATOR(pg_catalog.=) 25::pg_catalog.oid THEN
         v_users := coalesce(pg_catalog.array_cat(ARRAY[CASE WHEN NEW."owner" IS NULL THEN NULL ELSE pg_catalog.concat(NEW."owner") END], ARRAY[CASE WHEN NEW."note" IS NULL THEN NULL ELSE pg_catalog.concat(NEW."note") END]), '{}'::pg_catalog.text[]);
         IF TG_OP OPERATOR(pg_catalog.=) 'UPDATE' THEN
           v_old_users := coalesce(pg_catalog.array_cat(ARRAY[CASE WHEN OLD."owner" IS NULL THEN NULL ELSE pg_catalog.concat(OLD."owner") END], ARRAY[CASE WHEN OLD."note" IS NULL THEN NULL ELSE pg_catalog.concat(OLD."note") END]), '{}'::pg_catalog.text[]);
         END IF;
       END IF;
     EXCEPTION WHEN OTHERS THEN
-      v_users := '{}';
-      v_old_users := NULL;
+      v_users := NULL;
     END;
+    IF v_users IS NULL THEN
+      BEGIN
+        IF TG_OP OPERATOR(pg_catalog.=) 'DELETE' THEN
+          EXECUTE 'SELECT pg_catalog.array_cat(ARRAY[CASE WHEN ($1)."owner" IS NULL THEN NULL ELSE pg_catalog.concat(($1)."owner") END], pg_catalog.array_cat(ARRAY[CASE WHEN ($1)."note" IS NULL THEN NULL ELSE pg_catalog.concat(($1)."note") END], ''{}''::pg_catalog.text[]))' INTO v_users USING OLD;
+        ELSE
+          EXECUTE 'SELECT pg_catalog.array_cat(ARRAY[CASE WHEN ($1)."owner" IS NULL THEN NULL ELSE pg_catalog.concat(($1)."owner") END], pg_catalog.array_cat(ARRAY[CASE WHEN ($1)."note" IS NULL THEN NULL ELSE pg_catalog.concat(($1)."note") END], ''{}''::pg_catalog.text[]))' INTO v_users USING NEW;
+          IF TG_OP OPERATOR(pg_catalog.=) 'UPDATE' THEN
+            EXECUTE 'SELECT pg_catalog.array_cat(ARRAY[CASE WHEN ($1)."owner" IS NULL THEN NULL ELSE pg_catalog.concat(($1)."owner") END], pg_catalog.array_cat(ARRAY[CASE WHEN ($1)."note" IS NULL THEN NULL ELSE pg_catalog.concat(($1)."note") END], ''{}''::pg_catalog.text[]))' INTO v_old_users USING OLD;
+          END IF;
+        END IF;
+      EXCEPTION WHEN OTHERS THEN
+        v_users := '{}';
+        v_old_users := NULL;
+      END;
+    END IF;
     IF v_old_users IS NOT NULL THEN
       BEGIN
-        v_old_key := pg_catalog.concat(pg_catalog.concat('{"id":', coalesce(OLD."id"::pg_catalog.text, 'null'), '}'));
+        IF pg_catalog.pg_typeof(OLD."id") OPERATOR(pg_catalog.=) ANY ('{20,21,23}'::pg_catalog.oid[]) THEN
+          v_old_key := pg_catalog.concat(pg_catalog.concat('{"id":', coalesce(OLD."id"::pg_catalog.text, 'null'), '}'));
+        END IF;
       EXCEPTION WHEN OTHERS THEN
-        v_old_key := '{}';
+        v_old_key := NULL;
       END;
+      v_old_key := coalesce(v_old_key, '{}');
     END IF;
   END IF;
   IF (pg_catalog.pg_sequence_last_value('esink.rotation'::pg_catalog.regclass) OPERATOR(pg_catalog.&) 1::pg_catalog.int8)
