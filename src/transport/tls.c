@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/log.h"
+
 static const char *openssl_reason(void)
 {
 	unsigned long code = ERR_peek_last_error();
@@ -57,6 +59,18 @@ static bool load(SSL_CTX *context, const char *cert_file, const char *key_file, 
 	return false;
 }
 
+/* It is served all the same: clients that do not look go on, and the clock may be the one that is wrong. */
+static void warn_of_dates(const SSL_CTX *context, const char *cert_file)
+{
+	const X509 *certificate = SSL_CTX_get0_certificate(context);
+	const char *clients = "browsers will refuse it; put a valid one there and send SIGHUP";
+
+	if (X509_cmp_current_time(X509_get0_notAfter(certificate)) < 0)
+		log_warn("http", "SSL_CERT_FILE: the certificate in \"%s\" has expired: %s", cert_file, clients);
+	else if (X509_cmp_current_time(X509_get0_notBefore(certificate)) > 0)
+		log_warn("http", "SSL_CERT_FILE: the certificate in \"%s\" is not valid yet: %s", cert_file, clients);
+}
+
 SSL_CTX *tls_read(const char *cert_file, const char *key_file, struct err *err)
 {
 	SSL_CTX *context = SSL_CTX_new(TLS_server_method());
@@ -67,7 +81,9 @@ SSL_CTX *tls_read(const char *cert_file, const char *key_file, struct err *err)
 	}
 	SSL_CTX_set_default_passwd_cb(context, no_passphrase);
 	ERR_clear_error();
-	if (!load(context, cert_file, key_file, err)) {
+	if (load(context, cert_file, key_file, err)) {
+		warn_of_dates(context, cert_file);
+	} else {
 		SSL_CTX_free(context);
 		context = NULL;
 	}
