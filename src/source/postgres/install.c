@@ -25,6 +25,11 @@
 #define DDL_TIMEOUT_MS 60000
 #define BEGIN_DDL "BEGIN; SET LOCAL lock_timeout = '100ms'; SET LOCAL synchronous_commit = on; "
 #define REMOVE_FOR_MS 60000
+/* SQL: what pg_control_checkpoint() says is the timeline of the last checkpoint, which after a promotion is the former one for
+ * minutes. */
+#define TIMELINE                                                                                   \
+	"('x' || pg_catalog.substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), "   \
+	"1, 8))::pg_catalog.bit(32)::pg_catalog.int4"
 
 /* -- the schema
  * -------------------------------------------------------------------------------------------------------
@@ -79,7 +84,7 @@ static enum status create_schema(struct pg *pg, struct err *err)
 		"timeline, born, base) "
 		"SELECT '%s', '%s', (SELECT system_identifier FROM pg_control_system()), (SELECT "
 		"oid FROM pg_database WHERE datname = "
-		"current_database()), (SELECT timeline_id FROM pg_control_checkpoint()), "
+		"current_database()), " TIMELINE ", "
 		"pg_current_xact_id(), pg_current_snapshot(); COMMIT",
 		version, journal);
 	status = pg_script(pg, sql.bytes, DDL_TIMEOUT_MS, err);
@@ -120,33 +125,16 @@ static enum status create_functions(struct pg *pg, struct err *err)
 	return pg_script(pg, sql.bytes, DDL_TIMEOUT_MS, err);
 }
 
-/* A journal belongs to one history of one database. A snapshot ahead of the server's xid means that
- * the history was cut. */
-static enum status check_identity(struct pg *pg, char *journal, struct err *err)
+enum status install_journal(struct pg *pg, char *journal, struct err *err)
 {
-	static const char sql[] =
-		"SELECT m.journal, m.system_identifier = s.system_identifier AND m.timeline = "
-		"c.timeline_id "
-		"AND m.database = (SELECT d.oid FROM pg_database d WHERE d.datname = "
-		"current_database()) "
-		"AND m.born < pg_snapshot_xmax(pg_current_snapshot()) "
-		"AND pg_snapshot_xmax(t.snapshot) <= pg_snapshot_xmax(pg_current_snapshot()) "
-		"FROM esink.meta m, pg_control_system() s, pg_control_checkpoint() c, "
-		"esink.newest_tick() t";
-	AUTO_RESULT PGresult *result = NULL, *done = NULL;
-	enum status status = pg_query(pg, sql, 0, NULL, DDL_TIMEOUT_MS, &result, err);
-	char fresh[JOURNAL_LEN + 1];
-	const char *params[] = {fresh};
+	char fresh[JOURNAL_LEN + 1], sql[512];
+	enum status status;
 
-	if (status != STATUS_OK)
-		return status;
-	if (pg_bool(result, 0, 1)) {
-		snprintf(journal, JOURNAL_LEN + 1, "%s", PQgetvalue(result, 0, 0));
-		return STATUS_OK;
-	}
 	random_hex(fresh, JOURNAL_LEN);
-	status = pg_query(
-		pg, "SELECT esink.begin_journal($1)", 1, params, DDL_TIMEOUT_MS, &done, err);
+	snprintf(sql, sizeof(sql),
+		"SELECT esink.begin_journal('%s'); UPDATE esink.meta SET timeline = " TIMELINE,
+		fresh);
+	status = pg_script(pg, sql, DDL_TIMEOUT_MS, err);
 	if (status == STATUS_TOO_MANY)
 		return err_set(err, STATUS_UNAVAILABLE,
 			"waiting to begin a new journal: another transaction writes to watched "
@@ -157,9 +145,29 @@ static enum status check_identity(struct pg *pg, char *journal, struct err *err)
 		"this database is not the one that journal %s was written in (restored, copied or "
 		"failed over): "
 		"journal %s begins",
-		PQgetvalue(result, 0, 0), fresh);
+		journal, fresh);
 	memcpy(journal, fresh, sizeof(fresh));
 	return STATUS_OK;
+}
+
+/* A journal belongs to one history of one database. A snapshot ahead of the server's xid means that
+ * the history was cut. */
+static enum status check_identity(struct pg *pg, char *journal, struct err *err)
+{
+	static const char sql[] =
+		"SELECT m.journal, m.system_identifier = s.system_identifier AND m.timeline = " TIMELINE
+		" AND m.database = (SELECT d.oid FROM pg_database d WHERE d.datname = "
+		"current_database()) "
+		"AND m.born < pg_snapshot_xmax(pg_current_snapshot()) "
+		"AND pg_snapshot_xmax(t.snapshot) <= pg_snapshot_xmax(pg_current_snapshot()) "
+		"FROM esink.meta m, pg_control_system() s, esink.newest_tick() t";
+	AUTO_RESULT PGresult *result = NULL;
+	enum status status = pg_query(pg, sql, 0, NULL, DDL_TIMEOUT_MS, &result, err);
+
+	if (status != STATUS_OK)
+		return status;
+	snprintf(journal, JOURNAL_LEN + 1, "%s", PQgetvalue(result, 0, 0));
+	return pg_bool(result, 0, 1) ? STATUS_OK : install_journal(pg, journal, err);
 }
 
 enum status install_schema(struct pg *pg, char *journal, struct err *err)

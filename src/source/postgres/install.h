@@ -12,6 +12,9 @@
  * a new one where the stored identity is another's. */
 enum status install_schema(struct pg *pg, char *journal, struct err *err) MUST_CHECK;
 
+/* Begins another journal in place of *journal, whose events are gone; *journal is the new one then. */
+enum status install_journal(struct pg *pg, char *journal, struct err *err) MUST_CHECK;
+
 /* Functions and triggers of the catalogue's tables. Each statement on an application's table waits
  * at most 100 ms for its lock; STATUS_TOO_MANY: a table was busy, the rest is done: call again.
  * remove: also take out tables that are not in the catalogue. What is done is logged. */

@@ -111,6 +111,18 @@ static enum status check_configuration(struct postgres *source, struct err *err)
 	return status;
 }
 
+/* Events that we have told are not there any more: a copy of the server's files was put in their place. Under its name the
+ * journal would give their ids to others. */
+static enum status check_position(struct postgres *source, char *journal, struct err *err)
+{
+	enum status status;
+
+	if (source->position <= source->head || strcmp(source->journal, journal) != 0)
+		return STATUS_OK;
+	status = install_journal(&source->pg, journal, err);
+	return status == STATUS_OK ? read_head(source, err) : status;
+}
+
 static enum status open_source(void *opaque, struct source_position *head, struct err *err)
 {
 	struct postgres *source = opaque;
@@ -134,12 +146,13 @@ static enum status open_source(void *opaque, struct source_position *head, struc
 			&source->wakeup, &source->pg, source->config->poll_interval_ms, err);
 	if (status == STATUS_OK)
 		status = read_head(source, err);
+	if (status == STATUS_OK)
+		status = check_position(source, journal, err);
 	if (status != STATUS_OK) {
 		pg_close(&source->pg);
 		return status;
 	}
-	if (strcmp(source->journal, journal) != 0 || source->position > source->head ||
-		source->lost) {
+	if (strcmp(source->journal, journal) != 0 || source->lost) {
 		source->lost = false;
 		memcpy(source->journal, journal, sizeof(journal));
 		source->position = source->head;
@@ -165,7 +178,7 @@ static void close_source(void *opaque)
 static enum status drain(struct postgres *source, bool *any, struct err *err)
 {
 	AUTO_RESULT PGresult *result = NULL;
-	enum status status = pg_query(&source->pg, "SELECT head FROM esink.drain()", 0, NULL,
+	enum status status = pg_call(&source->pg, "SELECT head FROM esink.drain()", 0, NULL,
 		LONG_TIMEOUT_MS, &result, err);
 
 	if (status != STATUS_OK)

@@ -33,13 +33,22 @@ const defaults = {
 };
 
 export class Postgres {
-  // settings: of postgresql.conf, such as { max_prepared_transactions: 10 }.
-  constructor({ settings = {} } = {}) {
+  // settings: of postgresql.conf, such as { max_prepared_transactions: 10 }. backup: another one, which this begins as a
+  // base backup of; options of pg_basebackup, such as -R, follow.
+  constructor({ settings = {}, backup } = {}) {
     this.settings = { ...defaults, ...settings };
+    this.backup = backup;
     this.databases = 0;
   }
 
   async start() {
+    await this.create();
+    await this.resume();
+    return this;
+  }
+
+  // Its folder, ready to be started.
+  async create() {
     this.bin = bindir();
     this.scratch = mkdtempSync(join(tmpdir(), 'esink-pg-'));
     this.data = join(this.scratch, 'data');
@@ -48,11 +57,14 @@ export class Postgres {
     this.onExit = () => this.#killNow();
     process.on('exit', this.onExit);
     this.#guard();
-    await this.#command('initdb', ['-D', this.data, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--locale=C.UTF-8', '-N']);
+    if (this.backup) {
+      const [from, ...options] = this.backup;
+      await this.command('pg_basebackup', ['-D', this.data, '-d', from.url('postgres'), '-c', 'fast', ...options]);
+    } else {
+      await this.command('initdb', ['-D', this.data, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--locale=C.UTF-8', '-N']);
+    }
     this.port = await freePort();
     this.configure({ port: this.port, listen_addresses: "'127.0.0.1'", unix_socket_directories: `'${this.scratch}'`, ...this.settings });
-    await this.resume();
-    return this;
   }
 
   // Takes effect at the next start.
@@ -63,11 +75,11 @@ export class Postgres {
 
   // mode: fast disconnects everyone, immediate is a crash.
   async halt(mode = 'fast') {
-    await this.#command('pg_ctl', ['stop', '-w', '-D', this.data, '-m', mode]);
+    await this.command('pg_ctl', ['stop', '-w', '-D', this.data, '-m', mode]);
   }
 
   async resume() {
-    await this.#command('pg_ctl', ['start', '-w', '-t', '60', '-D', this.data, '-l', join(this.scratch, 'log')]);
+    await this.command('pg_ctl', ['start', '-w', '-t', '60', '-D', this.data, '-l', join(this.scratch, 'log')]);
   }
 
   async restart(mode = 'fast') {
@@ -113,7 +125,8 @@ export class Postgres {
     }
   }
 
-  async #command(name, args) {
+  // One of the server's programs, as its owner.
+  async command(name, args) {
     const [file, rest] = asPostgres(join(this.bin, name), args);
     // Not this.scratch as cwd only: the server must not hold the caller's folder, which postgres may not even read.
     const child = run(file, rest, { cwd: '/', env: { PATH: process.env.PATH, LC_ALL: 'C.UTF-8' } });

@@ -1,0 +1,117 @@
+// Prevents: a database that was restored from a dump, or copied, and goes on in the journal of the one that it came from:
+// ids that mean two things, clients that resume over a hole without being told, rows that nobody hears of because another
+// server's transaction numbers were taken for this one's.
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { test, usePostgres } from '../lib/harness.mjs';
+import { Database } from '../lib/postgres.mjs';
+import { startRelay } from '../lib/relay.mjs';
+import { until } from '../lib/wait.mjs';
+
+const operator = 'operators-own-token-4711';
+const source = usePostgres();
+const fresh = usePostgres(); // its transaction numbers are lower than those in the dump
+const old = usePostgres(); // higher
+const schema = 'CREATE TABLE notes (id int PRIMARY KEY, user_id int, n int DEFAULT 0); CREATE TABLE other (id int PRIMARY KEY, secret text)';
+const rules = { tables: 'notes,other', routing: { notes: 'user_id' }, filters: 'other.secret', env: { SECURITY_TOKEN: operator } };
+const range = (from, to) => Array.from({ length: to - from + 1 }, (_, i) => from + i);
+const burn = (db, n) => db.query(`DO $$ BEGIN FOR i IN 1..${n} LOOP PERFORM pg_current_xact_id(); COMMIT; END LOOP; END $$`);
+const insert = (db, from, to) => db.query(`INSERT INTO notes SELECT n, 1 FROM generate_series(${from}, ${to}) n`);
+
+// A journal of 100 events, a client's position in the middle of it, and 20 changes that no relay has seen.
+async function original(t) {
+  const db = await source.database(t, schema);
+  const token = await db.user(1);
+  await burn(db, 5000);
+  const relay = await startRelay(t, db, rules);
+  const ws = await relay.ws(token);
+  await insert(db, 1, 50);
+  await ws.count(50);
+  const { position } = ws;
+  await insert(db, 51, 100);
+  await ws.count(100);
+  await relay.kill();
+  // A drain that was under way would give them their places in the former journal.
+  await until(async () => (await db.query("SELECT FROM pg_stat_activity WHERE application_name = 'esink'")).rowCount === 0, 'the end of its connections');
+  await insert(db, 101, 120);
+  return { db, token, position };
+}
+
+// server: where; copy(name): makes a database of that name there.
+async function copied(t, server, copy) {
+  const from = await original(t);
+  const name = `copy_${Math.random().toString(36).slice(2)}`;
+  await copy(from.db, name);
+  const db = new Database(server, name);
+  t.defer(async () => {
+    await db.close();
+    await server.once('postgres', `DROP DATABASE IF EXISTS ${name} WITH (FORCE)`);
+  });
+  db.tokens = from.db.tokens;
+  // The application is quicker than the relay.
+  await insert(db, 121, 125);
+  await db.query('UPDATE notes SET n = n + 1 WHERE id IN (1, 101, 121)');
+  await db.query('UPDATE notes SET n = n + 1 WHERE id IN (1, 101, 121)');
+  await db.query("INSERT INTO other VALUES (1, 'filtered-value-4711')");
+  const relay = await startRelay(t, db, rules);
+  relay.secret('filtered-value-4711');
+  const again = await relay.ws(from.token, { after: from.position });
+  assert.equal(again.welcome.recovered, false, 'a resume point of the original');
+  assert.notEqual(again.welcome.journal, from.position.split(':')[0]);
+  assert.match(relay.log, /is not the one that journal [0-9a-f]{16} was written in/);
+  await insert(db, 126, 130);
+  await relay.fence(again);
+  const eye = await relay.operator({ after: `${again.welcome.journal}:0` });
+  assert.equal(eye.welcome.recovered, true);
+  await relay.fence(eye);
+  const notes = eye.events.filter(({ table }) => table === 'notes');
+  assert.deepEqual(notes.filter(({ type }) => type === 'insert').map(({ data }) => data.id), range(101, 130), 'what no relay had seen, once');
+  for (const id of [1, 101, 121]) {
+    assert.deepEqual(notes.filter(({ data, type }) => data.id === id && type === 'update').map(({ data }) => data.n), [1, 2], `row ${id}`);
+  }
+  assert.equal(eye.events.filter(({ table }) => table === 'other').length, 1);
+  const ids = eye.named('changes').map(({ id }) => Number(id));
+  assert.deepEqual(ids, range(1, ids.length), 'ids of the new journal');
+  // The triggers that came with the dump know their table by another number: where columns are withheld they tell keys alone.
+  assert.ok(notes.every(({ incomplete }) => !incomplete));
+  // And it stays this journal.
+  const { position } = eye;
+  await relay.kill();
+  await relay.start();
+  const later = await relay.ws(from.token, { after: position });
+  assert.equal(later.welcome.recovered, true);
+  await insert(db, 131, 131);
+  await later.event(({ data }) => data.id === 131);
+  await until(async () => (await db.query("SELECT count(*)::int AS n FROM pg_proc WHERE proname ~ '^capture_'")).rows[0].n === 3,
+    'the functions of the original to be gone');
+}
+
+async function plain(server, db, name) {
+  await source.command('pg_dump', ['-d', db.url, '-f', join(source.scratch, `${name}.sql`)]);
+  await server.once('postgres', `CREATE DATABASE ${name}`);
+  await server.command('psql', ['-q', '-v', 'ON_ERROR_STOP=1', '-d', server.url(name), '-f', join(source.scratch, `${name}.sql`)]);
+}
+
+async function custom(server, db, name) {
+  const file = join(source.scratch, `${name}.dump`);
+  await source.command('pg_dump', ['-Fc', '-d', db.url, '-f', file]);
+  await server.once('postgres', `CREATE DATABASE ${name}`);
+  await server.command('pg_restore', ['--exit-on-error', '-j', '2', '-d', server.url(name), file]);
+}
+
+for (const [way, copy] of [['plain', plain], ['custom, with pg_restore -j 2', custom]]) {
+  test(`pg_dump, ${way}, into a fresh server`, (t) => copied(t, fresh, (db, name) => copy(fresh, db, name)));
+  test(`pg_dump, ${way}, into a server that has seen more transactions`, async (t) => {
+    const postgres = await old.database(t);
+    await burn(postgres, 20_000);
+    await copied(t, old, (db, name) => copy(old, db, name));
+  });
+}
+
+test('pg_dump into another database of the same server', (t) => copied(t, source, (db, name) => custom(source, db, name)));
+
+test('CREATE DATABASE ... TEMPLATE', (t) => copied(t, source, async (db, name) => {
+  await db.query('SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()');
+  await db.close();
+  await until(() => source.once('postgres', `CREATE DATABASE ${name} TEMPLATE ${db.name}`), 'the copy to be made');
+}));
