@@ -76,7 +76,7 @@ enum status claim_configuration(struct pg *pg, const struct source_config *confi
 	enum status status;
 
 	fingerprint(config, word);
-	status = pg_query(pg, "SELECT esink.claim($1::pg_catalog.text)", 1, params,
+	status = pg_call(pg, "SELECT esink.claim($1::pg_catalog.text)", 1, params,
 		CLAIM_TIMEOUT_MS, &result, err);
 	if (status != STATUS_OK || pg_bool(result, 0, 0))
 		return status;
@@ -99,7 +99,7 @@ void claim_release(struct pg *pg, const struct source_config *config)
 		return;
 	fingerprint(config, word);
 	pg->stop_fd = -1; /* stopping must not stop this */
-	if (pg_query(pg, "SELECT esink.release($1::pg_catalog.text)", 1, params, RELEASE_TIMEOUT_MS,
+	if (pg_call(pg, "SELECT esink.release($1::pg_catalog.text)", 1, params, RELEASE_TIMEOUT_MS,
 		    &result, &ignored) != STATUS_OK)
 		pg_close(pg);
 	pg->stop_fd = stop_fd;

@@ -166,13 +166,15 @@ static enum status detect_pooler(struct pg *pg, int timeout_ms, struct err *err)
 	enum status status = pg_query(pg,
 		"SELECT pg_catalog.pg_backend_pid(), (SELECT extract(epoch FROM "
 		"a.backend_start)::pg_catalog.text "
-		"FROM pg_catalog.pg_stat_activity a WHERE a.pid = pg_catalog.pg_backend_pid())",
+		"FROM pg_catalog.pg_stat_activity a WHERE a.pid = pg_catalog.pg_backend_pid()), "
+		"pg_catalog.current_setting('transaction_isolation') <> 'read committed'",
 		0, NULL, timeout_ms, &result, err);
 
 	if (status != STATUS_OK)
 		return status;
 	pg->pooled = pg_int(result, 0, 0) != PQbackendPID(pg->conn);
 	snprintf(pg->began, sizeof(pg->began), "%s", PQgetvalue(result, 0, 1));
+	pg->strict = pg_bool(result, 0, 2);
 	return STATUS_OK;
 }
 
@@ -407,6 +409,25 @@ enum status pg_script(struct pg *pg, const char *sql, int timeout_ms, struct err
 		return connection_lost(pg, err);
 	status = flush_out(pg, &call, err);
 	return status == STATUS_OK ? collect(pg, &call, NULL, err) : status;
+}
+
+enum status pg_call(struct pg *pg, const char *sql, int count, const char *const *params,
+	int timeout_ms, PGresult **result, struct err *err)
+{
+	enum status status = STATUS_OK;
+	struct err ignored;
+
+	if (pg->strict)
+		status = pg_script(pg, "BEGIN ISOLATION LEVEL READ COMMITTED", timeout_ms, err);
+	if (status == STATUS_OK)
+		status = pg_query(pg, sql, count, params, timeout_ms, result, err);
+	if (!pg->strict)
+		return status;
+	if (status == STATUS_OK)
+		return pg_script(pg, "COMMIT", timeout_ms, err);
+	if (pg->conn && pg_script(pg, "ROLLBACK", timeout_ms, &ignored) != STATUS_OK)
+		pg_close(pg);
+	return status;
 }
 
 enum status pg_stream_begin(

@@ -15,6 +15,7 @@ struct pg {
 	int stop_fd;  /* -1: nothing interrupts */
 	bool pooled; /* a transaction-mode pooler sits between: no LISTEN, nothing that belongs to a
 			session */
+	bool strict; /* a transaction that says nothing has one snapshot: REPEATABLE READ or SERIALIZABLE */
 	/* Calls then end a few seconds after the server has stopped working on them, and need no deadline; see
 	 * watch.c. NULL: they do not. Borrowed. */
 	const char *watch_url;
@@ -44,6 +45,10 @@ bool pg_is_open(struct pg *pg);
  * timeout_ms <= 0: none. When the deadline passes the connection is closed, and the server's process
  * ended by the next pg_connect(). */
 enum status pg_query(struct pg *pg, const char *sql, int count, const char *const *params,
+	int timeout_ms, PGresult **result, struct err *err) MUST_CHECK;
+/* The same for what takes a lock and judges by what it sees then: READ COMMITTED, whatever the database, the role or the
+ * connection string has as its default. With an earlier snapshot two drains would give one id to two events. */
+enum status pg_call(struct pg *pg, const char *sql, int count, const char *const *params,
 	int timeout_ms, PGresult **result, struct err *err) MUST_CHECK;
 /* Any number of statements in one text, one implicit transaction; results are thrown away. */
 enum status pg_script(struct pg *pg, const char *sql, int timeout_ms, struct err *err) MUST_CHECK;

@@ -118,7 +118,7 @@ static enum status rotate(struct postgres *source, struct err *err)
 	enum status status;
 
 	snprintf(retention, sizeof(retention), "%lld ms", (long long)source->config->retention_ms);
-	status = pg_query(&source->pg, "SELECT esink.rotate($1::interval)", 1, params,
+	status = pg_call(&source->pg, "SELECT esink.rotate($1::interval)", 1, params,
 		ROTATE_TIMEOUT_MS, &result, err);
 	source->next_rotation = clock_ms() + rotation_interval(source->config->retention_ms);
 	if (status != STATUS_OK)
