@@ -32,6 +32,13 @@ static bool read_list(const json_t *data, const char *key, struct span **texts, 
 	return true;
 }
 
+/* Anything else is a slip of the pen: taken as nothing asked for, it would mean everything. */
+static bool only_known_keys(const json_t *data)
+{
+	return json_object_size(data) == (size_t)(json_object_get(data, "topics") != NULL) +
+						 (size_t)(json_object_get(data, "types") != NULL);
+}
+
 static enum status parse(const struct session *session, const json_t *data,
 	struct subscription **ret, struct err *err)
 {
@@ -40,6 +47,8 @@ static enum status parse(const struct session *session, const json_t *data,
 	size_t topic_count, type_count = 0;
 	enum status status;
 
+	if (!only_known_keys(data))
+		return err_set(err, STATUS_INVALID, "subscribe takes topics and types, and nothing else.");
 	if (!read_list(data, "topics", &topics, &topic_count) ||
 		!read_list(data, "types", &types, &type_count))
 		status = err_set(err, STATUS_INVALID, "topics and types must be lists of strings.");
