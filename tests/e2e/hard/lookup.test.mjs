@@ -2,11 +2,11 @@
 // nothing to do with it; strangers with wrong tokens who shut out those with right ones.
 import assert from 'node:assert/strict';
 import { setTimeout as pause } from 'node:timers/promises';
-import { test, usePostgres } from './lib/harness.mjs';
-import { calm, rss, sanitized } from './lib/health.mjs';
-import { jwt, soon } from './lib/jwt.mjs';
-import { startRelay } from './lib/relay.mjs';
-import { patience, until } from './lib/wait.mjs';
+import { test, usePostgres } from '../lib/harness.mjs';
+import { calm, rss, sanitized } from '../lib/health.mjs';
+import { jwt, soon } from '../lib/jwt.mjs';
+import { startRelay } from '../lib/relay.mjs';
+import { patience, until } from '../lib/wait.mjs';
 
 const postgres = usePostgres();
 const secret = 'a secret of thirty-two bytes or more';
