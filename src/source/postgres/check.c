@@ -8,25 +8,24 @@
 #include "base/log.h"
 #include "source/postgres/auth_table.h"
 #include "source/postgres/install.h"
+#include "source/postgres/owner.h"
 #include "source/postgres/postgres.h"
 
 static enum status schema_exists(struct pg *pg, bool *there, struct err *err)
 {
 	AUTO_RESULT PGresult *result = NULL;
-	enum status status = pg_query(pg,
-		"SELECT to_regclass('esink.meta') IS NOT NULL, "
-		"has_database_privilege(current_database(), 'CREATE')",
-		0, NULL, 10000, &result, err);
+	enum status status = owner_check(pg, there, err);
 
-	if (status != STATUS_OK)
-		return status;
-	*there = pg_bool(result, 0, 0);
-	if (!*there && !pg_bool(result, 0, 1))
+	if (status == STATUS_OK && !*there)
+		status = pg_query(pg,
+			"SELECT has_database_privilege(current_database(), 'CREATE')", 0, NULL,
+			10000, &result, err);
+	if (status == STATUS_OK && !*there && !pg_bool(result, 0, 0))
 		return err_set(err, STATUS_DENIED,
 			"no right to create schema esink; run: GRANT CREATE ON DATABASE \"%s\" TO "
 			"\"%s\";",
 			PQdb(pg->conn), PQuser(pg->conn));
-	return STATUS_OK;
+	return status;
 }
 
 /* Equal but for case. Such a rule gives nobody anything (rules/bind.c), which nobody would guess. */

@@ -19,6 +19,7 @@
 #include "source/postgres/capture.h"
 #include "source/postgres/expression.h"
 #include "source/postgres/guard.h"
+#include "source/postgres/owner.h"
 #include "source/postgres/recall.h"
 #include "sql.h"
 
@@ -34,29 +35,6 @@
 /* -- the schema
  * -------------------------------------------------------------------------------------------------------
  */
-
-static enum status owner_of_schema(struct pg *pg, bool *there, struct err *err)
-{
-	static const char sql[] =
-		"SELECT pg_get_userbyid(nspowner), pg_has_role(nspowner, 'USAGE'), "
-		"EXISTS (SELECT FROM pg_class c WHERE c.relnamespace = n.oid AND c.relname = "
-		"'meta') "
-		"FROM pg_namespace n WHERE nspname = 'esink'";
-	AUTO_RESULT PGresult *result = NULL;
-	enum status status = pg_query(pg, sql, 0, NULL, DDL_TIMEOUT_MS, &result, err);
-
-	if (status != STATUS_OK)
-		return status;
-	*there = PQntuples(result) > 0;
-	if (*there && !pg_bool(result, 0, 1))
-		return err_set(err, STATUS_DENIED,
-			"schema esink belongs to role \"%s\", not to \"%s\": it is not ours to use",
-			PQgetvalue(result, 0, 0), PQuser(pg->conn));
-	if (*there && !pg_bool(result, 0, 2))
-		return err_set(err, STATUS_INVALID,
-			"there is a schema esink which is not esink's: rename or drop it");
-	return STATUS_OK;
-}
 
 /* A short word for a text's content, the same in every process. */
 static void text_version(const char *text, char version[17])
@@ -173,7 +151,7 @@ static enum status check_identity(struct pg *pg, char *journal, struct err *err)
 enum status install_schema(struct pg *pg, char *journal, struct err *err)
 {
 	bool there = false;
-	enum status status = owner_of_schema(pg, &there, err);
+	enum status status = owner_check(pg, &there, err);
 
 	if (status == STATUS_OK && !there)
 		status = create_schema(pg, err);
