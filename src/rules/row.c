@@ -42,7 +42,7 @@ static const char *past_value(const char *p, const char *end)
 			p = past_string(p, end);
 			continue;
 		}
-		if (depth == 0 && (c == ',' || c == '}'))
+		if (depth == 0 && (c == ',' || c == '}' || c == ']'))
 			return p;
 		if (c == '{' || c == '[')
 			depth++;
@@ -64,6 +64,44 @@ static bool next_name(const char **at, const char *end, struct span *name)
 	*name = (struct span){from + 1, (size_t)(behind - from) - 2};
 	*at = past_value(behind, end);
 	return behind - from >= 2;
+}
+
+/* What stands in the names, escapes and all, each between quotes: rows of one shape read the same. */
+static void shape_of(struct buf *shape, struct span row)
+{
+	const char *at = row.p, *end = row.p + row.len;
+	struct span name;
+
+	buf_clear(shape);
+	while (next_name(&at, end, &name)) {
+		buf_text(shape, "\"");
+		buf_span(shape, name);
+		buf_text(shape, "\"");
+	}
+}
+
+static bool is_known(const struct row_memo *memo)
+{
+	for (size_t i = 0; i < ROW_SHAPES; i++)
+		if (span_equal(buf_as_span(&memo->harmless[i]), buf_as_span(&memo->shape)))
+			return true;
+	return false;
+}
+
+static void remember(struct row_memo *memo)
+{
+	struct buf *oldest = &memo->harmless[memo->next++ % ROW_SHAPES];
+	struct buf spare = *oldest;
+
+	*oldest = memo->shape;
+	memo->shape = spare;
+}
+
+void row_memo_finish(struct row_memo *memo)
+{
+	buf_finish(&memo->shape);
+	for (size_t i = 0; i < ROW_SHAPES; i++)
+		buf_finish(&memo->harmless[i]);
 }
 
 struct members {
@@ -92,28 +130,44 @@ static void members_finish(struct members *members)
 	free(members->names);
 }
 
-enum status ruleset_filter_row(const struct ruleset *ruleset, const struct relation *table,
-	struct span row, char **filtered, struct err *err)
+/* Fills drop with the names that may not leave; returns how many. */
+static size_t find_withheld(const struct ruleset *ruleset, const struct relation *table,
+	const struct members *members, const char **drop)
 {
 	struct relation relation = *table;
-	struct members members = {0};
-	enum status status = STATUS_OK;
 	struct table_rule rule;
-	const char **drop;
 	size_t count = 0;
 
+	relation.columns = (const char *const *)members->names;
+	relation.column_count = members->count;
+	ruleset_bind(ruleset, &relation, &rule);
+	for (size_t i = 0; i < members->count; i++)
+		if (!rule.sent[i])
+			drop[count++] = members->names[i];
+	table_rule_finish(&rule);
+	return count;
+}
+
+enum status ruleset_filter_row(const struct ruleset *ruleset, const struct relation *relation,
+	struct row_memo *memo, struct span row, char **filtered, struct err *err)
+{
+	struct members members = {0};
+	enum status status = STATUS_OK;
+	const char **drop;
+	size_t count;
+
+	*filtered = NULL;
+	memo->shape.max = BUF_NO_MAX; /* not longer than the row */
+	shape_of(&memo->shape, row);
+	if (!memo->shape.len || is_known(memo))
+		return STATUS_OK;
 	members_read(&members, row);
 	drop = mem_alloc((members.count + 1) * sizeof(*drop));
-	relation.columns = (const char *const *)members.names;
-	relation.column_count = members.count;
-	ruleset_bind(ruleset, &relation, &rule);
-	for (size_t i = 0; i < members.count; i++)
-		if (!rule.sent[i])
-			drop[count++] = members.names[i];
-	*filtered = NULL;
+	count = find_withheld(ruleset, relation, &members, drop);
 	if (count)
 		status = object_without(row, drop, count, filtered, err);
-	table_rule_finish(&rule);
+	else
+		remember(memo);
 	free(drop);
 	members_finish(&members);
 	return status;

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/buf.h"
 #include "esink/span.h"
 #include "esink/status.h"
 
@@ -92,10 +93,20 @@ struct table_view {
 };
 struct table_view ruleset_view(const struct ruleset *ruleset, const struct relation *relation);
 
+/* The shapes of rows of one relation that the rules let pass as they are: nearly every row has one of few. Zeroed at first. */
+#define ROW_SHAPES 4
+struct row_memo {
+	struct buf shape, harmless[ROW_SHAPES];
+	unsigned next;
+};
+void row_memo_finish(struct row_memo *memo);
+
 /* The row of a table (a JSON object that our trigger made) less what may not leave the table today. *filtered is malloc'ed;
- * NULL: the row stays as it is. STATUS_INVALID: it cannot be taken apart. The relation's columns are not looked at. */
-enum status ruleset_filter_row(const struct ruleset *ruleset, const struct relation *relation, struct span row,
-	char **filtered, struct err *err) MUST_CHECK;
+ * NULL: the row stays as it is. STATUS_INVALID: it cannot be taken apart. The relation's columns are not looked at; memo is
+ * of that relation and that ruleset. */
+enum status ruleset_filter_row(const struct ruleset *ruleset, const struct relation *relation, struct row_memo *memo,
+	struct span row, char **filtered, struct err *err) MUST_CHECK;
+/* Whether FILTERS name a published topic. */
 bool ruleset_filters_topic(const struct ruleset *ruleset, const char *topic);
 
 /* Removes the filtered columns of topic from a published data object given as text, by any FILTERS entry whose table as

@@ -20,6 +20,7 @@ struct view {
 	char *names[READINGS]; /* schema, NUL, table of each reading */
 	struct relation readings[READINGS];
 	bool filtered[READINGS];
+	struct row_memo memos[READINGS];
 	size_t count;
 	bool users, everyone;
 };
@@ -56,7 +57,7 @@ static struct view *view_create(
 	return view;
 }
 
-static const struct view *view_of(
+static struct view *view_of(
 	struct pg_today *today, struct span topic, const char *default_schema)
 {
 	uint64_t hash = hash_bytes(topic.p, topic.len);
@@ -77,7 +78,7 @@ static void keep(struct pg_today *today, struct span *row, char *text)
 }
 
 static void filter_row(
-	struct pg_today *today, const struct view *view, struct event_parts *parts, struct span *row)
+	struct pg_today *today, struct view *view, struct event_parts *parts, struct span *row)
 {
 	for (size_t i = 0; i < view->count && row->p; i++) {
 		char *filtered = NULL;
@@ -85,8 +86,8 @@ static void filter_row(
 
 		if (!view->filtered[i])
 			continue;
-		if (ruleset_filter_row(today->rules, &view->readings[i], *row, &filtered, &err) !=
-			STATUS_OK) {
+		if (ruleset_filter_row(today->rules, &view->readings[i], &view->memos[i], *row,
+			    &filtered, &err) != STATUS_OK) {
 			filtered = mem_text("{}");
 			parts->incomplete = true;
 		}
@@ -104,7 +105,7 @@ static void forget(struct pg_today *today)
 void pg_today_row(
 	struct pg_today *today, struct event_parts *parts, const char *default_schema)
 {
-	const struct view *view = view_of(today, parts->topic, default_schema);
+	struct view *view = view_of(today, parts->topic, default_schema);
 
 	forget(today);
 	filter_row(today, view, parts, &parts->data);
@@ -137,8 +138,10 @@ void pg_today_finish(struct pg_today *today)
 
 	forget(today);
 	for (size_t at = 0; (view = map_next(&today->views, &at));) {
-		for (size_t i = 0; i < view->count; i++)
+		for (size_t i = 0; i < view->count; i++) {
 			free(view->names[i]);
+			row_memo_finish(&view->memos[i]);
+		}
 		free(view->topic);
 		free(view);
 	}
