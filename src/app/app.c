@@ -235,7 +235,7 @@ static uint32_t allowed_connections(const struct config *config)
 	if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_max == RLIM_INFINITY ||
 		files.rlim_max >= (rlim_t)allowed + FILES_OF_OURS)
 		return (uint32_t)allowed;
-	allowed = files.rlim_max > 2 * FILES_OF_OURS ? (int64_t)files.rlim_max - FILES_OF_OURS : FILES_OF_OURS;
+	allowed = (int64_t)(files.rlim_max > 2 * FILES_OF_OURS ? files.rlim_max - FILES_OF_OURS : files.rlim_max / 2);
 	log_line(config->max_connections_set ? LOG_WARN : LOG_INFO, "app",
 		"MAX_CONNECTIONS is %lld, not %lld: no more than %llu files may be open (ulimit -Hn)", (long long)allowed,
 		(long long)config->max_connections, (unsigned long long)files.rlim_max);
