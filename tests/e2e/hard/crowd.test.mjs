@@ -112,7 +112,7 @@ test('sessions open, subscribe, publish and close on four threads while events f
         session.say('subscribe', { topics: ['notes'], types: i % 2 ? ['insert'] : [] });
         session.say('event', { table: 'chat', type: 'said', data: { n: i } });
         session.say('auth', { token: tokens[(n + i) % 4] });
-        await until(() => session.count > 0 || !session.open, () => session.state());
+        await until(() => session.count > 0 || !session.open || Date.now() > end, () => session.state());
       }
       if (i % 7 === 0) session.socket.resetAndDestroy();
       else session.socket.destroy();

@@ -17,6 +17,7 @@ export function binary() {
 const sanitizers = {
   ASAN_OPTIONS: 'detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1',
   UBSAN_OPTIONS: 'print_stacktrace=1:halt_on_error=1',
+  TSAN_OPTIONS: `second_deadlock_stack=1:suppressions=${fileURLToPath(new URL('../../tsan.supp', import.meta.url))}`,
 };
 const report = /AddressSanitizer|LeakSanitizer|ThreadSanitizer|runtime error:|Assertion .* failed|SUMMARY: \w+Sanitizer/;
 
