@@ -22,16 +22,16 @@ END $$;
 -- One drainer at a time: a transaction-level advisory lock, which holds behind a pooler too; who does not get it only
 -- reads the head. Returns one short row, so that it can never hang on a reader's dead connection.
 -- Of a big tick only the first page is mapped: the relay can begin to deliver while it asks for the others (map_rest).
--- Calls: newest_tick, pending, blank, map_first   Writes: tick_0 or tick_1   Reads: event_0, event_1, guard
+-- Calls: newest_tick, spans, pending, blank, map_first   Writes: tick_0 or tick_1   Reads: event_0, event_1, guard
 CREATE OR REPLACE FUNCTION esink.drain(OUT head bigint, OUT drained bigint)
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
   SET jit = off SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
   v_next    bigint;
   v_before  pg_snapshot;
-  v_xmax    xid8;
-  v_xip     xid8[];
   v_after   pg_snapshot;
+  v_low     xid8[];
+  v_high    xid8[];
   v_current integer;
 BEGIN
   drained := 0;
@@ -40,18 +40,22 @@ BEGIN
     RETURN;
   END IF;
   SELECT t.next, t.snapshot INTO v_next, v_before FROM esink.newest_tick() t;
-  v_xmax := pg_snapshot_xmax(v_before);
-  v_xip := ARRAY(SELECT pg_snapshot_xip(v_before));
+  head := v_next - 1;
+  -- Older than the snapshot that counts below: what is visible in this one is visible in that one.
+  v_after := pg_current_snapshot();
+  SELECT s.low, s.high INTO v_low, v_high FROM esink.spans(v_before, v_after) s;
+  IF v_low = '{}' THEN
+    RETURN;
+  END IF;
   v_current := pg_sequence_last_value('esink.rotation') % 2;
-  -- One statement: what it counts is what is visible in the snapshot that it stores.
   IF v_current = 0 THEN
-    INSERT INTO esink.tick_0 (first, count, before, after, mixed)
-      SELECT v_next, count(*), v_before, pg_current_snapshot(), bool_or(p.place = 1)
-      FROM esink.pending(v_xmax, v_xip) p HAVING count(*) > 0 RETURNING count, after INTO drained, v_after;
+    INSERT INTO esink.tick_0 (first, count, after, low, high, mixed)
+      SELECT v_next, count(*), v_after, v_low, v_high, bool_or(p.place = 1)
+      FROM esink.pending(v_low, v_high) p HAVING count(*) > 0 RETURNING count INTO drained;
   ELSE
-    INSERT INTO esink.tick_1 (first, count, before, after, mixed)
-      SELECT v_next, count(*), v_before, pg_current_snapshot(), bool_or(p.place = 0)
-      FROM esink.pending(v_xmax, v_xip) p HAVING count(*) > 0 RETURNING count, after INTO drained, v_after;
+    INSERT INTO esink.tick_1 (first, count, after, low, high, mixed)
+      SELECT v_next, count(*), v_after, v_low, v_high, bool_or(p.place = 0)
+      FROM esink.pending(v_low, v_high) p HAVING count(*) > 0 RETURNING count INTO drained;
   END IF;
   drained := coalesce(drained, 0);
   -- What is delivered is durable: the tick, and with it every event before it in the log.
@@ -60,10 +64,10 @@ BEGIN
   END IF;
   -- In a later snapshot than the tick's: whatever was done to a column before one of these events was written shows.
   IF drained > 0 AND EXISTS (SELECT FROM esink.guard g WHERE NOT g.key AND NOT esink.holds(g)) THEN
-    PERFORM esink.blank(v_before, v_after);
+    PERFORM esink.blank(v_before, v_low, v_high);
   END IF;
   IF drained > 1000 THEN
-    PERFORM esink.map_first(v_current, v_next, v_before, v_after);
+    PERFORM esink.map_first(v_current, v_next, v_low, v_high);
   END IF;
   head := v_next - 1 + drained;
 END $$;
@@ -77,7 +81,7 @@ $$;
 -- Keeps the key alone of a tick's events whose guard is broken, and forgets guards that no transaction relies on any more:
 -- not before a minute has passed, for a session may hold an old function compiled.
 -- Calls: holds, tick_keys, key_alone   Writes: event_0, event_1, guard
-CREATE OR REPLACE FUNCTION esink.blank(before pg_snapshot, after pg_snapshot) RETURNS void LANGUAGE plpgsql VOLATILE
+CREATE OR REPLACE FUNCTION esink.blank(before pg_snapshot, low xid8[], high xid8[]) RETURNS void LANGUAGE plpgsql VOLATILE
   SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off AS $$
 DECLARE
   v_broken integer[] := ARRAY(SELECT DISTINCT g.version FROM esink.guard g WHERE NOT g.key AND NOT esink.holds(g));
@@ -85,11 +89,11 @@ BEGIN
   UPDATE esink.event_0 e SET data = esink.key_alone(e.guard, e.data), old = NULL,
       old_key = esink.key_alone(e.guard, e.old_key), incomplete = true
     WHERE e.guard = ANY (v_broken) AND e.type <> 'truncate'
-      AND e.ctid = ANY (ARRAY(SELECT k.tid FROM esink.tick_keys($1, $2) k WHERE k.place = 0));
+      AND e.ctid = ANY (ARRAY(SELECT k.tid FROM esink.tick_keys($2, $3) k WHERE k.place = 0));
   UPDATE esink.event_1 e SET data = esink.key_alone(e.guard, e.data), old = NULL,
       old_key = esink.key_alone(e.guard, e.old_key), incomplete = true
     WHERE e.guard = ANY (v_broken) AND e.type <> 'truncate'
-      AND e.ctid = ANY (ARRAY(SELECT k.tid FROM esink.tick_keys($1, $2) k WHERE k.place = 1));
+      AND e.ctid = ANY (ARRAY(SELECT k.tid FROM esink.tick_keys($2, $3) k WHERE k.place = 1));
   DELETE FROM esink.guard g WHERE g.until <= pg_snapshot_xmin($1) AND g.superseded < clock_timestamp() - interval '1 minute';
   UPDATE esink.guard g SET until = pg_snapshot_xmax(pg_current_snapshot()) WHERE g.superseded IS NOT NULL AND g.until IS NULL;
 END $$;
@@ -105,35 +109,54 @@ EXCEPTION WHEN OTHERS THEN
   RETURN '{}';
 END $$;
 
--- What no tick up to the snapshot (xmax, xip) holds, as far as the calling statement's snapshot sees it. A plain SQL
--- function without settings, so that it is inlined and shares that snapshot.
-CREATE OR REPLACE FUNCTION esink.pending(xmax xid8, xip xid8[])
+-- The transactions that are visible in one snapshot and were not in an earlier one, as spans of xids. Those in progress are
+-- left out by the spans themselves, not by a condition: the events of a big open transaction would be looked at, and
+-- refused, at every drain meanwhile.
+CREATE OR REPLACE FUNCTION esink.spans(before pg_snapshot, after pg_snapshot, OUT low xid8[], OUT high xid8[])
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  v_from bigint := pg_snapshot_xmax(before)::text::bigint;
+  v_to   bigint := pg_snapshot_xmax(after)::text::bigint;
+  v_xid  bigint;
+BEGIN
+  low := '{}';
+  high := '{}';
+  FOR v_xid IN SELECT x::text::bigint FROM pg_snapshot_xip(after) x WHERE x >= pg_snapshot_xmax(before) ORDER BY x LOOP
+    IF v_xid > v_from THEN
+      low := low || v_from::text::xid8;
+      high := high || v_xid::text::xid8;
+    END IF;
+    v_from := v_xid + 1;
+  END LOOP;
+  IF v_to > v_from THEN
+    low := low || v_from::text::xid8;
+    high := high || v_to::text::xid8;
+  END IF;
+  FOR v_xid IN SELECT x::text::bigint FROM pg_snapshot_xip(before) x WHERE pg_visible_in_snapshot(x, after) LOOP
+    low := low || v_xid::text::xid8;
+    high := high || (v_xid + 1)::text::xid8;
+  END LOOP;
+END $$;
+
+-- Which event table each event of these transactions is in. Plain SQL functions without settings, so that they are inlined.
+CREATE OR REPLACE FUNCTION esink.pending(low xid8[], high xid8[])
 RETURNS TABLE (place integer) LANGUAGE sql STABLE AS $$
-  SELECT 0 FROM esink.event_0 e WHERE e.xid >= $1
-  UNION ALL SELECT 0 FROM esink.event_0 e WHERE e.xid = ANY ($2)
-  UNION ALL SELECT 1 FROM esink.event_1 e WHERE e.xid >= $1
-  UNION ALL SELECT 1 FROM esink.event_1 e WHERE e.xid = ANY ($2)
+  SELECT 0 FROM unnest($1, $2) s (low, high) JOIN esink.event_0 e ON e.xid >= s.low AND e.xid < s.high
+  UNION ALL
+  SELECT 1 FROM unnest($1, $2) s (low, high) JOIN esink.event_1 e ON e.xid >= s.low AND e.xid < s.high
 $$;
 
--- The events of one tick by transaction: right for small ticks, whose events may lie far apart in seq.
-CREATE OR REPLACE FUNCTION esink.tick_by_xid(before pg_snapshot, after pg_snapshot)
+-- The events of these transactions: right for small ticks, whose events may lie far apart in seq.
+CREATE OR REPLACE FUNCTION esink.tick_by_xid(low xid8[], high xid8[])
 RETURNS SETOF esink.event_0 LANGUAGE sql STABLE AS $$
-  SELECT e.* FROM esink.event_0 e WHERE e.xid >= pg_snapshot_xmax($1) AND e.xid < pg_snapshot_xmax($2)
-    AND pg_visible_in_snapshot(e.xid, $2)
+  SELECT e.* FROM unnest($1, $2) s (low, high) JOIN esink.event_0 e ON e.xid >= s.low AND e.xid < s.high
   UNION ALL
-  SELECT e.* FROM esink.event_0 e WHERE e.xid = ANY (ARRAY(SELECT pg_snapshot_xip($1)))
-    AND pg_visible_in_snapshot(e.xid, $2)
-  UNION ALL
-  SELECT e.* FROM esink.event_1 e WHERE e.xid >= pg_snapshot_xmax($1) AND e.xid < pg_snapshot_xmax($2)
-    AND pg_visible_in_snapshot(e.xid, $2)
-  UNION ALL
-  SELECT e.* FROM esink.event_1 e WHERE e.xid = ANY (ARRAY(SELECT pg_snapshot_xip($1)))
-    AND pg_visible_in_snapshot(e.xid, $2)
+  SELECT e.* FROM unnest($1, $2) s (low, high) JOIN esink.event_1 e ON e.xid >= s.low AND e.xid < s.high
 $$;
 
 -- Writes down where the first thousand events of a big tick lie.
 -- Writes: page_0 or page_1   Reads: event_0, event_1
-CREATE OR REPLACE FUNCTION esink.map_first(pair integer, tick bigint, before pg_snapshot, after pg_snapshot)
+CREATE OR REPLACE FUNCTION esink.map_first(pair integer, tick bigint, low xid8[], high xid8[])
 RETURNS void LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off AS $$
 DECLARE
   v_tids_0 tid[];
@@ -169,7 +192,7 @@ BEGIN
   END IF;
   IF NOT EXISTS (SELECT FROM esink.page_0 p WHERE p.tick = t.first AND p.n = 1)
       AND NOT EXISTS (SELECT FROM esink.page_1 p WHERE p.tick = t.first AND p.n = 1) THEN
-    PERFORM esink.map_pages(t.pair, t.first, t.before, t.after);
+    PERFORM esink.map_pages(t.pair, t.first, t.low, t.high);
   END IF;
   RETURN true;
 END $$;
@@ -177,7 +200,7 @@ END $$;
 -- Writes down where the events of a big tick lie, from the second thousand on. Sorts keys alone, in memory as long as that
 -- takes less than work_mem.
 -- Writes: page_0 or page_1   Reads: event_0, event_1
-CREATE OR REPLACE FUNCTION esink.map_pages(pair integer, tick bigint, before pg_snapshot, after pg_snapshot)
+CREATE OR REPLACE FUNCTION esink.map_pages(pair integer, tick bigint, low xid8[], high xid8[])
 RETURNS void LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
   SET jit = off SET enable_seqscan = off SET work_mem = '64MB' AS $$
 DECLARE
@@ -199,20 +222,12 @@ BEGIN
   END IF;
 END $$;
 
--- The keys of a tick's events, in no order.
-CREATE OR REPLACE FUNCTION esink.tick_keys(before pg_snapshot, after pg_snapshot)
+-- The keys of the events of these transactions, in no order.
+CREATE OR REPLACE FUNCTION esink.tick_keys(low xid8[], high xid8[])
 RETURNS TABLE (seq bigint, place integer, tid tid) LANGUAGE sql STABLE AS $$
-  SELECT e.seq, 0, e.ctid FROM esink.event_0 e WHERE e.xid >= pg_snapshot_xmax($1) AND e.xid < pg_snapshot_xmax($2)
-    AND pg_visible_in_snapshot(e.xid, $2)
+  SELECT e.seq, 0, e.ctid FROM unnest($1, $2) s (low, high) JOIN esink.event_0 e ON e.xid >= s.low AND e.xid < s.high
   UNION ALL
-  SELECT e.seq, 0, e.ctid FROM esink.event_0 e WHERE e.xid = ANY (ARRAY(SELECT pg_snapshot_xip($1)))
-    AND pg_visible_in_snapshot(e.xid, $2)
-  UNION ALL
-  SELECT e.seq, 1, e.ctid FROM esink.event_1 e WHERE e.xid >= pg_snapshot_xmax($1) AND e.xid < pg_snapshot_xmax($2)
-    AND pg_visible_in_snapshot(e.xid, $2)
-  UNION ALL
-  SELECT e.seq, 1, e.ctid FROM esink.event_1 e WHERE e.xid = ANY (ARRAY(SELECT pg_snapshot_xip($1)))
-    AND pg_visible_in_snapshot(e.xid, $2)
+  SELECT e.seq, 1, e.ctid FROM unnest($1, $2) s (low, high) JOIN esink.event_1 e ON e.xid >= s.low AND e.xid < s.high
 $$;
 
 -- Events after an id, ascending, at most max_events. after_key is not needed: ticks and pages find every id.
@@ -258,7 +273,7 @@ BEGIN
           o.old_users, o.broadcast, o.incomplete, o.actor, o.source, o.source_type, o.version, o.ref
         FROM (SELECT pg_catalog.row_number() OVER (ORDER BY e.seq) AS rank, e.*,
                 (date_part('epoch', e.at) * 1000)::bigint AS at_ms
-              FROM esink.tick_by_xid(t.before, t.after) e) o
+              FROM esink.tick_by_xid(t.low, t.high) e) o
         WHERE o.rank > v_skip ORDER BY o.rank LIMIT v_want;
       GET DIAGNOSTICS v_got = ROW_COUNT;
     ELSE
@@ -327,7 +342,7 @@ END $$;
 --   nothing | switched | discarded | undrained (drain, and call again at once) | locked (somebody reads or writes the old
 --   pair: again later)
 -- TRUNCATE takes its lock first and gives up quickly, and looks for undrained rows only under the lock: nobody writes then.
--- Calls: newest_tick, pending   Writes: all
+-- Calls: newest_tick, spans, pending   Writes: all
 CREATE OR REPLACE FUNCTION esink.rotate(retention interval) RETURNS text
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
   SET lock_timeout = '20ms' SET jit = off SET enable_seqscan = off AS $$
@@ -371,7 +386,7 @@ BEGIN
     EXCEPTION WHEN lock_not_available THEN
       RETURN 'locked';
     END;
-    IF EXISTS (SELECT FROM esink.pending(pg_snapshot_xmax(v_newest), ARRAY(SELECT pg_snapshot_xip(v_newest))) p
+    IF EXISTS (SELECT FROM esink.spans(v_newest, pg_current_snapshot()) s, esink.pending(s.low, s.high) p
                WHERE p.place <> v_current) THEN
       RETURN 'undrained';
     END IF;
@@ -388,9 +403,9 @@ BEGIN
     RETURN 'nothing';
   END IF;
   IF v_current = 0 THEN
-    INSERT INTO esink.tick_1 (first, count, before, after) VALUES (v_next, 0, v_newest, v_newest);
+    INSERT INTO esink.tick_1 (first, count, after, low, high) VALUES (v_next, 0, v_newest, '{}', '{}');
   ELSE
-    INSERT INTO esink.tick_0 (first, count, before, after) VALUES (v_next, 0, v_newest, v_newest);
+    INSERT INTO esink.tick_0 (first, count, after, low, high) VALUES (v_next, 0, v_newest, '{}', '{}');
   END IF;
   PERFORM nextval('esink.rotation');
   RETURN 'switched';

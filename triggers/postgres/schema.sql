@@ -2,9 +2,9 @@
 --
 -- An application's transaction writes rows to event_0 or event_1 (see functions.sql, capture.sql). They have no order yet
 -- that anyone could rely on: seq is drawn before commit, so a reader of «seq > last» would lose the rows of a transaction
--- that commits late. esink.drain() therefore writes a tick: «these are the events visible in snapshot `after` and not in
--- snapshot `before`; ordered by seq they have the ids first, first + 1, ...». Nothing is written per event, and the same
--- tick read again gives the same events the same ids.
+-- that commits late. esink.drain() therefore writes a tick: «these are the events of the transactions visible in snapshot
+-- `after` and in none before it; ordered by seq they have the ids first, first + 1, ...». Nothing is written per event, and
+-- the same tick read again gives the same events the same ids.
 --
 -- There are two of each so that they can be TRUNCATEd in turn: no dead rows, no vacuum, however old a snapshot somebody
 -- holds. The sequence `rotation` says which pair writers use (even: 0, odd: 1); `sleep` whether the relay sleeps and wants
@@ -74,8 +74,9 @@ CREATE INDEX event_1_xid ON esink.event_1 (xid);
 CREATE TABLE esink.tick_0 (
   first  bigint NOT NULL,
   count  bigint NOT NULL,
-  before pg_snapshot NOT NULL,
-  after  pg_snapshot NOT NULL,
+  after  pg_snapshot NOT NULL,                    -- everything visible in it is in this tick or in an earlier one
+  low    xid8[] NOT NULL,                         -- this tick is of the transactions from low[i] up to, without, high[i]:
+  high   xid8[] NOT NULL,                         -- none of them was in progress any more
   mixed  boolean NOT NULL DEFAULT false,          -- has events in the other event table too
   at     timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
   PRIMARY KEY (first, count)
