@@ -90,6 +90,8 @@ test('a table, column or right that is missing: exit status 3, naming it and wha
     [{ TABLE_NAMES: 'orders', TABLE_AUTH_COLUMN_ROUTING: '{"orders":"costumer"}' }, /TABLE_AUTH_COLUMN_ROUTING.*costumer.*customer/s],
     [{ TABLE_NAMES: 'orders', COLUMNS: 'orders.nothing' }, /COLUMNS.*orders\.nothing/s],
     [{ TABLE_NAMES: 'orders', AUTH_TABLE: 'people' }, /AUTH_COLUMN.*token|token.*people/s],
+    [{ TABLE_NAMES: 'orders', AUTH_COLUMN: 'tokn' }, /AUTH_COLUMN: table "auth" has no column "tokn"; did you mean "token"\?/],
+    [{ TABLE_NAMES: 'orders', AUTH_TABLE: 'orders', AUTH_COLUMN: 'id', AUTH_USER_COLUMN: 'custmoer' }, /AUTH_USER_COLUMN: table "orders" has no column "custmoer"; did you mean "customer"\?/],
     [{ TABLE_NAMES: 'orders', AUTH_TABLE: 'auths' }, /AUTH_TABLE.*auths.*JWT_SECRET/s],
     [{ TABLE_NAMES: 'orders', POSTGRES_DATABASE_URL: postgres.url(db.name, 'poor') }, /GRANT/],
   ];
@@ -126,8 +128,10 @@ test('a rule that misses its table by the case of a letter is warned of; one tha
   const relay = await startRelay(t, db, { tables: env.TABLE_NAMES, routing: { chatmessages: 'sender' } });
   assert.match(relay.log, /"chatmessages" is no rule for table ChatMessages/);
   await relay.stop();
-  const mended = await startRelay(t, db, { tables: env.TABLE_NAMES, routing: { ChatMessages: 'sender' } });
+  const mended = await startRelay(t, db, { tables: env.TABLE_NAMES, routing: { ChatMessages: 'sender', elsewhere: 'sender' } });
   assert.doesNotMatch(mended.log, /is no rule/);
+  assert.match(mended.log, /warn.*TABLE_AUTH_COLUMN_ROUTING: table "elsewhere" is not in TABLE_NAMES: its rule does nothing/);
+  assert.doesNotMatch(mended.log, /"ChatMessages" is not in/);
 });
 
 test('a token table may be missing when a JWT key is set', async (t) => {

@@ -2,6 +2,9 @@
 #include "source/postgres/auth_table.h"
 
 #include "base/buf.h"
+#include "base/cleanup.h"
+#include "base/mem.h"
+#include "rules/ruleset.h"
 #include "source/postgres/expression.h"
 
 /* $1 schema.table or table, $2 token column, $3 user column; the columns are NULL where the table
@@ -9,7 +12,7 @@
 static const char find_sql[] =
 	"SELECT n.nspname, c.relname, t.attname, u.attname, "
 	"has_column_privilege(c.oid, t.attnum, 'SELECT') AND has_column_privilege(c.oid, u.attnum, "
-	"'SELECT'), has_schema_privilege(n.oid, 'USAGE') "
+	"'SELECT'), has_schema_privilege(n.oid, 'USAGE'), c.oid "
 	"FROM (SELECT CASE WHEN strpos($1::text, '.') > 0 THEN split_part($1::text, '.', 1) END AS "
 	"s, "
 	"CASE WHEN strpos($1::text, '.') > 0 THEN substr($1::text, strpos($1::text, '.') + 1) ELSE "
@@ -24,7 +27,33 @@ static const char find_sql[] =
 	"ORDER BY (c.relname = w.t) DESC, (t.attname = $2::text) DESC NULLS LAST, (u.attname = "
 	"$3::text) DESC NULLS LAST LIMIT 1";
 
-static enum status judge(const struct pg *pg, const struct source_config *config,
+/* Names what comes close. */
+static enum status missing_column(struct pg *pg, const char *variable, const char *table,
+	const char *column, const char *oid, int timeout_ms, struct err *err)
+{
+	AUTO_RESULT PGresult *result = NULL;
+	AUTO_FREE const char **all = NULL;
+	const char *close = NULL;
+	enum status status = pg_query(pg,
+		"SELECT a.attname FROM pg_catalog.pg_attribute a WHERE a.attrelid = "
+		"$1::pg_catalog.oid AND a.attnum > 0::pg_catalog.int2 AND NOT a.attisdropped",
+		1, &oid, timeout_ms, &result, err);
+
+	if (status != STATUS_OK)
+		return status;
+	all = mem_zero((size_t)PQntuples(result) + 1, sizeof(*all));
+	for (int i = 0; i < PQntuples(result); i++)
+		all[i] = PQgetvalue(result, i, 0);
+	close = closest_name(column, all, (size_t)PQntuples(result));
+	if (close)
+		return err_set(err, STATUS_NOT_FOUND,
+			"%s: table \"%s\" has no column \"%s\"; did you mean \"%s\"?", variable, table,
+			column, close);
+	return err_set(err, STATUS_NOT_FOUND, "%s: table \"%s\" has no column \"%s\"", variable,
+		table, column);
+}
+
+static enum status judge(struct pg *pg, int timeout_ms, const struct source_config *config,
 	const PGresult *found, struct err *err)
 {
 	if (PQntuples(found) == 0)
@@ -33,13 +62,11 @@ static enum status judge(const struct pg *pg, const struct source_config *config
 			"of your users, or set a key for JSON Web Tokens, such as JWT_SECRET",
 			config->auth_table);
 	if (PQgetisnull(found, 0, 2))
-		return err_set(err, STATUS_NOT_FOUND,
-			"AUTH_COLUMN: table \"%s\" has no column \"%s\"", config->auth_table,
-			config->auth_column);
+		return missing_column(pg, "AUTH_COLUMN", config->auth_table, config->auth_column,
+			PQgetvalue(found, 0, 6), timeout_ms, err);
 	if (PQgetisnull(found, 0, 3))
-		return err_set(err, STATUS_NOT_FOUND,
-			"AUTH_USER_COLUMN: table \"%s\" has no column \"%s\"", config->auth_table,
-			config->auth_user_column);
+		return missing_column(pg, "AUTH_USER_COLUMN", config->auth_table,
+			config->auth_user_column, PQgetvalue(found, 0, 6), timeout_ms, err);
 	if (!pg_bool(found, 0, 5))
 		return err_set(err, STATUS_DENIED,
 			"AUTH_TABLE: no right to read \"%s\"; run: GRANT USAGE ON SCHEMA \"%s\" TO "
@@ -63,7 +90,7 @@ enum status auth_table_statement(struct pg *pg, const struct source_config *conf
 	enum status status = pg_query(pg, find_sql, 3, params, timeout_ms, &found, err);
 
 	if (status == STATUS_OK)
-		status = judge(pg, config, found, err);
+		status = judge(pg, timeout_ms, config, found, err);
 	if (status != STATUS_OK)
 		return status;
 	buf_text(&sql, "SELECT ");

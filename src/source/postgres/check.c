@@ -44,8 +44,28 @@ static bool names_another(const struct table_name *name, const struct pg_catalog
 	return false;
 }
 
+/* A rule for a table that TABLE_NAMES does not have does nothing; one that misses by case is told below. */
+static bool is_idle(const struct table_name *name, const struct pg_catalog *catalog)
+{
+	for (size_t i = 0; i < catalog->table_count; i++) {
+		const struct pg_table *table = &catalog->tables[i];
+		struct relation relation = {
+			table->schema, table->name, table->in_default_schema, NULL, 0};
+
+		if (table_name_matches(name, &relation) || almost_names(name, table))
+			return false;
+	}
+	return true;
+}
+
 void postgres_warn_unrouted(const struct pg_catalog *catalog, const struct ruleset *rules)
 {
+	for (size_t r = 0; r < rules->route_count; r++)
+		if (is_idle(&rules->routes[r].table, catalog))
+			log_warn("postgres",
+				"TABLE_AUTH_COLUMN_ROUTING: table \"%s\" is not in TABLE_NAMES: its "
+				"rule does nothing",
+				rules->routes[r].table.text);
 	for (size_t i = 0; i < catalog->table_count; i++) {
 		const struct pg_table *table = &catalog->tables[i];
 
