@@ -2,6 +2,7 @@
 #include "source/postgres/wakeup.h"
 
 #include "base/clock.h"
+#include "base/log.h"
 
 #define PACE_MIN_US 1000
 #define PACE_PER_EVENT_US 400
@@ -46,6 +47,11 @@ enum status wakeup_start(struct wakeup *wakeup, struct pg *pg, int back_stop_ms,
 		return status;
 	*wakeup = (struct wakeup){
 		.can_sleep = pg_bool(result, 0, 0) && !pg->pooled, .back_stop_ms = back_stop_ms};
+	if (!wakeup->can_sleep)
+		log_info("postgres", "no wake-up by NOTIFY, looking every %d to %d ms instead: %s", WATCHFUL_MS,
+			WATCHFUL_PAUSE_MS,
+			pg->pooled ? "a pooler stands before the server"
+				   : "max_prepared_transactions is above 0");
 	if (wakeup->can_sleep)
 		status = pg_script(pg, "LISTEN esink", CALL_TIMEOUT_MS, err);
 	return status == STATUS_OK ? set_asleep(wakeup, pg, false, err) : status;
