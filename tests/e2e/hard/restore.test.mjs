@@ -115,3 +115,15 @@ test('CREATE DATABASE ... TEMPLATE', (t) => copied(t, source, async (db, name) =
   await db.close();
   await until(() => source.once('postgres', `CREATE DATABASE ${name} TEMPLATE ${db.name}`), 'the copy to be made');
 }));
+
+test('what docs/OPERATIONS.md says after a restore that cannot be noticed: another journal begins', async (t) => {
+  const { db, token, position } = await original(t);
+  await db.query('UPDATE esink.meta SET timeline = 0');
+  const relay = await startRelay(t, db, rules);
+  const ws = await relay.ws(token, { after: position });
+  assert.equal(ws.welcome.recovered, false);
+  assert.notEqual(ws.welcome.journal, position.split(':')[0]);
+  const eye = await relay.operator({ after: `${ws.welcome.journal}:0` });
+  await relay.fence(eye);
+  assert.deepEqual(eye.events.map(({ data }) => data.id), range(101, 120));
+});
