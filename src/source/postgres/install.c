@@ -19,12 +19,16 @@
 #include "source/postgres/capture.h"
 #include "source/postgres/expression.h"
 #include "source/postgres/guard.h"
+#include "source/postgres/mend.h"
 #include "source/postgres/owner.h"
 #include "source/postgres/recall.h"
 #include "sql.h"
 
 #define DDL_TIMEOUT_MS 60000
-#define BEGIN_DDL "BEGIN; SET LOCAL lock_timeout = '100ms'; SET LOCAL synchronous_commit = on; "
+/* One lock is waited for so long; and, as a partitioned table has many, a whole step so long, which others wait behind. */
+#define LOCK_MS 100
+#define STEP_MS 120
+#define STEP_PER_TRIGGER_MS 2 /* a server's own work, several times over */
 #define REMOVE_FOR_MS 60000
 /* SQL: what pg_control_checkpoint() says is the timeline of the last checkpoint, which after a promotion is the former one for
  * minutes. */
@@ -37,7 +41,7 @@
  */
 
 /* A short word for a text's content, the same in every process. */
-static void text_version(const char *text, char version[17])
+void install_version(const char *text, char version[17])
 {
 	uint64_t h = 14695981039346656037u;
 
@@ -52,7 +56,7 @@ static enum status create_schema(struct pg *pg, struct err *err)
 	char version[17], journal[JOURNAL_LEN + 1];
 	enum status status;
 
-	text_version(sql_postgres_schema, version);
+	install_version(sql_postgres_schema, version);
 	random_hex(journal, JOURNAL_LEN);
 	buf_text(&sql, "BEGIN; SET LOCAL search_path = pg_catalog, pg_temp; SELECT "
 		       "pg_advisory_xact_lock(1702062446, 2);");
@@ -83,8 +87,8 @@ static enum status create_functions(struct pg *pg, struct err *err)
 	char tables[17], functions[17];
 	enum status status;
 
-	text_version(sql_postgres_schema, tables);
-	text_version(sql_postgres_functions, functions);
+	install_version(sql_postgres_schema, tables);
+	install_version(sql_postgres_functions, functions);
 	status = pg_query(pg, "SELECT tables_version FROM esink.meta", 0, NULL, DDL_TIMEOUT_MS, &made, err);
 	if (status != STATUS_OK)
 		return status;
@@ -153,6 +157,8 @@ enum status install_schema(struct pg *pg, char *journal, struct err *err)
 	bool there = false;
 	enum status status = owner_check(pg, &there, err);
 
+	if (status == STATUS_OK && there)
+		status = mend_schema(pg, &there, err);
 	if (status == STATUS_OK && !there)
 		status = create_schema(pg, err);
 	if (status == STATUS_OK)
@@ -247,10 +253,27 @@ static bool is_wanted(const struct pg_catalog *catalog, const char *function)
 struct steps {
 	struct pg *pg;
 	struct buf *plan; /* NULL: execute */
+	size_t relations; /* how many the next step has to lock */
 	char busy[160];   /* what could not be done because a table was busy; "" when all was */
 };
 
-/* One statement of DDL. A lock that was not to be had is not an error: the caller comes again. */
+/* As one statement, so that one time-out holds for all its waits. */
+static void write_step(struct buf *script, const struct steps *steps, const char *sql)
+{
+	AUTO_BUF struct buf body = buf_init(BUF_NO_MAX); /* bounded by the catalogue */
+
+	buf_printf(script,
+		"BEGIN; SET LOCAL synchronous_commit = on; SET LOCAL lock_timeout = %d; SET LOCAL "
+		"statement_timeout = %zu; DO LANGUAGE plpgsql ",
+		LOCK_MS, STEP_MS + steps->relations * STEP_PER_TRIGGER_MS);
+	buf_text(&body, "BEGIN EXECUTE ");
+	sql_literal(&body, sql);
+	buf_text(&body, "; END");
+	sql_literal(script, body.bytes);
+	buf_text(script, "; COMMIT");
+}
+
+/* DDL in one transaction. A lock that was not to be had is not an error: the caller comes again. */
 static enum status step(struct steps *steps, const char *what, const char *sql, struct err *err)
 {
 	AUTO_BUF struct buf script = buf_init(BUF_NO_MAX);
@@ -260,9 +283,7 @@ static enum status step(struct steps *steps, const char *what, const char *sql, 
 		buf_printf(steps->plan, "-- %s\n%s\n", what, sql);
 		return STATUS_OK;
 	}
-	buf_text(&script, BEGIN_DDL);
-	buf_text(&script, sql);
-	buf_text(&script, "; COMMIT");
+	write_step(&script, steps, sql);
 	status = pg_script(steps->pg, script.bytes, DDL_TIMEOUT_MS, err);
 	if (status == STATUS_OK) {
 		log_info("postgres", "%s", what);
@@ -275,7 +296,7 @@ static enum status step(struct steps *steps, const char *what, const char *sql, 
 		if (back != STATUS_OK)
 			return back;
 	}
-	if (status == STATUS_TOO_MANY) {
+	if (status == STATUS_TOO_MANY || (status == STATUS_TIMEOUT && steps->pg->conn)) {
 		snprintf(steps->busy, sizeof(steps->busy), "%s", what);
 		log_info("postgres", "%s: the table is busy, will try again", what);
 		return STATUS_OK;
@@ -370,6 +391,7 @@ static enum status remake_table(struct steps *steps, const struct installed *ins
 		if (member->kind != 'f')
 			buf_printf(&sql, "%s%s", member->partition ? "" : rows, truncate);
 	}
+	steps->relations = table->member_count;
 	return step(steps, what, sql.bytes, err);
 }
 
@@ -390,13 +412,24 @@ static enum status attach_table(struct steps *steps, const struct installed *ins
 		const struct pg_member *member = &table->members[i];
 
 		if (!member->partition && member->kind != 'f' &&
-			!has_trigger(installed, member->oid, "!esink", function))
+			!has_trigger(installed, member->oid, "!esink", function)) {
+			steps->relations = table->member_count;
 			status = put_trigger(steps, table, member, function, false, err);
+		}
 		if (status == STATUS_OK && member->kind != 'f' &&
 			!has_trigger(installed, member->oid, "!esink_truncate", function))
 			status = put_trigger(steps, table, member, function, true, err);
 	}
 	return status;
+}
+
+static size_t triggers_of(const struct installed *installed, const char *function)
+{
+	size_t count = 0;
+
+	for (int row = 0; row < PQntuples(installed->triggers); row++)
+		count += strcmp(PQgetvalue(installed->triggers, row, 2), function) == 0;
+	return count;
 }
 
 /* Its triggers stand on a watched table: remake_table() drops it. */
@@ -430,6 +463,7 @@ static enum status detach_others(struct steps *steps, const struct installed *in
 		guard_drop(&sql, function + strlen("capture_"));
 		what = mem_format("triggers of %s removed: it is no longer watched",
 			PQgetvalue(installed->functions, row, 2));
+		steps->relations = triggers_of(installed, function);
 		status = step(steps, what, sql.bytes, err);
 	}
 	return status;
@@ -477,7 +511,7 @@ static enum status difference(
 enum status install_tables(
 	struct pg *pg, const struct pg_catalog *catalog, bool remove, struct err *err)
 {
-	struct steps steps = {pg, NULL, ""};
+	struct steps steps = {pg, NULL, 0, ""};
 	enum status status = difference(&steps, catalog, remove, err);
 
 	if (status == STATUS_OK && steps.busy[0])
@@ -489,7 +523,7 @@ enum status install_tables(
 enum status install_plan(
 	struct pg *pg, const struct pg_catalog *catalog, struct buf *plan, struct err *err)
 {
-	struct steps steps = {pg, plan, ""};
+	struct steps steps = {pg, plan, 0, ""};
 
 	return difference(&steps, catalog, true, err);
 }
@@ -511,17 +545,32 @@ enum status install_complaint(struct pg *pg, struct err *complaint, struct err *
 	return status;
 }
 
+enum status install_drop(struct pg *pg, const char *what, struct err *err)
+{
+	struct installed installed = {0};
+	struct steps steps = {pg, NULL, 0, ""};
+	enum status status = load_installed(pg, &installed, err);
+
+	/* Each watched table, and our own. */
+	steps.relations = (size_t)PQntuples(installed.triggers) + 50;
+	installed_finish(&installed);
+	if (status == STATUS_OK)
+		status = step(&steps, what, strstr(sql_postgres_uninstall, "\nDROP ") + 1, err);
+	if (status == STATUS_OK && steps.busy[0])
+		return err_set(err, STATUS_TOO_MANY, "a watched table is busy");
+	return status;
+}
+
 enum status install_remove(struct pg *pg, struct err *err)
 {
 	int64_t end = clock_ms() + REMOVE_FOR_MS;
 	int pause = 50;
 
 	for (;;) {
-		struct steps steps = {pg, NULL, ""};
-		enum status status = step(&steps, "schema esink and its triggers are removed",
-			strstr(sql_postgres_uninstall, "\nDROP ") + 1, err);
+		enum status status =
+			install_drop(pg, "schema esink and its triggers are removed", err);
 
-		if (status != STATUS_OK || !steps.busy[0])
+		if (status != STATUS_TOO_MANY)
 			return status;
 		if (clock_ms() > end)
 			return err_set(err, STATUS_TIMEOUT,

@@ -40,7 +40,9 @@
 
 static const char owner_sql[] =
 	"SELECT pg_catalog.pg_get_userbyid(n.nspowner), " OURS("n.nspowner") ", EXISTS (SELECT "
-	"FROM pg_catalog.pg_class c WHERE c.relnamespace = n.oid AND c.relname = 'meta'::name), "
+	"FROM pg_catalog.pg_class c WHERE c.relnamespace = n.oid AND c.relname = 'meta'::name) OR "
+	"coalesce(pg_catalog.starts_with(pg_catalog.obj_description(n.oid, 'pg_namespace'::name), "
+	"'esink: change-data-capture relay'::text), false), " /* meta may have been dropped: mend.h */
 	FOREIGN ", " CREATOR " FROM pg_catalog.pg_namespace n WHERE n.nspname = 'esink'::name";
 
 static enum status judge(const struct pg *pg, const PGresult *schema, struct err *err)

@@ -18,9 +18,11 @@
 #include "source/postgres/recall.h"
 
 #define DRIFT_EVERY_MS 1000
-#define BUSY_RETRY_MS 200
+#define BUSY_RETRY_MIN_MS 200 /* doubling: writers wait behind each try */
+#define BUSY_RETRY_MAX_MS 5000
 #define ROTATE_TIMEOUT_MS 30000
-#define HELD_BACK_LOG_MS 60000
+#define HELD_BACK_LOG_MIN_MS 10000
+#define HELD_BACK_LOG_MAX_MS 60000
 
 static void set_complaint(struct postgres *source, const struct err *complaint)
 {
@@ -81,9 +83,14 @@ static enum status watch_drift(struct postgres *source, struct err *err)
 		/* A busy table: capture goes on meanwhile with what there is. */
 		set_complaint(source, &busy);
 		source->fingerprint_known = false;
-		source->next_drift = clock_ms() + BUSY_RETRY_MS;
+		source->busy_retry_ms = source->busy_retry_ms ? source->busy_retry_ms * 2
+							      : BUSY_RETRY_MIN_MS;
+		if (source->busy_retry_ms > BUSY_RETRY_MAX_MS)
+			source->busy_retry_ms = BUSY_RETRY_MAX_MS;
+		source->next_drift = clock_ms() + source->busy_retry_ms;
 		return STATUS_OK;
 	}
+	source->busy_retry_ms = 0;
 	if (status != STATUS_OK)
 		*err = busy;
 	return status;
@@ -99,11 +106,15 @@ static int64_t rotation_interval(int64_t retention_ms)
 
 static void held_back(struct postgres *source)
 {
-	int64_t now = clock_ms();
+	int64_t now = clock_ms(), patience = source->config->retention_ms;
 
+	if (patience < HELD_BACK_LOG_MIN_MS)
+		patience = HELD_BACK_LOG_MIN_MS;
+	if (patience > HELD_BACK_LOG_MAX_MS)
+		patience = HELD_BACK_LOG_MAX_MS;
 	if (!source->held_back_since)
 		source->held_back_since = now;
-	if (now - source->held_back_since > HELD_BACK_LOG_MS) {
+	if (now - source->held_back_since > patience) {
 		log_warn("postgres", "an old transaction holds a lock on the journal's old tables: "
 				     "they are not emptied meanwhile, and disk use grows");
 		source->held_back_since = now;

@@ -32,7 +32,8 @@ export class Writers {
         const { rows } = await session.query('SELECT timed($1) AS ms', [text]);
         if (rows[0].ms > this.slowest.ms) this.slowest = { ms: rows[0].ms, sql: text };
       } catch (error) {
-        if (!this.stopped || session.gone !== true) this.failures.push(`${text}: ${error.message}`);
+        if (this.stopped) return; // the test is over, and its server goes
+        this.failures.push(`${text}: ${error.message}`);
         if (this.failures.length > 20) return;
       }
     }
@@ -40,7 +41,8 @@ export class Writers {
 
   async #controlLoop(session) {
     while (!this.stopped) {
-      const { rows } = await session.query("SELECT timed('INSERT INTO control VALUES (1)') AS ms");
+      const { rows } = await session.query("SELECT timed('INSERT INTO control VALUES (1)') AS ms").catch(() => ({ rows: [{ ms: 0 }] }));
+      if (session.gone) return;
       this.control = Math.max(this.control, rows[0].ms);
     }
   }
