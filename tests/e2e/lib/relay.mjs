@@ -95,7 +95,7 @@ export class Relay {
   }
 
   get origin() {
-    return `${this.options.tls ? 'https' : 'http'}://127.0.0.1:${this.port}`;
+    return `${this.options.tls ? 'https' : 'http'}://${this.options.host ?? '127.0.0.1'}:${this.port}`;
   }
 
   #environment() {
@@ -103,7 +103,7 @@ export class Relay {
     const names = [tables, fence ? 'fence' : ''].filter(Boolean).join(',');
     return {
       PORT: String(this.port),
-      HOST: '127.0.0.1',
+      HOST: this.options.host ?? '127.0.0.1',
       NETWORK_THREADS: process.env.ESINK_TEST_THREADS ?? '2',
       ...(this.db ? { POSTGRES_DATABASE_URL: this.db.url } : {}),
       TABLE_NAMES: names,
@@ -237,8 +237,8 @@ export class Relay {
   }
 }
 
-// options: tables, routing, filters (the three variables, `fence` is added), env (any variable), args, tls, fence: false
-// (no such table), ready: false (do not wait for capture).
+// options: tables, routing, filters (the three variables, `fence` is added), env (any variable), args, tls, host (where it
+// listens), fence: false (no such table), ready: false (do not wait for capture).
 export async function startRelay(t, db, options = {}) {
   const { ready = true, ...rest } = options;
   const relay = new Relay(t, db, rest);
