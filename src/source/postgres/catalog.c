@@ -67,7 +67,8 @@ static const char types_sql[] =
 static const char members_sql[] =
 	FOUND_SQL "SELECT m.root, m.oid, pg_catalog.format('%I.%I', n.nspname, c.relname), c.relkind, "
 		  "m.partition, has_table_privilege(m.oid, 'TRIGGER'), "
-		  "has_schema_privilege(n.oid, 'USAGE'), pg_catalog.quote_ident(n.nspname) "
+		  "has_schema_privilege(n.oid, 'USAGE'), pg_catalog.quote_ident(n.nspname), "
+		  "n.nspname, c.relname, n.nspname = " PG_DEFAULT_SCHEMA " "
 		  "FROM member m JOIN pg_class c ON c.oid = m.oid JOIN pg_namespace n ON n.oid = "
 		  "c.relnamespace "
 		  "WHERE c.relkind IN ('r', 'p', 'f') ORDER BY m.root, m.oid <> m.root, m.oid";
@@ -353,8 +354,10 @@ static enum status load_members(struct pg *pg, const struct names *names, bool s
 
 	for (int row = 0; status == STATUS_OK && row < PQntuples(result); row++) {
 		struct pg_table *table = table_of(catalog, cell_oid(result, row, 0));
-		struct pg_member member = {cell_oid(result, row, 1), NULL,
-			PQgetvalue(result, row, 3)[0], pg_bool(result, row, 4)};
+		struct pg_member member = {.oid = cell_oid(result, row, 1),
+			.kind = PQgetvalue(result, row, 3)[0],
+			.partition = pg_bool(result, row, 4),
+			.in_default_schema = pg_bool(result, row, 10)};
 
 		if (!table)
 			continue;
@@ -375,11 +378,61 @@ static enum status load_members(struct pg *pg, const struct names *names, bool s
 		if (strict && !pg_bool(result, row, 6))
 			return no_usage(pg, PQgetvalue(result, row, 7), err);
 		member.name = cell_text(result, row, 2);
+		member.schema = cell_text(result, row, 8);
+		member.table = cell_text(result, row, 9);
 		table->members = mem_resize(
 			table->members, (table->member_count + 1) * sizeof(*table->members));
 		table->members[table->member_count++] = member;
 	}
 	return status;
+}
+
+static const char **names_of(const struct pg_columns *columns)
+{
+	const char **names = mem_zero(columns->count + 1, sizeof(*names));
+
+	for (size_t c = 0; c < columns->count; c++)
+		names[c] = columns->list[c].name;
+	return names;
+}
+
+/* What the rule of a partition or a child withholds is withheld from the whole table: all of them are told as its rows, by
+ * one function. */
+static void withhold(struct pg_table *table, const struct relation *member, struct table_rule *rule)
+{
+	for (size_t c = 0; c < table->columns.count; c++)
+		for (size_t m = 0; m < member->column_count; m++)
+			if (strcmp(table->column_names[c], member->columns[m]) == 0)
+				table->rule.sent[c] &= rule->sent[m];
+	if (!rule->missing_filter || table->rule.missing_filter)
+		return;
+	free(table->rule.missing);
+	table->rule.missing = rule->missing;
+	table->rule.missing_filter = true;
+	rule->missing = NULL;
+}
+
+static void bind_members(
+	struct pg_catalog *catalog, struct pg_table *table, const struct ruleset *rules)
+{
+	for (size_t i = 0; i < table->member_count; i++) {
+		const struct pg_member *member = &table->members[i];
+		const struct pg_columns *own = catalog_composite(catalog, member->oid);
+		struct relation relation = {
+			member->schema, member->table, member->in_default_schema, NULL, 0};
+		AUTO_FREE const char **names = NULL;
+		struct table_rule rule;
+
+		if (member->oid == table->oid || !ruleset_view(rules, &relation).filtered)
+			continue;
+		own = own ? own : &table->columns; /* a partition's have the same names */
+		names = names_of(own);
+		relation.columns = names;
+		relation.column_count = own->count;
+		ruleset_bind(rules, &relation, &rule);
+		withhold(table, &relation, &rule);
+		table_rule_finish(&rule);
+	}
 }
 
 static void bind_rules(struct pg_catalog *catalog, const struct ruleset *rules)
@@ -389,11 +442,10 @@ static void bind_rules(struct pg_catalog *catalog, const struct ruleset *rules)
 		struct relation relation = {table->schema, table->name, table->in_default_schema,
 			NULL, table->columns.count};
 
-		table->column_names = mem_zero(table->columns.count, sizeof(*table->column_names));
-		for (size_t c = 0; c < table->columns.count; c++)
-			table->column_names[c] = table->columns.list[c].name;
+		table->column_names = names_of(&table->columns);
 		relation.columns = table->column_names;
 		ruleset_bind(rules, &relation, &table->rule);
+		bind_members(catalog, table, rules);
 	}
 }
 
@@ -507,8 +559,11 @@ static void free_columns(struct pg_columns *columns)
 
 static void free_table(struct pg_table *table)
 {
-	for (size_t i = 0; i < table->member_count; i++)
+	for (size_t i = 0; i < table->member_count; i++) {
 		free(table->members[i].name);
+		free(table->members[i].schema);
+		free(table->members[i].table);
+	}
 	free(table->members);
 	free_columns(&table->columns);
 	free(table->column_names);

@@ -47,6 +47,8 @@ struct pg_table {
 	struct pg_member {
 		pg_oid oid;
 		char *name;     /* quoted, with its schema */
+		char *schema, *table;
+		bool in_default_schema;
 		char kind;      /* r, p, f */
 		bool partition; /* gets the row trigger from its parent */
 	} * members;

@@ -132,7 +132,8 @@ static void recall(const struct pg_catalog *catalog, const struct pg_table *tabl
 	struct pg_column *column = &table->columns.list[i];
 	AUTO_FREE char *entry = find_entry(list, column->number);
 
-	if (!entry || !table->rule.sent[i] || !still_withheld(catalog, entry))
+	if (!entry || !table->rule.sent[i] ||
+		(!table->rule.missing_filter && !still_withheld(catalog, entry)))
 		return;
 	table->rule.sent[i] = false;
 	column->withheld_as = entry;
