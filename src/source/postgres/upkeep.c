@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -20,6 +21,7 @@
 #define DRIFT_EVERY_MS 1000
 #define BUSY_RETRY_MIN_MS 200 /* doubling: writers wait behind each try */
 #define BUSY_RETRY_MAX_MS 5000
+#define LOOK_TIMEOUT_MS 10000
 #define ROTATE_TIMEOUT_MS 30000
 #define HELD_BACK_LOG_MIN_MS 10000
 #define HELD_BACK_LOG_MAX_MS 60000
@@ -35,8 +37,30 @@ static void set_complaint(struct postgres *source, const struct err *complaint)
 	pthread_mutex_unlock(&source->lock);
 }
 
+/* Which tables came under a watched name, or lost their trigger, while we ran. */
+static enum status find_uncaptured(
+	struct pg *pg, const struct pg_catalog *catalog, struct buf *names, struct err *err)
+{
+	static const char sql[] = "SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = "
+				  "$1::pg_catalog.oid AND t.tgname = '!esink'";
+	enum status status = STATUS_OK;
+
+	for (size_t i = 0; status == STATUS_OK && i < catalog->table_count; i++) {
+		AUTO_RESULT PGresult *result = NULL;
+		char oid[16];
+		const char *params[] = {oid};
+
+		snprintf(oid, sizeof(oid), "%u", catalog->tables[i].oid);
+		status = pg_query(pg, sql, 1, params, LOOK_TIMEOUT_MS, &result, err);
+		if (status == STATUS_OK && PQntuples(result) == 0)
+			buf_printf(names, "%s%s", names->len ? ", " : "", catalog->tables[i].topic);
+	}
+	return status;
+}
+
 enum status upkeep_install(struct postgres *source, bool strict, struct err *err)
 {
+	AUTO_BUF struct buf uncaptured = buf_init(BUF_NO_MAX); /* bounded by the configuration */
 	struct pg_catalog *catalog = NULL;
 	struct err complaint = {""};
 	enum status status =
@@ -45,7 +69,10 @@ enum status upkeep_install(struct postgres *source, bool strict, struct err *err
 	source->next_drift = clock_ms() + DRIFT_EVERY_MS;
 	if (status != STATUS_OK)
 		return status;
-	status = install_tables(&source->pg, catalog, true, err);
+	if (!strict)
+		status = find_uncaptured(&source->pg, catalog, &uncaptured, err);
+	if (status == STATUS_OK)
+		status = install_tables(&source->pg, catalog, true, err);
 	recall_complaint(catalog, &complaint);
 	if (status == STATUS_OK)
 		status = install_complaint(&source->pg, &complaint, err);
@@ -59,6 +86,10 @@ enum status upkeep_install(struct postgres *source, bool strict, struct err *err
 		strcmp(source->fingerprint.shape, catalog->fingerprint.shape) == 0;
 	if (status == STATUS_OK)
 		set_complaint(source, &complaint);
+	if (status == STATUS_OK && uncaptured.len)
+		log_warn("postgres", "%s: without a trigger of esink until now (made anew, renamed, or the "
+				     "trigger was dropped); what was written since is not captured",
+			uncaptured.bytes);
 	catalog_free(catalog);
 	/* At start this means: not live yet. */
 	return status == STATUS_TOO_MANY ? STATUS_UNAVAILABLE : status;
