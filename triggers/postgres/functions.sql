@@ -63,7 +63,7 @@ BEGIN
     PERFORM set_config('synchronous_commit', 'on', true);
   END IF;
   -- In a later snapshot than the tick's: whatever was done to a column before one of these events was written shows.
-  IF drained > 0 AND EXISTS (SELECT FROM esink.guard g WHERE NOT g.key AND NOT esink.holds(g)) THEN
+  IF drained > 0 AND EXISTS (SELECT FROM esink.broken) THEN
     PERFORM esink.blank(v_before, v_low, v_high);
   END IF;
   IF drained > 1000 THEN
@@ -72,19 +72,23 @@ BEGIN
   head := v_next - 1 + drained;
 END $$;
 
--- Whether a column is as the trigger function relies on. Inlined.
-CREATE OR REPLACE FUNCTION esink.holds(g esink.guard) RETURNS boolean LANGUAGE sql STABLE AS $$
-  SELECT EXISTS (SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = g.relation AND a.attnum = g.number
-    AND a.attname = g.name AND a.xmin = g.changed)
-$$;
+-- The columns that are still as their trigger functions rely on.
+CREATE OR REPLACE VIEW esink.held AS
+  SELECT g.version, g.relation, g.number FROM esink.guard g JOIN pg_catalog.pg_attribute a
+    ON a.attrelid = g.relation AND a.attnum = g.number AND a.attname = g.name AND a.xmin = g.changed;
+
+-- The versions of trigger functions whose events may hold what they should withhold.
+CREATE OR REPLACE VIEW esink.broken AS
+  SELECT DISTINCT g.version FROM esink.guard g WHERE NOT g.key AND NOT EXISTS (SELECT FROM esink.held h
+    WHERE h.version = g.version AND h.relation = g.relation AND h.number = g.number);
 
 -- Keeps the key alone of a tick's events whose guard is broken, and forgets guards that no transaction relies on any more:
 -- not before a minute has passed, for a session may hold an old function compiled.
--- Calls: holds, tick_keys, key_alone   Writes: event_0, event_1, guard
+-- Calls: tick_keys, key_alone   Writes: event_0, event_1, guard
 CREATE OR REPLACE FUNCTION esink.blank(before pg_snapshot, low xid8[], high xid8[]) RETURNS void LANGUAGE plpgsql VOLATILE
   SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off AS $$
 DECLARE
-  v_broken integer[] := ARRAY(SELECT DISTINCT g.version FROM esink.guard g WHERE NOT g.key AND NOT esink.holds(g));
+  v_broken integer[] := ARRAY(SELECT b.version FROM esink.broken b);
 BEGIN
   UPDATE esink.event_0 e SET data = esink.key_alone(e.guard, e.data), old = NULL,
       old_key = esink.key_alone(e.guard, e.old_key), incomplete = true
@@ -103,7 +107,7 @@ CREATE OR REPLACE FUNCTION esink.key_alone(version integer, data text) RETURNS t
   SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   RETURN (SELECT concat('{', string_agg(concat(to_json(g.name::text), ':', data::json -> g.name::text), ',' ORDER BY g.number), '}')
-    FROM esink.guard g WHERE data IS NOT NULL AND g.version = $1 AND g.key AND esink.holds(g)
+    FROM esink.guard g JOIN esink.held h USING (version, relation, number) WHERE data IS NOT NULL AND g.version = $1 AND g.key
       AND json_typeof(data::json -> g.name::text) IS NOT NULL HAVING data IS NOT NULL);
 EXCEPTION WHEN OTHERS THEN
   RETURN '{}';
