@@ -74,6 +74,8 @@ struct pg_catalog {
  * user. Otherwise such tables are left out and *complaint (may be NULL) says so. */
 enum status catalog_load(struct pg *pg, const struct ruleset *rules, bool strict,
 	struct pg_catalog **catalog, struct err *complaint, struct err *err) MUST_CHECK;
+/* Fills the rules of its tables from catalog->rules. binding.c */
+void catalog_bind(struct pg_catalog *catalog);
 void catalog_free(struct pg_catalog *catalog);
 const struct pg_type *catalog_type(const struct pg_catalog *catalog, pg_oid oid);
 /* The columns of a composite type's relation, of a watched table, or of one that inherits from it. */
