@@ -23,6 +23,10 @@
 --
 -- It never makes the write fail: what can fail on a value, a column that has just been dropped, or a size, stands in a block
 -- with an EXCEPTION clause and no write in it (such a subtransaction takes no xid); the event then carries the key alone.
+--
+-- Versions of a row are told in the order in which they were made. A statement writes all its rows before the first of their
+-- triggers fires; when an application's trigger on one of them then updates another, that newer version comes here first. It
+-- says which version it replaced, and the older one finds it by that and takes the number before it.
 -- The transaction's xid is taken before the sequence that says which pair of tables is in use, or rotation could miss it.
 CREATE OR REPLACE FUNCTION esink.@function@() RETURNS pg_catalog.trigger
 LANGUAGE plpgsql SECURITY DEFINER @settings@AS @quote@
@@ -36,6 +40,8 @@ DECLARE
   v_users      pg_catalog.text[];
   v_old_users  pg_catalog.text[];
   v_incomplete pg_catalog.bool := false;
+  v_seq        pg_catalog.int8;
+  v_replaced   pg_catalog.text;
 BEGIN
   BEGIN
     IF TG_OP OPERATOR(pg_catalog.=) 'UPDATE' THEN
@@ -137,14 +143,33 @@ BEGIN
       v_old_key := coalesce(v_old_key, '{}');
     END IF;
   END IF;
+  IF TG_LEVEL OPERATOR(pg_catalog.=) 'ROW' THEN
+    IF TG_OP OPERATOR(pg_catalog.<>) 'INSERT' THEN
+      IF pg_catalog.pg_trigger_depth() OPERATOR(pg_catalog.>) 1 THEN
+        v_replaced := pg_catalog.concat(v_xid, ' ', TG_RELID, ' ', OLD.ctid);
+      END IF;
+    END IF;
+    IF TG_OP OPERATOR(pg_catalog.<>) 'DELETE' THEN
+      -- Somebody has been at the new version since, maybe only with a lock.
+      IF NEW.xmax OPERATOR(pg_catalog.<>) '0'::pg_catalog.xid THEN
+        SELECT pg_catalog.min(e.seq) OPERATOR(pg_catalog.-) 1::pg_catalog.int8 INTO v_seq FROM (
+          SELECT a.seq FROM esink.event_0 a
+            WHERE a.replaced OPERATOR(pg_catalog.=) pg_catalog.concat(v_xid, ' ', TG_RELID, ' ', NEW.ctid)
+          UNION ALL SELECT b.seq FROM esink.event_1 b
+            WHERE b.replaced OPERATOR(pg_catalog.=) pg_catalog.concat(v_xid, ' ', TG_RELID, ' ', NEW.ctid)) e
+          WHERE (e.seq OPERATOR(pg_catalog.&) 15::pg_catalog.int8) OPERATOR(pg_catalog.<>) 2::pg_catalog.int8; -- no room: fifteen are there
+      END IF;
+    END IF;
+  END IF;
+  v_seq := coalesce(v_seq, pg_catalog.nextval('esink.event_seq'::pg_catalog.regclass));
   IF (pg_catalog.pg_sequence_last_value('esink.rotation'::pg_catalog.regclass) OPERATOR(pg_catalog.&) 1::pg_catalog.int8)
       OPERATOR(pg_catalog.=) 0::pg_catalog.int8 THEN
-    INSERT INTO esink.event_0 (xid, topic, type, data, old, old_key, users, old_users, broadcast, incomplete, actor, guard)
-    VALUES (v_xid, @topic@, v_type, v_data, v_old, v_old_key, v_users, v_old_users, @broadcast@, v_incomplete,
+    INSERT INTO esink.event_0 (seq, replaced, xid, topic, type, data, old, old_key, users, old_users, broadcast, incomplete, actor, guard)
+    VALUES (v_seq, v_replaced, v_xid, @topic@, v_type, v_data, v_old, v_old_key, v_users, v_old_users, @broadcast@, v_incomplete,
       pg_catalog.current_setting('esink.actor', true), @guard@);
   ELSE
-    INSERT INTO esink.event_1 (xid, topic, type, data, old, old_key, users, old_users, broadcast, incomplete, actor, guard)
-    VALUES (v_xid, @topic@, v_type, v_data, v_old, v_old_key, v_users, v_old_users, @broadcast@, v_incomplete,
+    INSERT INTO esink.event_1 (seq, replaced, xid, topic, type, data, old, old_key, users, old_users, broadcast, incomplete, actor, guard)
+    VALUES (v_seq, v_replaced, v_xid, @topic@, v_type, v_data, v_old, v_old_key, v_users, v_old_users, @broadcast@, v_incomplete,
       pg_catalog.current_setting('esink.actor', true), @guard@);
   END IF;
   IF @notify@ THEN

@@ -10,6 +10,8 @@ DECLARE
   v_users      pg_catalog.text[];
   v_old_users  pg_catalog.text[];
   v_incomplete pg_catalog.bool := false;
+  v_seq        pg_catalog.int8;
+  v_replaced   pg_catalog.text;
 BEGIN
   BEGIN
     IF TG_OP OPERATOR(pg_catalog.=) 'UPDATE' THEN
@@ -111,14 +113,33 @@ BEGIN
       v_old_key := coalesce(v_old_key, '{}');
     END IF;
   END IF;
+  IF TG_LEVEL OPERATOR(pg_catalog.=) 'ROW' THEN
+    IF TG_OP OPERATOR(pg_catalog.<>) 'INSERT' THEN
+      IF pg_catalog.pg_trigger_depth() OPERATOR(pg_catalog.>) 1 THEN
+        v_replaced := pg_catalog.concat(v_xid, ' ', TG_RELID, ' ', OLD.ctid);
+      END IF;
+    END IF;
+    IF TG_OP OPERATOR(pg_catalog.<>) 'DELETE' THEN
+      -- Somebody has been at the new version since, maybe only with a lock.
+      IF NEW.xmax OPERATOR(pg_catalog.<>) '0'::pg_catalog.xid THEN
+        SELECT pg_catalog.min(e.seq) OPERATOR(pg_catalog.-) 1::pg_catalog.int8 INTO v_seq FROM (
+          SELECT a.seq FROM esink.event_0 a
+            WHERE a.replaced OPERATOR(pg_catalog.=) pg_catalog.concat(v_xid, ' ', TG_RELID, ' ', NEW.ctid)
+          UNION ALL SELECT b.seq FROM esink.event_1 b
+            WHERE b.replaced OPERATOR(pg_catalog.=) pg_catalog.concat(v_xid, ' ', TG_RELID, ' ', NEW.ctid)) e
+          WHERE (e.seq OPERATOR(pg_catalog.&) 15::pg_catalog.int8) OPERATOR(pg_catalog.<>) 2::pg_catalog.int8; -- no room: fifteen are there
+      END IF;
+    END IF;
+  END IF;
+  v_seq := coalesce(v_seq, pg_catalog.nextval('esink.event_seq'::pg_catalog.regclass));
   IF (pg_catalog.pg_sequence_last_value('esink.rotation'::pg_catalog.regclass) OPERATOR(pg_catalog.&) 1::pg_catalog.int8)
       OPERATOR(pg_catalog.=) 0::pg_catalog.int8 THEN
-    INSERT INTO esink.event_0 (xid, topic, type, data, old, old_key, users, old_users, broadcast, incomplete, actor, guard)
-    VALUES (v_xid, 'Odd "Table"', v_type, v_data, v_old, v_old_key, v_users, v_old_users, false, v_incomplete,
+    INSERT INTO esink.event_0 (seq, replaced, xid, topic, type, data, old, old_key, users, old_users, broadcast, incomplete, actor, guard)
+    VALUES (v_seq, v_replaced, v_xid, 'Odd "Table"', v_type, v_data, v_old, v_old_key, v_users, v_old_users, false, v_incomplete,
       pg_catalog.current_setting('esink.actor', true), NULL);
   ELSE
-    INSERT INTO esink.event_1 (xid, topic, type, data, old, old_key, users, old_users, broadcast, incomplete, actor, guard)
-    VALUES (v_xid, 'Odd "Table"', v_type, v_data, v_old, v_old_key, v_users, v_old_users, false, v_incomplete,
+    INSERT INTO esink.event_1 (seq, replaced, xid, topic, type, data, old, old_key, users, old_users, broadcast, incomplete, actor, guard)
+    VALUES (v_seq, v_replaced, v_xid, 'Odd "Table"', v_type, v_data, v_old, v_old_key, v_users, v_old_users, false, v_incomplete,
       pg_catalog.current_setting('esink.actor', true), NULL);
   END IF;
   IF true THEN
