@@ -28,14 +28,10 @@
 /* One lock is waited for so long; and, as a partitioned table has many, a whole step so long, which others wait behind. */
 #define LOCK_MS 100
 #define STEP_MS 120
-#define STEP_PER_TRIGGER_MS 2 /* a server's own work, several times over */
+#define STEP_PER_TRIGGER_MS 2 /* a server's own work, several times over; */
+#define STEP_PER_MS_BYTES 5000 /* and for a function's text */
+#define NO_TABLE 10000 /* relations: a function alone waits for nobody's table, and nobody for it */
 #define REMOVE_FOR_MS 60000
-/* SQL: what pg_control_checkpoint() says is the timeline of the last checkpoint, which after a promotion is the former one for
- * minutes. */
-#define TIMELINE                                                                                   \
-	"('x' || pg_catalog.substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), "   \
-	"1, 8))::pg_catalog.bit(32)::pg_catalog.int4"
-
 /* -- the schema
  * -------------------------------------------------------------------------------------------------------
  */
@@ -62,12 +58,10 @@ static enum status create_schema(struct pg *pg, struct err *err)
 		       "pg_advisory_xact_lock(1702062446, 2);");
 	buf_text(&sql, sql_postgres_schema);
 	buf_printf(&sql,
-		"INSERT INTO esink.meta (tables_version, journal, system_identifier, database, "
-		"timeline, born, base) "
-		"SELECT '%s', '%s', (SELECT system_identifier FROM pg_control_system()), (SELECT "
-		"oid FROM pg_database WHERE datname = "
-		"current_database()), " TIMELINE ", "
-		"pg_current_xact_id(), pg_current_snapshot(); COMMIT",
+		"INSERT INTO esink.meta (tables_version, journal, system_identifier, timeline, "
+		"database, relation, born, base) SELECT '%s', '%s', h.system_identifier, "
+		"h.timeline, h.database, h.relation, pg_current_xact_id(), pg_current_snapshot() "
+		"FROM esink.here h; COMMIT",
 		version, journal);
 	status = pg_script(pg, sql.bytes, DDL_TIMEOUT_MS, err);
 	if (status == STATUS_DENIED)
@@ -109,14 +103,14 @@ static enum status create_functions(struct pg *pg, struct err *err)
 
 enum status install_journal(struct pg *pg, char *journal, struct err *err)
 {
-	char fresh[JOURNAL_LEN + 1], sql[512];
+	AUTO_RESULT PGresult *result = NULL;
+	char fresh[JOURNAL_LEN + 1];
+	const char *params[] = {fresh};
 	enum status status;
 
 	random_hex(fresh, JOURNAL_LEN);
-	snprintf(sql, sizeof(sql),
-		"SELECT esink.begin_journal('%s'); UPDATE esink.meta SET timeline = " TIMELINE,
-		fresh);
-	status = pg_script(pg, sql, DDL_TIMEOUT_MS, err);
+	status = pg_call(pg, "SELECT esink.begin_journal($1)", 1, params, DDL_TIMEOUT_MS, &result,
+		err);
 	if (status == STATUS_TOO_MANY)
 		return err_set(err, STATUS_UNAVAILABLE,
 			"waiting to begin a new journal: another transaction writes to watched "
@@ -137,12 +131,11 @@ enum status install_journal(struct pg *pg, char *journal, struct err *err)
 static enum status check_identity(struct pg *pg, char *journal, struct err *err)
 {
 	static const char sql[] =
-		"SELECT m.journal, m.system_identifier = s.system_identifier AND m.timeline = " TIMELINE
-		" AND m.database = (SELECT d.oid FROM pg_database d WHERE d.datname = "
-		"current_database()) "
+		"SELECT m.journal, (m.system_identifier, m.timeline, m.database, m.relation) = "
+		"(h.system_identifier, h.timeline, h.database, h.relation) "
 		"AND m.born < pg_snapshot_xmax(pg_current_snapshot()) "
 		"AND pg_snapshot_xmax(t.snapshot) <= pg_snapshot_xmax(pg_current_snapshot()) "
-		"FROM esink.meta m, pg_control_system() s, esink.newest_tick() t";
+		"FROM esink.meta m, esink.here h, esink.newest_tick() t";
 	AUTO_RESULT PGresult *result = NULL;
 	enum status status = pg_query(pg, sql, 0, NULL, DDL_TIMEOUT_MS, &result, err);
 
@@ -265,7 +258,8 @@ static void write_step(struct buf *script, const struct steps *steps, const char
 	buf_printf(script,
 		"BEGIN; SET LOCAL synchronous_commit = on; SET LOCAL lock_timeout = %d; SET LOCAL "
 		"statement_timeout = %zu; DO LANGUAGE plpgsql ",
-		LOCK_MS, STEP_MS + steps->relations * STEP_PER_TRIGGER_MS);
+		LOCK_MS,
+		STEP_MS + steps->relations * STEP_PER_TRIGGER_MS + strlen(sql) / STEP_PER_MS_BYTES);
 	buf_text(&body, "BEGIN EXECUTE ");
 	sql_literal(&body, sql);
 	buf_text(&body, "; END");
@@ -312,6 +306,7 @@ static enum status put_function(struct steps *steps, const struct pg_catalog *ca
 
 	buf_printf(&both, "%sREVOKE ALL ON FUNCTION esink.%s() FROM PUBLIC;\n", sql, function);
 	guard_put(&both, catalog, table);
+	steps->relations = NO_TABLE;
 	return step(steps, what, both.bytes, err);
 }
 
