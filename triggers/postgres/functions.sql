@@ -431,7 +431,7 @@ BEGIN
   LOCK TABLE esink.event_0, esink.event_1, esink.tick_0, esink.tick_1 IN ACCESS EXCLUSIVE MODE;
   SELECT t.snapshot INTO v_newest FROM esink.newest_tick() t;
   SELECT least(age(m.xmin), (SELECT min(age(t.xmin)) FROM esink.tick_0 t), (SELECT min(age(t.xmin)) FROM esink.tick_1 t))
-    INTO v_older FROM esink.meta m, pg_control_system() c WHERE m.system_identifier <> c.system_identifier;
+    INTO v_older FROM esink.meta m, esink.here h WHERE m.system_identifier <> h.system_identifier;
   v_older := coalesce(v_older, 0);
   DELETE FROM esink.event_0 e WHERE pg_visible_in_snapshot(e.xid, v_newest) AND age(e.xmin) >= v_older;
   DELETE FROM esink.event_1 e WHERE pg_visible_in_snapshot(e.xid, v_newest) AND age(e.xmin) >= v_older;
@@ -439,9 +439,8 @@ BEGIN
   UPDATE esink.event_1 SET xid = pg_current_xact_id();
   TRUNCATE esink.tick_0, esink.tick_1, esink.page_0, esink.page_1;
   UPDATE esink.meta SET journal = name, floor = 0, base = v_base, born = pg_current_xact_id(),
-    system_identifier = (SELECT c.system_identifier FROM pg_control_system() c),
-    timeline = (SELECT c.timeline_id FROM pg_control_checkpoint() c),
-    database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database());
+      system_identifier = h.system_identifier, timeline = h.timeline, database = h.database, relation = h.relation
+    FROM esink.here h;
 END $$;
 
 -- Says once a second that a relay with these rules is at work. False: one with other rules is, and was seen in the last

@@ -16,13 +16,23 @@ CREATE SCHEMA esink;
 COMMENT ON SCHEMA esink IS 'esink: change-data-capture relay. `esink --uninstall` removes it.';
 REVOKE ALL ON SCHEMA esink FROM PUBLIC;
 
+-- What this server and database are now. Of pg_control_checkpoint() the timeline would be the former one for minutes after a
+-- promotion; the table's oid tells a schema that was dropped and restored into the same database.
+CREATE VIEW esink.here AS SELECT
+  (SELECT c.system_identifier FROM pg_catalog.pg_control_system() c) AS system_identifier,
+  ('x' || pg_catalog.substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), 1, 8))::bit(32)::integer AS timeline,
+  (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()) AS database,
+  (SELECT c.oid FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    WHERE n.nspname = 'esink' AND c.relname = 'meta') AS relation;
+
 CREATE TABLE esink.meta (
   one               boolean PRIMARY KEY DEFAULT true CHECK (one),
   tables_version    text NOT NULL,                -- of this file
   journal           text NOT NULL,                -- 16 hex digits: the journal's identity ...
   system_identifier bigint NOT NULL,              -- ... and what it was born in: any mismatch begins a new one
-  database          oid NOT NULL,
   timeline          integer NOT NULL,
+  database          oid NOT NULL,
+  relation          oid NOT NULL,
   born              xid8 NOT NULL,
   base              pg_snapshot NOT NULL,         -- what is visible in it is older than the journal
   floor             bigint NOT NULL DEFAULT 0     -- events up to this id have been discarded

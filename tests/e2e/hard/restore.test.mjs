@@ -127,3 +127,20 @@ test('what docs/OPERATIONS.md says after a restore that cannot be noticed: anoth
   await relay.fence(eye);
   assert.deepEqual(eye.events.map(({ data }) => data.id), range(101, 120));
 });
+
+test('a dump restored over the database that it was made of', async (t) => {
+  const { db, token, position } = await original(t);
+  const file = join(source.scratch, `${db.name}.sql`);
+  await source.command('pg_dump', ['--clean', '--if-exists', '-d', db.url, '-f', file]);
+  await insert(db, 121, 125); // what the restore takes away
+  await db.close();
+  await source.command('psql', ['-q', '-v', 'ON_ERROR_STOP=1', '-d', db.url, '-f', file]);
+  await insert(db, 126, 127);
+  const relay = await startRelay(t, db, rules);
+  const ws = await relay.ws(token, { after: position });
+  assert.equal(ws.welcome.recovered, false);
+  assert.notEqual(ws.welcome.journal, position.split(':')[0]);
+  const eye = await relay.operator({ after: `${ws.welcome.journal}:0` });
+  await relay.fence(eye);
+  assert.deepEqual(eye.events.map(({ data }) => data.id), [...range(101, 120), 126, 127]);
+});
