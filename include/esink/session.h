@@ -58,6 +58,7 @@ struct session {
 	int64_t deadline;           /* ms, monotonic: of what the state waits for; connected: next ping, or its answer */
 	int64_t sample_at;          /* ms, monotonic: TEST sessions */
 	int64_t expires;            /* ms, wall clock: JWT exp; 0: never */
+	uint64_t voucher;           /* the key or operator's token that let it in; 0: neither */
 	int64_t quiet_since;        /* ms, monotonic: last time something was sent */
 	int64_t progress_at;        /* ms, monotonic */
 	unsigned long progress;

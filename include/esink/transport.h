@@ -19,6 +19,7 @@ struct session;
 	X(CLOSE_UNAUTHORIZED, "unauthorized", 4401, 401) /* bad or missing token */                          \
 	X(CLOSE_EXPIRED, "expired", 4401, 401)           /* a JWT past its exp */                            \
 	X(CLOSE_REVOKED, "revoked", 4401, 401)           /* a table token that is gone */                    \
+	X(CLOSE_KEY_GONE, "key-gone", 4401, 401)         /* its key or operator's token was replaced */        \
 	X(CLOSE_AUTH_TIMEOUT, "auth-timeout", 4401, 401) /* no auth message in time */                       \
 	X(CLOSE_UNAVAILABLE, "unavailable", 1013, 503)   /* the database stayed away */                      \
 	X(CLOSE_SLOW, "slow", 4408, 200)                 /* drained nothing for SLOW_TIMEOUT */              \

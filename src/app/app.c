@@ -363,16 +363,21 @@ static void tell_reload(const char *what, enum status status, const struct err *
 }
 
 /* What cannot be read stays as it was: a relay does not stop over a file that is half-way replaced. The configuration is read
- * again for the sake of the files that its secrets lie in; nothing else of it is taken over. */
+ * again for the sake of the files that its secrets lie in; nothing else of it is taken over. Whoever came in by a key or token
+ * that is gone now has to go. */
 static void reload(struct app *app)
 {
 	struct config fresh = {0};
 	struct err err = {{0}};
 	enum status status = config_load(&fresh, config_environment(), &err);
+	size_t count;
+	struct hub *const *hubs = server_hubs(app->server, &count);
 
 	if (status == STATUS_OK)
 		status = auth_reload(app->auth, fresh.security_token, fresh.jwt_secret, &err);
 	tell_reload("tokens and keys", status, &err);
+	if (status == STATUS_OK)
+		hubs_withdraw(hubs, count);
 	config_finish(&fresh);
 	if (app->config->use_ssl)
 		tell_reload("the certificate", server_reload(app->server, &err), &err);

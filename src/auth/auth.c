@@ -4,6 +4,9 @@
  * asked next, whoever can write a row there could forge a signature with it. The operator's token
  * is kept and compared as its SHA-256 only.
  *
+ * Every key has a number, and so has the operator's token; an identity carries the one that vouched
+ * for it, so that after a reload those whose key is gone can be found (auth_vouches()).
+ *
  * What can change after auth_create() hangs behind pointers, so that many threads can share a const
  * struct auth: the current set of keys, swapped under a mutex that is held for a pointer's copy.
  */
@@ -25,10 +28,12 @@
 #define TOKEN_MAX 8192
 
 struct current {
-	pthread_mutex_t lock; /* what checks read: keys, operator_digest */
+	pthread_mutex_t lock; /* what checks read: keys, operator_digest, operator */
 	struct keys *keys;
 	unsigned char operator_digest[DIGEST_LEN];
-	char *secret; /* the reloading thread's */
+	uint64_t operator;    /* number of the operator's token */
+	char *secret;         /* the reloading thread's */
+	uint64_t last_number; /* given to a key or an operator's token; the reloading thread's */
 };
 
 struct auth {
@@ -42,6 +47,18 @@ static void digest(struct span token, unsigned char out[DIGEST_LEN])
 {
 	if (EVP_Digest(token.p, token.len, out, NULL, EVP_sha256(), NULL) != 1)
 		abort(); /* a digest that is not one would let the wrong token in */
+}
+
+/* At creation, or under the lock. */
+static void take_operator(struct current *current, const char *token)
+{
+	unsigned char given[DIGEST_LEN];
+
+	digest(span_of(token), given);
+	if (current->operator && CRYPTO_memcmp(given, current->operator_digest, DIGEST_LEN) == 0)
+		return;
+	memcpy(current->operator_digest, given, DIGEST_LEN);
+	current->operator = ++current->last_number;
 }
 
 static char *text_or_null(const char *text)
@@ -66,7 +83,7 @@ static void copy_config(struct auth *auth, const struct auth_config *config)
 	auth->policy.audience = auth->audience;
 	auth->has_operator = config->security_token && *config->security_token;
 	if (auth->has_operator)
-		digest(span_of(config->security_token), auth->current->operator_digest);
+		take_operator(auth->current, config->security_token);
 }
 
 static enum status choose_algorithm(struct auth *auth, const char *name, struct err *err)
@@ -99,8 +116,12 @@ static enum status load(
 	const struct auth *auth, const char *secret, struct keys **keys, struct err *err)
 {
 	struct key_source source = {secret, auth->public_key_file, auth->jwks_file};
+	struct current *current = auth->current;
+	enum status status = keys_load(&source, auth->policy.algorithm, keys, err);
 
-	return keys_load(&source, auth->policy.algorithm, keys, err);
+	if (status == STATUS_OK)
+		keys_number(*keys, current->keys, &current->last_number);
+	return status;
 }
 
 static enum status set_up_jwt(struct auth *auth, const struct auth_config *config, struct err *err)
@@ -176,7 +197,7 @@ enum status auth_reload(
 		current->keys = fresh;
 	}
 	if (auth->has_operator && security_token && *security_token)
-		digest(span_of(security_token), current->operator_digest);
+		take_operator(current, security_token);
 	pthread_mutex_unlock(&current->lock);
 	keys_unref(old);
 	return STATUS_OK;
@@ -197,18 +218,38 @@ bool auth_has_operator(const struct auth *auth)
 	return auth->has_operator;
 }
 
-bool auth_is_operator(const struct auth *auth, struct span token)
+/* Number of the operator's token; 0: it is not that. */
+static uint64_t operator_number(const struct auth *auth, struct span token)
 {
 	unsigned char given[DIGEST_LEN];
-	bool same;
+	uint64_t number = 0;
 
 	if (!auth->has_operator || !token.p)
-		return false;
+		return 0;
 	digest(token, given);
 	pthread_mutex_lock(&auth->current->lock);
-	same = CRYPTO_memcmp(given, auth->current->operator_digest, DIGEST_LEN) == 0;
+	if (CRYPTO_memcmp(given, auth->current->operator_digest, DIGEST_LEN) == 0)
+		number = auth->current->operator;
 	pthread_mutex_unlock(&auth->current->lock);
-	return same;
+	return number;
+}
+
+bool auth_is_operator(const struct auth *auth, struct span token)
+{
+	return operator_number(auth, token) != 0;
+}
+
+bool auth_vouches(const struct auth *auth, uint64_t voucher)
+{
+	struct current *current = auth->current;
+	bool found;
+
+	if (!voucher)
+		return true;
+	pthread_mutex_lock(&current->lock);
+	found = current->operator == voucher || keys_have(current->keys, voucher);
+	pthread_mutex_unlock(&current->lock);
+	return found;
 }
 
 static bool well_formed(struct span token)
@@ -238,7 +279,8 @@ static enum auth_verdict grant_user(struct claims *claims, int64_t now, struct i
 		.user = claims->user,
 		.numeric = claims->numeric,
 		.expires =
-			claims->expires > now ? claims->expires : claims->expires + JWT_LEEWAY_MS};
+			claims->expires > now ? claims->expires : claims->expires + JWT_LEEWAY_MS,
+		.voucher = claims->key};
 	return AUTH_GRANTED;
 }
 
@@ -266,10 +308,13 @@ static enum auth_verdict check_jwt(
 
 enum auth_verdict auth_check(const struct auth *auth, struct span token, struct identity *identity)
 {
+	uint64_t operator;
+
 	if (!well_formed(token))
 		return AUTH_REFUSED;
-	if (auth_is_operator(auth, token)) {
-		*identity = (struct identity){.kind = IDENTITY_OPERATOR};
+	operator = operator_number(auth, token);
+	if (operator) {
+		*identity = (struct identity){.kind = IDENTITY_OPERATOR, .voucher = operator};
 		return AUTH_GRANTED;
 	}
 	if (auth->allow_test_token && span_is(token, "TEST")) {

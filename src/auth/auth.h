@@ -26,6 +26,7 @@ struct identity {
 	char *user;      /* malloc'ed, UTF-8, not empty; "-1" for TEST, NULL for the operator */
 	bool numeric;    /* shown as a JSON number */
 	int64_t expires; /* ms since 1970; 0: never */
+	uint64_t voucher; /* the key or operator's token that vouches for it; 0: neither, it is the table's or TEST */
 };
 
 enum auth_verdict { AUTH_GRANTED, AUTH_REFUSED, AUTH_LOOKUP };
@@ -37,12 +38,16 @@ struct auth *auth_create(const struct auth_config *config, struct err *err);
 void auth_destroy(struct auth *auth);
 /* Reads the key files again, and takes a new operator's token and HMAC secret where one was configured before (NULL: as it
  * was). On failure everything stays and err tells. One thread at a time, beside any number that check. Drops cached
- * tokens. */
+ * tokens; whoever was let in before must be asked about again with auth_vouches(). */
 enum status auth_reload(struct auth *auth, const char *security_token, const char *jwt_secret, struct err *err) MUST_CHECK;
 
 /* AUTH_GRANTED fills identity (caller frees identity->user). Never logs or keeps the token; verified JWTs are remembered
  * by their SHA-256 until they expire, in a bounded cache. */
 enum auth_verdict auth_check(const struct auth *auth, struct span token, struct identity *identity);
+
+/* Is the key or operator's token that vouched for an identity still configured? True for 0. A key is its bytes, whatever its
+ * kid; one that was gone and comes back is another. */
+bool auth_vouches(const struct auth *auth, uint64_t voucher);
 
 /* Constant-time: is it the operator's token? False when none is configured. */
 bool auth_is_operator(const struct auth *auth, struct span token);

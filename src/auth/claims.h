@@ -20,6 +20,7 @@ struct claims {
 	char *user;
 	bool numeric;
 	int64_t expires; /* ms since 1970: exp, without leeway */
+	uint64_t key;    /* number of the one that verified it */
 };
 
 /* False: not ours, not well-formed, not for us, or not valid at now (ms). claims is the caller's to

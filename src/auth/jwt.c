@@ -87,19 +87,22 @@ static bool has_kid(const struct key *key, const char *kid)
 	return kid && key->kid && strcmp(key->kid, kid) == 0;
 }
 
-static bool signature_good(const struct keys *keys, const json_t *header, const char *token,
-	const struct algorithm *algorithm)
+/* NULL: none of them. */
+static const struct key *find_signer(const struct keys *keys, const json_t *header,
+	const char *token, const struct algorithm *algorithm)
 {
 	const char *kid = json_string_value(json_object_get(header, "kid"));
-	bool named = false, good = false;
+	const struct key *signer = NULL;
+	bool named = false;
 
 	for (size_t i = 0; i < keys->count; i++)
 		named |= has_kid(&keys->items[i], kid);
-	for (size_t i = 0; i < keys->count && !good; i++)
-		if (!named || has_kid(&keys->items[i], kid))
-			good = signed_by(&keys->items[i], token, algorithm);
+	for (size_t i = 0; i < keys->count && !signer; i++)
+		if ((!named || has_kid(&keys->items[i], kid)) &&
+			signed_by(&keys->items[i], token, algorithm))
+			signer = &keys->items[i];
 	ERR_clear_error(); /* TLS on this thread must not find what a bad token left */
-	return good;
+	return signer;
 }
 
 /* A NumericDate in ms. */
@@ -183,11 +186,17 @@ static bool verify_parts(const struct keys *keys, const struct jwt_policy *polic
 	const char *token, const json_t *header, const json_t *payload, int64_t now,
 	struct claims *claims)
 {
+	const struct key *signer;
+
 	if (!header_fits(header, policy))
 		return refuse("its header must have no crit and the alg of JWT_ALGORITHM, ", policy->algorithm->name);
-	if (!signature_good(keys, header, token, policy->algorithm))
+	signer = find_signer(keys, header, token, policy->algorithm);
+	if (!signer)
 		return refuse("its signature is not by the configured key", "");
-	return read_claims(payload, policy, now, claims);
+	if (!read_claims(payload, policy, now, claims))
+		return false;
+	claims->key = signer->number;
+	return true;
 }
 
 bool claims_verify(const struct keys *keys, const struct jwt_policy *policy, struct span token,

@@ -126,6 +126,35 @@ enum status keys_load(const struct key_source *source, const struct algorithm *a
 	return STATUS_OK;
 }
 
+static uint64_t number_of(const struct key *key, const struct key *items, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (items[i].len == key->len && memcmp(items[i].bytes, key->bytes, key->len) == 0)
+			return items[i].number;
+	return 0;
+}
+
+void keys_number(struct keys *keys, const struct keys *old, uint64_t *last)
+{
+	for (size_t i = 0; i < keys->count; i++) {
+		struct key *key = &keys->items[i];
+
+		key->number = old ? number_of(key, old->items, old->count) : 0;
+		if (!key->number)
+			key->number = number_of(key, keys->items, i);
+		if (!key->number)
+			key->number = ++*last;
+	}
+}
+
+bool keys_have(const struct keys *keys, uint64_t number)
+{
+	for (size_t i = 0; keys && i < keys->count; i++)
+		if (keys->items[i].number == number)
+			return true;
+	return false;
+}
+
 struct keys *keys_ref(struct keys *keys)
 {
 	atomic_fetch_add_explicit(&keys->refs, 1, memory_order_relaxed);

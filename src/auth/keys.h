@@ -12,6 +12,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "esink/span.h"
 #include "esink/status.h"
@@ -36,6 +37,7 @@ struct key {
 	char *kid;   /* NULL: none */
 	char *bytes; /* the secret, or the public key as PEM with its NUL counted out */
 	size_t len;
+	uint64_t number; /* the same for the same bytes, over reloads too; from 1 on */
 };
 
 struct keys {
@@ -56,6 +58,10 @@ struct keys *keys_ref(struct keys *keys);
 void keys_unref(struct keys *keys); /* NULL is fine; the last one wipes the keys */
 /* Takes bytes, and copies kid. */
 void keys_add(struct keys *keys, const char *kid, char *bytes, size_t len);
+/* Before the set is shared: a key that is in old, too, or twice in the set, keeps its number; any
+ * other gets the next one after *last. old NULL: none. */
+void keys_number(struct keys *keys, const struct keys *old, uint64_t *last);
+bool keys_have(const struct keys *keys, uint64_t number); /* keys NULL: false */
 
 /* A PEM text anywhere in it: a public key, which everybody knows and which must never serve as a
  * secret. */

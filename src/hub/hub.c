@@ -43,6 +43,7 @@ struct hub *hub_create(const struct hub_config *config, struct hub_shared *share
 	hub->read_max = READ_PAGE;
 	hub->lookups_last = &hub->lookups;
 	hub->walks = &hub->ticking;
+	hub->ticking.below = &hub->withdrawing;
 	tail_reset(&hub->tail, 1);
 	inbox_init(&hub->inbox, wake, wake_context);
 	pthread_mutex_init(&hub->lock, NULL);

@@ -55,6 +55,10 @@ void hub_live(struct hub *hub, const struct source_position *head);
 /* Capture is not live: new sessions wait. Sessions that are there stay. */
 void hub_away(struct hub *hub);
 
+/* After auth_reload(): ends the sessions that a key or operator's token let in which is no longer configured, with
+ * CLOSE_KEY_GONE, some in each turn; the last hub to be done logs how many there were. Does not wait for it. Any thread. */
+void hubs_withdraw(struct hub *const *hubs, size_t count);
+
 /* -- the thread's own -- */
 /* One loop turn: takes what the inbox holds, queues deliveries, sends once per session, reaps what closed. */
 void hub_turn(struct hub *hub);

@@ -1,7 +1,8 @@
 /* What the files of src/hub share and nobody else sees. In order of the path: hub.c (inbox, turns)
  * -> ingest.c (event to sessions) -> flush.c (deliveries to one send a session; large.c) -> replay.c
  * (sessions that read on by themselves, from the tail or the journal; pages.c); session.c, login.c,
- * receive.c, republish.c, sample.c, timers.c are the life of one session; users.c, tail.c,
+ * receive.c, republish.c, sample.c, timers.c are the life of one session, withdraw.c the end of
+ * those whose key is gone; users.c, tail.c,
  * shared.c, walk.c are what the others stand on.
  *
  * A rule that all of them keep: ops->send and ops->close may end the session they are called for,
@@ -100,6 +101,7 @@ struct lookup;
 struct page;
 struct reading;
 struct republish;
+struct withdrawal;
 
 struct hub {
 	const struct hub_config *config;
@@ -120,7 +122,8 @@ struct hub {
 
 	struct session *sessions, *operators, *dirty;
 	struct map users;
-	struct walk *walks, ticking;
+	struct walk *walks, ticking, withdrawing;
+	struct withdrawal *withdrawal; /* the newest under way; NULL: none */
 	size_t count, closing, waiting; /* sessions; of them CLOSING, WAITING */
 
 	struct delivery *deliveries; /* from index 1 on */

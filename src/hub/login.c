@@ -78,10 +78,12 @@ static void accept_identity(
 		session_admit(session, identity);
 		return;
 	}
-	if (same_identity(session, identity))
+	if (same_identity(session, identity)) {
 		session->expires = identity->expires;
-	else
+		session->voucher = identity->voucher;
+	} else {
 		unauthorized(session, occasion == RENEW ? CLOSE_UNAUTHORIZED : CLOSE_REVOKED);
+	}
 	free(identity->user);
 }
 

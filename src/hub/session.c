@@ -111,6 +111,7 @@ void session_admit(struct session *session, struct identity *identity)
 	struct span user = identity->user ? span_of(identity->user) : (struct span){NULL, 0};
 
 	session->expires = identity->expires;
+	session->voucher = identity->voucher;
 	if (identity->kind == IDENTITY_OPERATOR) {
 		session->kind = SESSION_OPERATOR;
 		user_join(session, (struct span){NULL, 0});

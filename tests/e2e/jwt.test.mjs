@@ -1,5 +1,5 @@
-// Prevents: a renewal that changes who somebody is, a key that is believed after it was taken away, a subject that reads like
-// something more than a user. The ends at exp are in hard/expiry.test.mjs.
+// Prevents: a renewal that changes who somebody is, a key that is believed after it was taken away, sessions that outlive
+// the key that let them in, a subject that reads like something more than a user. The ends at exp are in hard/expiry.test.mjs.
 import assert from 'node:assert/strict';
 import { createPublicKey, generateKeyPairSync } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { test, usePostgres } from './lib/harness.mjs';
 import { jwt, soon } from './lib/jwt.mjs';
 import { startRelay } from './lib/relay.mjs';
+import { ended, rawSession } from './lib/sessions.mjs';
 import { until } from './lib/wait.mjs';
 
 const postgres = usePostgres();
@@ -26,6 +27,30 @@ async function refused(relay, bad, what) {
   const client = relay.openWs(bad, { via: 'message' });
   await client.closing();
   assert.deepEqual([client.welcome, client.closed, client.errors[0]?.code, client.errors[0]?.message], [undefined, 4401, 401, 'Unauthorized'], what);
+}
+
+// SIGHUP, and the log up to what it must say.
+async function hup(relay, pattern) {
+  const from = relay.log.length;
+  relay.process.kill('SIGHUP');
+  await until(() => pattern.test(relay.log.slice(from)), () => `${pattern} in ${relay.log.slice(from)}`);
+}
+
+const withdrawn = (n) => new RegExp(`info {2}hub: ${n} sessions? ended whose key or token is no longer configured`);
+
+// Each was told 401, then its websocket was closed with 4401, or its stream ended; it received no event.
+async function wereEnded(clients) {
+  for (const client of clients) {
+    await until(() => (client.socket ? !client.open : client.failure), () => `the end of ${client.state()}`);
+    assert.deepEqual(client.errors.map(({ code, message }) => [code, message]), [[401, 'Unauthorized']], client.state());
+    assert.deepEqual([client.socket ? client.closed : 4401, client.events], [4401, []]);
+  }
+}
+
+function scratch(t) {
+  const folder = mkdtempSync(join(tmpdir(), 'esink-keys-'));
+  t.defer(() => rmSync(folder, { recursive: true }));
+  return (name) => join(folder, name);
 }
 
 test('a renewal by anybody else, or by nothing good, ends the session, which receives nothing more', async (t) => {
@@ -71,24 +96,131 @@ test('SIGHUP: a broken key file keeps the old keys and says so; a key that is go
     'a kid that is a path': jwt({ sub: 'anna', exp: soon(600) }, '', 'HS256', { alg: 'ES256', kid: '/dev/null' }), 'crit': jwt({ sub: 'anna', exp: soon(600) }, a.privateKey, 'ES256', { alg: 'ES256', crit: ['exp'] }),
   })) await refused(relay, bad, what);
   const old = await relay.ws(signed(a, 'a'));
-  const hup = async (pattern) => {
-    const from = relay.log.length;
-    relay.process.kill('SIGHUP');
-    await until(() => pattern.test(relay.log.slice(from)), () => `${pattern} in ${relay.log.slice(from)}`);
-  };
   for (const text of ['', '{', '{"keys":[]}', '[]', '{"keys":[{"kty":"EC","crv":"P-256","x":"AA","y":"AA"}]}', 'x'.repeat(2_000_000), JSON.stringify({ keys: Array(101).fill(mixed[0]) })]) {
     writeFileSync(path, text);
-    await hup(/error app: SIGHUP: tokens and keys stay as they were: JWT_JWKS_FILE/);
+    await hup(relay, /error app: SIGHUP: tokens and keys stay as they were: JWT_JWKS_FILE/);
     await (await relay.ws(signed(a, 'a', text.length))).close();
   }
   rmSync(path);
-  await hup(/stay as they were: JWT_JWKS_FILE: cannot open/);
+  await hup(relay, /stay as they were: JWT_JWKS_FILE: cannot open/);
   write(...mixed.slice(3));
-  await hup(/info {2}app: SIGHUP: tokens and keys read again/);
+  await relay.fence(old);
+  await hup(relay, withdrawn(1));
+  await wereEnded([old]);
   await refused(relay, signed(a, 'a'), 'a key that was taken out');
   await (await relay.ws(signed(b, 'same'))).close();
-  // What is open goes on to its exp: docs/OPERATIONS.md says how to end it sooner.
-  await relay.fence(old);
+});
+
+for (const threads of ['1', '4']) {
+  test(`SIGHUP, NETWORK_THREADS=${threads}: the sessions of a secret or a SECURITY_TOKEN that was replaced end, no other`, async (t) => {
+    const at = scratch(t);
+    const put = (name, text) => writeFileSync(at(name), text);
+    const [second, successor] = ['another secret of thirty-two bytes or more', 'operators-next-token-4712'];
+    put('jwt', secret);
+    put('operator', operator);
+    const { db, relay } = await setUp(t, { SECURITY_TOKEN: '', SECURITY_TOKEN_FILE: at('operator'), JWT_SECRET_FILE: at('jwt'), NETWORK_THREADS: threads, LOG_LEVEL: 'info' });
+    for (const one of [second, successor]) relay.secret(one);
+    const seven = token('7', soon(600));
+    const ofTable = await db.user(7);
+    const header = { via: 'header' };
+    const open = (n, ...args) => Promise.all(Array.from({ length: n }, () => relay.ws(...args)));
+    const jwts = [...await open(8, seven), ...await open(2, seven, { via: 'message' }), await relay.sse(seven), await relay.sse(seven)];
+    const operators = [...await open(4, operator, header), await relay.sse(operator, header)];
+    const others = [...await open(4, ofTable), await relay.sse(ofTable), await relay.ws('TEST')];
+    const publish = (bearer) => relay.post('/publish', { table: 'notices', type: 'x', data: {}, userId: 'nobody' }, { headers: { authorization: `Bearer ${bearer}` } });
+    await hup(relay, withdrawn(0));
+    put('jwt', '');
+    await hup(relay, /stay as they were: JWT_SECRET_FILE/);
+    put('jwt', '-----BEGIN PUBLIC KEY-----');
+    put('operator', successor); // all is read or nothing: it must not count yet
+    await hup(relay, /stay as they were: JWT_SECRET: holds a PEM key/);
+    assert.equal((await publish(operator)).status, 200);
+    await relay.fence(...jwts, ...operators, ...others.slice(0, 5));
+    put('operator', operator);
+    put('jwt', second);
+    await hup(relay, withdrawn(12));
+    await db.query("INSERT INTO notes VALUES (1, '7')");
+    await relay.fence(...operators, ...others.slice(0, 5));
+    await wereEnded(jwts);
+    await refused(relay, seven, 'a token that was believed before');
+    const fresh = await relay.ws(jwt({ sub: '7', exp: soon(600) }, second));
+    for (const client of operators) client.messages.length = 0;
+    put('operator', successor);
+    await hup(relay, withdrawn(5));
+    await db.query("INSERT INTO notes VALUES (2, '7')");
+    await relay.fence(...others.slice(0, 5), fresh);
+    await wereEnded(operators);
+    assert.deepEqual([(await publish(operator)).status, (await publish(successor)).status], [401, 200]);
+    await refused(relay, operator, 'the token of the operator before');
+    assert.deepEqual((await relay.ws(successor, header)).welcome.operator, true);
+    for (const client of others.slice(0, 5)) assert.deepEqual(client.events.map(({ data }) => data.id), [1, 2]);
+    assert.deepEqual(others[5].errors, []);
+    assert.ok(others[5].open);
+    await until(() => ended(relay, 'key-gone') === 17, () => `seventeen ends in ${relay.log}`);
+  });
+
+  test(`SIGHUP, NETWORK_THREADS=${threads}: the sessions of a public key that was replaced, or is in the set no more, end, also those that are replaying`, async (t) => {
+    const at = scratch(t);
+    const [a, b] = Array.from({ length: 2 }, () => generateKeyPairSync('ec', { namedCurve: 'P-256' }));
+    const jwk = ({ publicKey }, kid) => ({ ...publicKey.export({ format: 'jwk' }), kid });
+    const write = (...keys) => writeFileSync(at('keys'), JSON.stringify({ keys }));
+    write(jwk(a, 'a'), jwk(b, 'b'));
+    const { db, relay } = await setUp(t, { JWT_JWKS_FILE: at('keys'), JWT_ALGORITHM: 'ES256', NETWORK_THREADS: threads, LOG_LEVEL: 'info', SEND_BUFFER_BYTES: '16384' });
+    const signed = (pair, kid) => jwt({ sub: 'anna', exp: soon(600) }, pair.privateKey, 'ES256', { alg: 'ES256', ...(kid ? { kid } : {}) });
+    const first = await relay.ws(signed(a, 'a'));
+    const after = first.position;
+    await db.query("ALTER TABLE notes ADD text text; INSERT INTO notes SELECT i, 'anna', repeat('x', 4000) FROM generate_series(1, 4000) AS i");
+    await relay.fence(first);
+    first.messages.length = 0;
+    const stays = [await relay.ws(signed(b, 'b')), await relay.ws(signed(b)), await relay.sse(signed(b, 'b'))];
+    const goes = [first, await relay.ws(signed(a)), await relay.ws(signed(a, 'unknown')), await relay.sse(signed(a, 'a'))];
+    const renewed = await relay.ws(signed(a, 'a'));
+    renewed.say('auth', { token: signed(b, 'b') });
+    renewed.say('subscribe', {});
+    await until(() => renewed.named('subscribed').length > 0, 'the renewal');
+    const halted = ['ws', 'sse'].map((kind) => {
+      const session = rawSession(t, relay, kind, new URLSearchParams({ token: signed(a, 'a'), after }));
+      session.socket.on('data', () => session.welcome && !session.going && session.stop());
+      return session;
+    });
+    for (const session of halted) await session.connected();
+    write(jwk(b, 'a')); // the other's kid, and another place
+    await hup(relay, withdrawn(6));
+    await db.query("INSERT INTO notes VALUES (0, 'anna')");
+    await relay.fence(...stays, renewed);
+    await wereEnded(goes);
+    await until(() => ended(relay, 'key-gone') === 6, () => `six ends in ${relay.log}`);
+    for (const session of halted) {
+      session.going = true;
+      session.go();
+      await session.ended();
+      assert.ok(session.count < 4000, `${session.count} events of a replay that was cut short`);
+    }
+    for (const client of [...stays, renewed]) assert.deepEqual(client.events.map(({ data }) => data.id), [0]);
+    await refused(relay, signed(a, 'a'), 'a key that was taken out');
+  });
+}
+
+test('SIGHUP: the sessions of a public key file that was replaced end', async (t) => {
+  const at = scratch(t);
+  const [a, b] = Array.from({ length: 2 }, () => generateKeyPairSync('rsa', { modulusLength: 2048 }));
+  const write = (pair) => writeFileSync(at('key'), pair.publicKey.export({ type: 'spki', format: 'pem' }));
+  write(a);
+  const { relay } = await setUp(t, { JWT_PUBLIC_KEY_FILE: at('key'), JWT_ALGORITHM: 'RS256', LOG_LEVEL: 'info' });
+  const signed = (pair) => jwt({ sub: 'anna', exp: soon(600) }, pair.privateKey, 'RS256');
+  const clients = [await relay.ws(signed(a)), await relay.sse(signed(a))];
+  writeFileSync(at('key'), `# the same key\n\n${a.publicKey.export({ type: 'spki', format: 'pem' })}`);
+  await hup(relay, withdrawn(0));
+  writeFileSync(at('key'), 'nothing of the kind');
+  await hup(relay, /stay as they were: JWT_PUBLIC_KEY_FILE/);
+  await relay.fence(...clients);
+  write(b);
+  await hup(relay, withdrawn(2));
+  await wereEnded(clients);
+  await until(() => !clients[1].open, 'the stream to be refused when it comes again');
+  assert.equal(clients[1].closed, 401);
+  await refused(relay, signed(a), 'a token that was believed before');
+  await relay.fence(await relay.ws(signed(b)));
 });
 
 test('subjects that read like more than a user see their own rows and no other', async (t) => {

@@ -583,6 +583,102 @@ static void test_reload_secrets(void **state)
 	free(new_token);
 }
 
+/* Who vouched for the bearer; 0: nobody that a reload can take away. */
+static uint64_t voucher_of(const struct auth *auth, const char *token)
+{
+	struct identity identity;
+
+	assert_int_equal(check(auth, token, &identity), AUTH_GRANTED);
+	free(identity.user);
+	return identity.voucher;
+}
+
+static void reload(struct auth *auth, const char *operator, const char *secret)
+{
+	struct err err = {""};
+
+	assert_int_equal(auth_reload(auth, operator, secret, &err), STATUS_OK);
+}
+
+/* Whoever a replaced secret or operator's token let in must be known afterwards, and nobody else;
+ * what is remembered of a token must say the same as its first look. */
+static void test_vouchers(void **state)
+{
+	struct auth *auth = create((struct auth_config){
+		.jwt_secret = SECRET, .security_token = "first-operator", .allow_test_token = true});
+	char *token = user_token("HS256", NULL, NULL, SECRET);
+	uint64_t jwt = voucher_of(auth, token), operator = voucher_of(auth, "first-operator");
+
+	(void)state;
+	assert_true(jwt && operator && jwt != operator);
+	assert_int_equal(voucher_of(auth, token), jwt);
+	assert_int_equal(voucher_of(auth, "TEST"), 0);
+	reload(auth, NULL, NULL);
+	reload(auth, "first-operator", SECRET);
+	assert_int_equal(voucher_of(auth, token), jwt);
+	assert_int_equal(voucher_of(auth, "first-operator"), operator);
+	assert_true(auth_vouches(auth, jwt) && auth_vouches(auth, operator));
+	reload(auth, "second-operator", NULL);
+	assert_true(auth_vouches(auth, jwt));
+	assert_false(auth_vouches(auth, operator));
+	reload(auth, "first-operator", SECRET "2");
+	assert_false(auth_vouches(auth, jwt));
+	assert_false(auth_vouches(auth, operator)); /* it was gone in between */
+	assert_true(auth_vouches(auth, 0));
+	assert_true(auth_vouches(auth, voucher_of(auth, "first-operator")));
+	auth_destroy(auth);
+	free(token);
+}
+
+static void change_set(struct auth *auth, json_t *first, json_t *second)
+{
+	json_t *list = json_array();
+
+	json_array_append_new(list, first);
+	if (second)
+		json_array_append_new(list, second);
+	free(write_set("vouchers.json", list));
+	if (auth)
+		reload(auth, NULL, NULL);
+}
+
+/* A key is its bytes: another place in the set or another kid is the same key. */
+static void test_vouchers_of_a_set(void **state)
+{
+	char *one = user_token("RS256", "one", rsa, NULL), *two = user_token("RS256", "two", other_rsa, NULL),
+	     *any = user_token("RS256", NULL, other_rsa, NULL);
+	char *path = write_file("vouchers.json", "");
+	struct auth *auth;
+	struct err err = {""};
+	uint64_t first, second;
+
+	(void)state;
+	change_set(NULL, to_jwk(rsa, "one"), to_jwk(other_rsa, "two"));
+	auth = create((struct auth_config){.jwt_jwks_file = path, .jwt_algorithm = "RS256"});
+	first = voucher_of(auth, one);
+	second = voucher_of(auth, two);
+	assert_int_not_equal(first, second);
+	assert_int_equal(voucher_of(auth, any), second);
+	change_set(auth, to_jwk(other_rsa, "three"), to_jwk(rsa, NULL));
+	assert_true(auth_vouches(auth, first) && auth_vouches(auth, second));
+	change_set(auth, to_jwk(other_rsa, "one"), to_jwk(other_rsa, "two"));
+	assert_false(auth_vouches(auth, first)); /* although its kid is there */
+	assert_int_equal(voucher_of(auth, any), second);
+	assert_int_equal(voucher_of(auth, two), second);
+	free(write_file("vouchers.json", "{"));
+	assert_int_equal(auth_reload(auth, NULL, NULL, &err), STATUS_INVALID);
+	assert_true(auth_vouches(auth, second));
+	change_set(auth, to_jwk(rsa, "one"), NULL);
+	assert_false(auth_vouches(auth, second));
+	assert_false(auth_vouches(auth, first));
+	assert_true(auth_vouches(auth, voucher_of(auth, one)));
+	auth_destroy(auth);
+	free(one);
+	free(two);
+	free(any);
+	free(path);
+}
+
 struct crowd {
 	const struct auth *auth;
 	const char *token;
@@ -752,6 +848,8 @@ int main(void)
 		cmocka_unit_test(test_jwks),
 		cmocka_unit_test(test_reload),
 		cmocka_unit_test(test_reload_secrets),
+		cmocka_unit_test(test_vouchers),
+		cmocka_unit_test(test_vouchers_of_a_set),
 		cmocka_unit_test(test_threads),
 		cmocka_unit_test(test_configuration),
 		cmocka_unit_test(test_bad_sets),
