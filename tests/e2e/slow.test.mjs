@@ -73,7 +73,7 @@ test('a program that hangs is found by the ping, whether it is sent events or no
   const { db, token, relay } = await setUp(t, { HEARTBEAT_INTERVAL: '500ms', HEARTBEAT_TIMEOUT: '1s' });
   const program = `const WebSocket = require('ws'); const s = new WebSocket(process.argv[1]); s.on('message', () => console.log('heard'));`;
   const clients = [token, await db.user(2)].map((one) =>
-    spawn(process.execPath, ['-e', program, `ws://127.0.0.1:${relay.port}/ws?token=${one}`], { stdio: ['ignore', 'pipe', 'inherit'], cwd: import.meta.dirname }));
+    spawn(process.execPath, ['-e', program, `ws://127.0.0.1:${relay.port}/ws?token=${one}`], { stdio: ['ignore', 'pipe', 'inherit'], cwd: new URL('.', import.meta.url) }));
   for (const child of clients) {
     t.defer(() => child.kill('SIGKILL'));
     await until(() => child.stdout.read(), 'a client to be connected');
