@@ -18,6 +18,7 @@ have() {
 	libcmocka-dev) pkg-config --exists cmocka ;;
 	libclang-rt-14-dev) compgen -G '/usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.fuzzer*' >/dev/null ;;
 	postgresql-15) compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null ;;
+	iproute2) command -v ip >/dev/null ;;
 	pgbouncer) [ -x /usr/sbin/pgbouncer ] || command -v pgbouncer >/dev/null ;;
 	ninja-build) command -v ninja >/dev/null ;;
 	nodejs) node -e 'process.exit(parseInt(process.versions.node) >= 18 ? 0 : 1)' 2>/dev/null ;;
@@ -85,4 +86,4 @@ need() {
 build_packages="gcc pkg-config meson ninja-build libpq-dev libwebsockets-dev libwebsockets-evlib-uv libuv1-dev
 	libjansson-dev libjwt-dev libssl-dev libpcre2-dev postgresql-15"
 test_packages="$build_packages clang libcmocka-dev libclang-rt-14-dev nodejs npm chromium universal-ctags curl openssl python3
-	ca-certificates pgbouncer"
+	ca-certificates pgbouncer iproute2"
