@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "transport/dispatch.h"
+#include "transport/page.h"
 #include "transport/publish.h"
 #include "transport/stream.h"
 #include "transport/thread.h"
@@ -98,6 +99,15 @@ static bool reply_ready(struct conn *conn)
 	return reply_error(conn, 503, err.text[0] ? err.text : "Not ready");
 }
 
+static bool reply_page(struct conn *conn)
+{
+	const struct head *head = &conn->exchange->head;
+	struct reply reply = {.status = head->has_file ? 304 : 200, .file = head->file, .type = head->file->type,
+		.body = head->file->bytes};
+
+	return exchange_reply(conn, &reply);
+}
+
 /* Everything that needs no body and begins no session. */
 static bool answer(struct conn *conn)
 {
@@ -114,6 +124,8 @@ static bool answer(struct conn *conn)
 			&(struct reply){.status = 200, .type = "text/plain; charset=utf-8", .body = span_of("pong")});
 	if (head->route == ROUTE_READY && reads)
 		return reply_ready(conn);
+	if (head->route == ROUTE_PAGE && reads)
+		return reply_page(conn);
 	if (head->route == ROUTE_STREAM && head->method == METHOD_HEAD)
 		return exchange_reply(conn, &(struct reply){.status = 200, .stream = true});
 	if (head->route == ROUTE_WEBSOCKET && head->method == METHOD_GET)

@@ -3,6 +3,7 @@
 
 #include <time.h>
 
+#include "transport/page.h"
 #include "transport/request.h"
 
 static const char *reason(int status)
@@ -11,7 +12,7 @@ static const char *reason(int status)
 		int status;
 		const char *text;
 	} reasons[] = {
-		{200, "OK"}, {204, "No Content"}, {400, "Bad Request"}, {401, "Unauthorized"}, {403, "Forbidden"},
+		{200, "OK"}, {204, "No Content"}, {304, "Not Modified"}, {400, "Bad Request"}, {401, "Unauthorized"}, {403, "Forbidden"},
 		{404, "Not Found"}, {405, "Method Not Allowed"}, {411, "Length Required"},
 		{413, "Content Too Large"}, {426, "Upgrade Required"}, {429, "Too Many Requests"},
 		{503, "Service Unavailable"},
@@ -48,6 +49,12 @@ static void write_cors(struct buf *buf, const struct reply *reply, const struct 
 		"Access-Control-Max-Age: 600\r\n");
 }
 
+/* By its status, whatever the method. */
+static bool bodiless(const struct reply *reply)
+{
+	return reply->status == 204 || reply->status == 304;
+}
+
 static void write_body_headers(struct buf *buf, const struct reply *reply)
 {
 	if (reply->stream) {
@@ -55,8 +62,12 @@ static void write_body_headers(struct buf *buf, const struct reply *reply)
 			"X-Accel-Buffering: no\r\n");
 		return;
 	}
-	buf_text(buf, "Cache-Control: no-store\r\n");
-	if (reply->status == 204)
+	if (reply->file) /* kept, and asked for again each time: another binary has another page */
+		buf_printf(buf, "Cache-Control: no-cache\r\nETag: %s\r\nContent-Security-Policy: %s\r\n", reply->file->etag,
+			page_policy);
+	else
+		buf_text(buf, "Cache-Control: no-store\r\n");
+	if (bodiless(reply))
 		return;
 	buf_printf(buf, "Content-Type: %s\r\nContent-Length: %zu\r\n",
 		reply->type ? reply->type : "application/json; charset=utf-8", reply->body.len);
@@ -82,7 +93,7 @@ void reply_write(struct buf *buf, const struct reply *reply, const struct head *
 		buf_text(buf, "Retry-After: 1\r\n");
 	buf_printf(buf, "Connection: %s\r\n\r\n",
 		reply->stream || reply->close ? "close" : reply->status == 426 ? "keep-alive, Upgrade" : "keep-alive");
-	if (!reply->stream && reply->status != 204 && !(head && head->method == METHOD_HEAD))
+	if (!reply->stream && !bodiless(reply) && !(head && head->method == METHOD_HEAD))
 		buf_span(buf, reply->body);
 }
 

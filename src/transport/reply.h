@@ -8,11 +8,13 @@
 #include "esink/span.h"
 
 struct head;
+struct page_file;
 
 struct reply {
 	int status;
 	const char *type;  /* Content-Type; NULL: JSON */
 	struct span body;
+	const struct page_file *file; /* a part of the live page: its bytes are the body; NULL: none */
 	const char *allow; /* the route's methods, for 405 and OPTIONS; NULL: not said */
 	bool preflight;
 	bool stream;       /* headers only, the body follows until the connection ends */

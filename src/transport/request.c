@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "base/mem.h"
+#include "transport/page.h"
 #include "transport/strict.h"
 
 static const struct {
@@ -127,6 +128,29 @@ static void read_origin(struct head *head, struct lws *wsi, const struct cors *c
 	free(host);
 }
 
+/* A proxy that compresses makes a strong ETag weak. */
+static bool has_file(struct lws *wsi, const char *etag)
+{
+	char weak[64] = "W/";
+
+	strncpy(weak + 2, etag, sizeof(weak) - 3);
+	return request_lists(wsi, WSI_TOKEN_HTTP_IF_NONE_MATCH, etag) ||
+		request_lists(wsi, WSI_TOKEN_HTTP_IF_NONE_MATCH, weak) ||
+		request_lists(wsi, WSI_TOKEN_HTTP_IF_NONE_MATCH, "*");
+}
+
+static void read_route(struct head *head, struct lws *wsi, const char *path, int len)
+{
+	head->route = route_of(path, len);
+	if (head->route != ROUTE_NONE)
+		return;
+	head->file = page_find((struct span){path, (size_t)len});
+	if (!head->file)
+		return;
+	head->route = ROUTE_PAGE;
+	head->has_file = has_file(wsi, head->file->etag);
+}
+
 /* HTTP/1.1 without `Connection: close`. */
 static bool stays(struct lws *wsi)
 {
@@ -145,7 +169,7 @@ void head_read(struct head *head, struct lws *wsi, const struct cors *cors)
 	*head = (struct head){.method = METHOD_OTHER};
 	if (method >= 0) {
 		head->method = method_of(method);
-		head->route = route_of(path, len);
+		read_route(head, wsi, path, len);
 	}
 	read_form(head, wsi);
 	read_origin(head, wsi, cors);

@@ -17,11 +17,13 @@
 #include "transport/cors.h"
 
 enum method { METHOD_GET, METHOD_HEAD, METHOD_POST, METHOD_OPTIONS, METHOD_OTHER };
-enum route { ROUTE_NONE, ROUTE_PING, ROUTE_READY, ROUTE_PUBLISH, ROUTE_STREAM, ROUTE_WEBSOCKET };
+enum route { ROUTE_NONE, ROUTE_PING, ROUTE_READY, ROUTE_PUBLISH, ROUTE_STREAM, ROUTE_WEBSOCKET, ROUTE_PAGE };
 
 struct head {
 	enum method method;
 	enum route route;
+	const struct page_file *file; /* of ROUTE_PAGE */
+	bool has_file;                /* the client has that file already: If-None-Match */
 	uint64_t content_length;
 	bool has_length, encoded; /* encoded: with a Transfer-Encoding */
 	const char *malformed;    /* why it is refused whatever it asks for, a sentence; NULL: it is well-formed */
