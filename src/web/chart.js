@@ -42,11 +42,11 @@ function options(box) {
     height: box.clientHeight,
     legend: { show: false },
     cursor: { show: false },
-    padding: [8, 8, 0, 0],
+    padding: [8, 14, 0, 0],
     scales: { x: { time: false, range: [-SECONDS + 0.5, 0.5] }, y: { range: (_, _min, max) => [0, Math.max(4, max * 1.1)] } },
     axes: [
       axis({ grid: { show: false }, size: 20, splits: () => [-120, -90, -60, -30, 0],
-        values: (_, splits) => splits.map((s) => (s === 0 ? 'now' : s === -120 ? '' : `${s} s`)) }),
+        values: (_, splits) => splits.map((s) => (s === 0 ? 'now' : s === -120 ? '' : `−${-s} s`)) }),
       axis({ size: 38, space: 28, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5],
         grid: { stroke: () => colour('--line'), width: 1 }, values: (_, splits) => splits.map((v) => short.format(v)) }),
     ],

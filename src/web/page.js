@@ -66,7 +66,7 @@ function onState(next) {
   state = next;
   const words = describe(state);
   bar();
-  show($('who'), Boolean(session) && state.name === 'live');
+  show($('who'), Boolean(session));
   refresh();
   if (state.name === 'waiting') {
     view(true);
@@ -83,8 +83,8 @@ function onState(next) {
 
 function onSession(connected, gap) {
   session = connected;
+  $('token').value = '';
   say($('who'), userOf(session));
-  $('who').title = `session ${session.sessionId}, journal ${session.journal}`;
   confirmed(relay.wanted);
   caughtUp = gap?.recovered ? session.id : undefined;
   notice();
@@ -93,6 +93,15 @@ function onSession(connected, gap) {
   addNote(words);
   if (!words.good) notice({ ...words, bad: true });
   else say($('spoken'), words.title);
+}
+
+function drawSession() {
+  const position = relay.position;
+  const facts = [['id', session?.sessionId], ['journal', session?.journal], ['seen up to', position && `#${position.id}`]];
+  const key = JSON.stringify(facts);
+  if ($('session').dataset.key === key) return;
+  $('session').dataset.key = key;
+  $('session').replaceChildren(...facts.filter(([, text]) => text).map(([name, text]) => el('div', {}, el('dt', {}, name), el('dd', {}, text))));
 }
 
 function onEvent(event) {
@@ -112,7 +121,6 @@ function connect(token) {
   pause(false);
   forgetTopics();
   stored('sessionStorage', TOKEN, token);
-  $('token').value = '';
   relay.connect(token);
 }
 
@@ -245,7 +253,10 @@ function start() {
   startList(drawEmpty);
   startTopics((wanted) => relay.subscribe(wanted));
   startRate();
-  setInterval(() => { if (state.name === 'waiting') bar(); }, 500);
+  setInterval(() => {
+    if (state.name === 'waiting') bar();
+    drawSession();
+  }, 500);
   const token = stored('sessionStorage', TOKEN);
   if (token) connect(token);
 }

@@ -37,6 +37,11 @@ export class Relay {
     return this.#wanted;
   }
 
+  // {journal, id}: where it would resume.
+  get position() {
+    return this.#position;
+  }
+
   // With another token the resume point is another's, too.
   connect(token) {
     this.#drop();

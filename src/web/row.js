@@ -146,8 +146,10 @@ export function rowOf(event) {
     el('span', { class: 'type' }, el('span', { class: 'sign', 'aria-hidden': 'true' }, signOf(event.type)), el('span', { class: 'word' }, event.type)),
     el('span', { class: 'table', title: event.table }, event.table),
     preview(event));
-  if (event.incomplete) row.head.append(el('span', { class: 'tag' }, 'key only'));
-  if (event.replayed) row.head.append(el('span', { class: 'tag', title: 'It happened while this page was away' }, 'caught up'));
+  if (event.incomplete || event.replayed) {
+    row.head.append(el('span', { class: 'tags' }, event.incomplete ? el('span', { class: 'tag' }, 'key only') : '',
+      event.replayed ? el('span', { class: 'tag', title: 'It happened while this page was away' }, 'caught up') : ''));
+  }
   row.head.addEventListener('click', () => toggle(row));
   row.append(row.head);
   return row;

@@ -57,7 +57,7 @@ export function describe(state) {
 export function describeGap({ recovered, from }, session) {
   if (recovered) {
     const none = session.id === from.id;
-    return { good: true, title: 'Reconnected, nothing missed', text: none ? 'Nothing happened meanwhile.' : `Everything after id ${from.id} that you may see follows.` };
+    return { good: true, title: 'Reconnected, nothing missed', text: none ? 'Nothing happened meanwhile.' : `The events after id ${from.id} that you may see are marked “caught up”.` };
   }
   let why = `The relay no longer keeps what came after id ${from.id} (RETENTION).`;
   if (session.journal !== from.journal) why = `The relay has another journal now (${session.journal}, it was ${from.journal}): the database was restored, recreated, or failed over with a loss.`;

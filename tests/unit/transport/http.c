@@ -62,11 +62,26 @@ static const struct request_case requests[] = {
 	{"GET /publish HTTP/1.1\r\n" END, 405, NO_METHOD, NULL},
 	{"DELETE /publish HTTP/1.1\r\n" END, 405, "Allow: POST, OPTIONS", NULL},
 	{"BREW /publish HTTP/1.1\r\n" END, 405, NO_METHOD, NULL},
-	{"GET / HTTP/1.1\r\n" END, 404, NOT_FOUND, NULL},
+	{"GET /nope HTTP/1.1\r\n" END, 404, NOT_FOUND, NULL},
 	{"POST /nope HTTP/1.1\r\nContent-Length: 5\r\n" END "hello", 404, NOT_FOUND, "hello"},
 	{"GET /ws HTTP/1.1\r\n" END, 426, "Upgrade: websocket", NULL},
 	/* a session ends with the answer to HEAD before it begins */
 	{"HEAD /stream HTTP/1.1\r\n" END, 200, "text/event-stream", "data:"},
+
+	/* the live page and its parts */
+	{"GET / HTTP/1.1\r\n" END, 200, "Content-Type: text/html; charset=utf-8\r\n", "no-store"},
+	{"GET / HTTP/1.1\r\n" END, 200, "Content-Security-Policy: default-src 'none'; script-src 'self';", "unsafe-inline"},
+	{"GET / HTTP/1.1\r\n" END, 200, "Cache-Control: no-cache\r\nETag: \"", NULL},
+	{"GET /?token=x HTTP/1.1\r\n" END, 200, "<!doctype html>", NULL},
+	{"HEAD / HTTP/1.1\r\n" END, 200, "Content-Length: ", "<!doctype"},
+	{"GET / HTTP/1.1\r\nIf-None-Match: *\r\n" END, 304, "ETag: \"", "Content-Length"},
+	{"GET / HTTP/1.1\r\nIf-None-Match: \"another\"\r\n" END, 200, "<!doctype html>", NULL},
+	{"GET / HTTP/1.1\r\nContent-Length: 3\r\n" END "abc", 200, "<!doctype html>", NULL},
+	{"POST / HTTP/1.1\r\nContent-Length: 0\r\n" END, 405, "Allow: GET, HEAD, OPTIONS\r\n", NULL},
+	{"GET /page/page.js HTTP/1.1\r\n" END, 200, "Content-Type: text/javascript; charset=utf-8\r\n", NULL},
+	{"GET /page HTTP/1.1\r\n" END, 404, NOT_FOUND, NULL},
+	{"GET /page/../page/page.js HTTP/1.1\r\n" END, 200, "text/javascript", NULL},
+	{"GET /page/%2e%2e/%2e%2e/meson.build HTTP/1.1\r\n" END, 404, NOT_FOUND, NULL},
 
 	/* paths are decoded once, then compared */
 	{"GET /%70ing HTTP/1.1\r\n" END, 200, "pong", NULL},
