@@ -176,7 +176,7 @@ test('a row and a table full of markup stay text', { timeout: 120_000 }, async (
   const db = await postgres.database(t, `CREATE TABLE "${table}" (id int PRIMARY KEY, customer int, "</span><script>alert(2)</script>" text)`);
   const token = await db.user(7);
   const operator = 'operators-own-token-4712';
-  const relay = await startRelay(t, db, { tables: `"${table}"`, routing: { [table]: 'customer' }, env: { SECURITY_TOKEN: operator } });
+  const relay = await startRelay(t, db, { tables: `"${table}"`, routing: { [`"${table}"`]: 'customer' }, env: { SECURITY_TOKEN: operator } });
   const tab = await open(t, relay, { secrets: [token] });
   await signIn(tab, token);
   await db.query(`INSERT INTO "${table}" VALUES (1, 7, $1)`, [`</span><svg onload=alert(3)>\u202e${evil}`]);
