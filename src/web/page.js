@@ -76,6 +76,8 @@ function onState(next) {
   } else if (state.name === 'live' && before !== 'live') {
     view(true);
     drawRate();
+  } else if (state.name === 'connecting' && words.title) {
+    notice({ ...words, bad: true });
   } else if (state.name === 'idle') {
     notice();
   }

@@ -8,6 +8,7 @@ import { readEvent, readMessage } from './event.js';
 import { rawOf } from './json.js';
 
 const CONNECT_MS = 25_000; // a relay whose database is away answers after 10 s by itself
+const PATIENCE_MS = 2_000;  // then the reader is told why it takes so long
 const SILENCE_MS = 75_000; // it speaks at least every 30 s
 const STEADY_MS = 10_000;  // what lasted so long begins again with short delays
 
@@ -107,6 +108,7 @@ export class Relay {
     const socket = new WebSocket(this.#address());
     this.#socket = socket;
     this.#watch(CONNECT_MS);
+    setTimeout(() => { if (socket === this.#socket && !this.#session) this.#inquire({ name: 'connecting', again }); }, PATIENCE_MS);
     const after = this.#position && `${this.#position.journal}:${this.#position.id}`;
     socket.onopen = () => {
       if (socket === this.#socket) this.#send('auth', { token: this.#token, ...(after ? { after } : {}) });
@@ -205,9 +207,9 @@ export class Relay {
     if (!was) this.#inquire(state);
   }
 
-  // A websocket that fails says nothing of why; the relay's readiness may.
+  // A websocket that fails or waits says nothing of why; the relay's readiness may.
   async #inquire(state) {
-    const timer = this.#timer;
+    const [timer, socket] = [this.#timer, this.#socket];
     let answer = {};
     try {
       const response = await fetch('ready', { cache: 'no-store', credentials: 'omit', signal: AbortSignal.timeout(5000) });
@@ -215,6 +217,6 @@ export class Relay {
     } catch {
       answer = { status: 0 };
     }
-    if (timer && timer === this.#timer) this.#handlers.state({ ...state, ready: answer });
+    if (this.#token && !this.#session && timer === this.#timer && socket === this.#socket) this.#handlers.state({ ...state, ready: answer });
   }
 }

@@ -34,6 +34,7 @@ function whyRefused({ code, reason, detail, was, test }) {
   }
   if (reason === 'expired') return { title: 'The token has expired', text: 'A JSON Web Token ends at its “exp”. Get a new one and connect again.' };
   if (reason === 'revoked') return { title: 'The token was revoked', text: 'It is no longer in the token table, or belongs to another user now. Get a new one and connect again.' };
+  if (reason === 'key-gone') return { title: 'The key behind this token was replaced', text: 'The relay has a new signing key or SECURITY_TOKEN. Get a new token and connect again.' };
   if (reason === 'auth-timeout') return { title: 'The token came too late', text: 'The relay waits AUTH_TIMEOUT for it. Connect again.' };
   if (test) return { title: 'This relay does not accept the TEST token', text: 'In production it is off unless ALLOW_TEST_TOKEN says otherwise. Connect with a token of your own.' };
   if (was) return { title: 'The relay ended this session', text: 'The token is no longer accepted. Get a new one and connect again.' };
@@ -45,7 +46,7 @@ function whyRefused({ code, reason, detail, was, test }) {
 
 export function describe(state) {
   switch (state.name) {
-    case 'connecting': return { short: state.again ? 'Reconnecting…' : 'Connecting…' };
+    case 'connecting': return { ...(state.ready?.status === 503 ? whyWaiting(state) : {}), short: state.again ? 'Reconnecting…' : 'Connecting…' };
     case 'live': return { short: 'Live' };
     case 'waiting': return { ...whyWaiting(state), short: `Reconnecting in ${seconds(state.at)} s` };
     case 'refused': return { ...whyRefused(state), short: 'Refused' };

@@ -9,6 +9,7 @@ import { after, before } from 'node:test';
 import { chromium } from 'playwright-core';
 import { request } from './lib/clients.mjs';
 import { test, usePostgres } from './lib/harness.mjs';
+import { freePort } from './lib/ports.mjs';
 import { startRelay } from './lib/relay.mjs';
 import { secureHeaders } from './lib/shapes.mjs';
 import { patience, until } from './lib/wait.mjs';
@@ -293,6 +294,22 @@ test('a refused token says what to do; one that is revoked keeps what was seen',
   assert.equal(await tab.evaluate(() => sessionStorage.length), 0, 'the token is forgotten');
   await tab.click('#notice-act');
   assert.ok(await tab.isVisible('#token'));
+});
+
+test('a relay without its database: the page says why nothing comes', { timeout: 120_000 }, async (t) => {
+  const db = await postgres.database(t);
+  const token = await db.user(7);
+  const away = `postgresql://nobody@127.0.0.1:${await freePort()}/away`;
+  const relay = await startRelay(t, db, { ready: false, env: { POSTGRES_DATABASE_URL: away, LIVE_TIMEOUT: '4s' } });
+  const tab = await open(t, relay, { secrets: [token] });
+  await tab.fill('#token', token);
+  await tab.press('#token', 'Enter');
+  await until(async () => /not ready/.test(await tab.textContent('#notice')), 'a word while it waits');
+  assert.equal(await tab.getAttribute('#state', 'data-state'), 'connecting');
+  await tab.waitForSelector('#state[data-state=waiting]');
+  assert.match(await tab.textContent('#notice'), /cannot reach its database/);
+  await tab.click('#disconnect');
+  assert.ok(await tab.isHidden('#notice'));
 });
 
 test('TEST shows samples; a reload keeps the session, Disconnect forgets it', { timeout: 120_000 }, async (t) => {
