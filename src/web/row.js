@@ -23,8 +23,8 @@ function clock(date) {
 function shortValue(value) {
   const kind = kindOf(value);
   const raw = rawOf(value);
-  if (kind === 'object') return el('span', { class: 'v nested' }, raw.length < 24 ? raw : '{…}');
-  if (kind === 'list') return el('span', { class: 'v nested' }, raw.length < 24 ? raw : '[…]');
+  if (kind === 'object') return el('span', { class: 'v nested' }, raw.length < 24 ? raw : `{${members(value, 100).length}}`);
+  if (kind === 'list') return el('span', { class: 'v nested' }, raw.length < 24 ? raw : `[${members(value, 100).length}]`);
   return el('span', { class: `v ${kind}` }, raw.length > PREVIEW_TEXT ? `${raw.slice(0, PREVIEW_TEXT)}…` : raw);
 }
 

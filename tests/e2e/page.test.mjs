@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { execFileSync, spawn } from 'node:child_process';
+import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before } from 'node:test';
@@ -310,6 +311,29 @@ test('a relay without its database: the page says why nothing comes', { timeout:
   assert.match(await tab.textContent('#notice'), /cannot reach its database/);
   await tab.click('#disconnect');
   assert.ok(await tab.isHidden('#notice'));
+});
+
+test('behind a proxy that puts it under a path, the page finds its parts and its websocket', { timeout: 120_000 }, async (t) => {
+  const db = await postgres.database(t, ORDERS);
+  const token = await db.user(7);
+  const relay = await startRelay(t, db, { ...routed, env: { CORS_ORIGIN: 'https://elsewhere.example' } });
+  const sockets = new Set();
+  const proxy = net.createServer((client) => {
+    const upstream = net.connect(relay.port, '127.0.0.1');
+    for (const socket of [client, upstream]) sockets.add(socket.on('error', () => {}).on('close', () => { client.destroy(); upstream.destroy(); }));
+    client.on('data', (bytes) => upstream.write(bytes.toString('latin1').replace(/^([A-Z]+) \/relay\//, '$1 /'), 'latin1'));
+    upstream.pipe(client);
+  });
+  await new Promise((resolve) => { proxy.listen(0, '127.0.0.1', resolve); });
+  t.defer(() => { proxy.close(); for (const socket of sockets) socket.destroy(); });
+  const origin = `http://127.0.0.1:${proxy.address().port}`;
+  const tab = await open(t, { origin }, { path: '/relay/?token=not-looked-at#nor-this', secrets: [token] });
+  await signIn(tab, token);
+  await db.query("INSERT INTO orders VALUES (1, 7, 'tea')");
+  await rowWith(tab, 'tea');
+  assert.ok(tab.seen.addresses.every((address) => new URL(address).pathname.startsWith('/relay/')), tab.seen.addresses.join(' '));
+  await tab.click('#clear');
+  await until(async () => (await tab.textContent('#empty')).includes(`${origin}/relay/publish`), 'the commands name the proxy');
 });
 
 test('TEST shows samples; a reload keeps the session, Disconnect forgets it', { timeout: 120_000 }, async (t) => {
