@@ -23,6 +23,7 @@ export class Relay {
   #asked = false;   // one is under way
   #failure;         // the last `error` of this socket
   #attempts = 0;
+  #ready;           // what /ready said since the connection was lost: {status, message}
   #timer;
   #watchdog;
   #heard = 0;       // when the relay last said something
@@ -152,6 +153,7 @@ export class Relay {
     const from = this.#position;
     const test = session.userId === '-1' && this.#token === 'TEST'; // no part in the journal, nothing to resume
     this.#session = session;
+    this.#ready = undefined;
     this.#since = Date.now();
     if (!from || !session.recovered) this.#position = test ? undefined : { journal: session.journal, id: session.id };
     this.#patrol();
@@ -201,7 +203,7 @@ export class Relay {
     this.#attempts = steady ? 1 : this.#attempts + 1;
     const longest = Math.min(30_000, 250 * 2 ** Math.min(this.#attempts, 8));
     const wait = Math.max(code === 4429 ? 5_000 : 0, longest * (0.5 + Math.random() / 2));
-    const state = { name: 'waiting', at: Date.now() + wait, code, reason, detail: failure?.message, attempts: this.#attempts };
+    const state = { name: 'waiting', at: Date.now() + wait, code, reason, detail: failure?.message, attempts: this.#attempts, ready: this.#ready };
     this.#timer = setTimeout(() => this.retry(), wait);
     this.#handlers.state(state);
     if (!was) this.#inquire(state);
@@ -217,6 +219,9 @@ export class Relay {
     } catch {
       answer = { status: 0 };
     }
-    if (this.#token && !this.#session && timer === this.#timer && socket === this.#socket) this.#handlers.state({ ...state, ready: answer });
+    if (this.#token && !this.#session && timer === this.#timer && socket === this.#socket) {
+      this.#ready = answer;
+      this.#handlers.state({ ...state, ready: answer });
+    }
   }
 }

@@ -10,14 +10,14 @@ export function userOf(session) {
 }
 
 // Why the session ended, of the words that a close frame carries, or the codes where a proxy took the words away.
-function whyWaiting({ code, reason, detail, ready }) {
+function whyWaiting({ code, reason, detail, ready, attempts }) {
   if (reason === 'journal') return { title: 'The journal is another one', text: 'The database was restored, or failed over with a loss. The relay has to be asked anew.' };
   if (code === 1012) return { title: 'The relay is restarting', text: 'This page goes on from the last event that it saw.' };
   if (code === 4408) return { title: 'This page was too slow', text: 'It did not take its events for a while. It goes on from the last one that it saw.' };
   if (code === 4429) return { title: 'Too many sessions or messages', text: 'The relay limits them for each user and address (MAX_SESSIONS_PER_USER, MAX_SESSIONS_PER_ADDRESS, MAX_MESSAGES_PER_SECOND). Close other tabs, or wait.' };
   if (code === 1013) return { title: 'The relay cannot reach its database', text: detail ?? 'It answers again as soon as the database does.' };
   if (ready?.status === 503) return { title: 'The relay is not ready', text: `${ready.message ?? 'Its /ready answers 503.'} This page connects as soon as it is.` };
-  if (ready?.status === 200) {
+  if (ready?.status === 200 && attempts > 2) { // it may have come up just now
     return {
       title: 'The relay is there, but its websocket is not',
       text: 'It answers /ready and closes /ws. A proxy in between must pass on Upgrade, and the Host that this page was asked for; CORS_ORIGIN may name this page’s origin.',
