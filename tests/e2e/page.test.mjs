@@ -457,3 +457,20 @@ test('5,000 events at once: the page answers meanwhile, keeps the last 1,000, an
   await tab.fill('#filter', '');
   await until(async () => /Listening/.test(await tab.textContent('#empty')), 'the empty list');
 });
+
+test('40 rows of a megabyte: what is kept is bounded in bytes, too, and an opened one does not choke the page', { timeout: 120_000 }, async (t) => {
+  const db = await postgres.database(t, ORDERS);
+  const token = await db.user(7);
+  const relay = await startRelay(t, db, routed);
+  const tab = await open(t, relay, { secrets: [token] });
+  await signIn(tab, token);
+  for (let n = 1; n <= 40; n++) await db.query("INSERT INTO orders VALUES ($1, 7, repeat('x', 1000000))", [n]);
+  const row = await rowWith(tab, 'id 40');
+  await until(async () => (await tab.locator('.row').count()) <= 16, 'the oldest to go');
+  assert.ok((await tab.locator('.row').count()) >= 15);
+  await (await row.$('.head')).click();
+  assert.match(await (await row.$('.detail')).textContent(), /999,402 more characters/);
+  assert.ok((await tab.evaluate(() => document.body.textContent.length)) < 50_000, 'text in the page');
+  await (await row.$('.more')).click();
+  assert.ok((await (await row.$('.detail')).textContent()).length > 1_000_000);
+});
