@@ -79,6 +79,32 @@ test('a trigger on one row that updates another of the same statement: each row 
   await keptIsStored(db, boss, 'cells');
 });
 
+test('a function that the statement calls writes to the row again, before any trigger of the statement fired', async (t) => {
+  const { db, relay, boss } = await watch(t, `${cells} ${rows(3)}
+    CREATE FUNCTION finish(cell int) RETURNS int LANGUAGE plpgsql AS $$ BEGIN UPDATE cells SET version = 9 WHERE id = cell; RETURN 1; END $$;
+    CREATE FUNCTION previous(cell int) RETURNS int LANGUAGE plpgsql AS $$ BEGIN UPDATE cells SET version = 7 WHERE id = cell - 1; RETURN 3; END $$`, 'cells');
+  await db.query('WITH made AS (INSERT INTO cells VALUES (11, 2, 0) RETURNING id) SELECT finish(id) FROM made');
+  await db.query('INSERT INTO cells VALUES (12, 2, 0) RETURNING finish(id)');
+  await db.query(`BEGIN; INSERT INTO cells VALUES (13, 2, 0); SAVEPOINT a; UPDATE cells SET version = 1 WHERE id = 13 RETURNING finish(id);
+    ROLLBACK TO a; UPDATE cells SET version = 2 WHERE id = 13 RETURNING finish(id); COMMIT`);
+  await db.query('UPDATE cells SET version = previous(id) WHERE id < 4');
+  await relay.fence(boss);
+  assert.deepEqual([11, 12, 13].map((id) => versions(boss, id)), [[0, 9], [0, 9], [0, 2, 9]]);
+  assert.deepEqual([1, 2, 3].map((id) => versions(boss, id)), [[3, 7], [3, 7], [3]]);
+  await keptIsStored(db, boss, 'cells');
+});
+
+test('rows in the places of others that TRUNCATE took away in the same transaction', async (t) => {
+  const { db, relay, boss } = await watch(t, `${cells} ${rows(1)}`, 'cells');
+  await db.query(`BEGIN; INSERT INTO cells VALUES (2, 1, 0); UPDATE cells SET version = 1 WHERE id = 2; UPDATE cells SET version = 2 WHERE id = 2;
+    UPDATE cells SET version = 3 WHERE id = 2; TRUNCATE cells; INSERT INTO cells VALUES (3, 1, 0);
+    INSERT INTO cells VALUES (3, 1, 0) ON CONFLICT (id) DO UPDATE SET version = 5; COMMIT`);
+  await relay.fence(boss);
+  assert.deepEqual(boss.events.filter(({ table }) => table === 'cells').map(({ type, data }) => `${type} ${data.version ?? ''}`),
+    ['insert 0', 'update 1', 'update 2', 'update 3', 'truncate ', 'insert 0', 'update 5']);
+  await keptIsStored(db, boss, 'cells');
+});
+
 test('a trigger that deletes or locks other rows of its statement', async (t) => {
   const { db, relay, boss } = await watch(t, `${cells} CREATE TABLE notes (id serial PRIMARY KEY, cell int REFERENCES cells ON DELETE CASCADE);
     CREATE FUNCTION keep_one() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN

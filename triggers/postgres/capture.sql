@@ -25,8 +25,11 @@
 -- with an EXCEPTION clause and no write in it (such a subtransaction takes no xid); the event then carries the key alone.
 --
 -- Versions of a row are told in the order in which they were made. A statement writes all its rows before the first of their
--- triggers fires; when an application's trigger on one of them then updates another, that newer version comes here first. It
--- says which version it replaced, and the older one finds it by that and takes the number before it.
+-- triggers fires; when an application's trigger on one of them, or a function that the statement calls, then updates another,
+-- that newer version comes here first. It says which version it replaced, if that was made by this transaction, and the older
+-- one finds it by that and takes the number before it. (TRUNCATE gives the same places again, in another file.)
+-- esink.replaced, a setting of the transaction, says that there is something to be found: who only locked its rows first does
+-- not look, or serializable transactions would fail because of what they read here.
 -- The transaction's xid is taken before the sequence that says which pair of tables is in use, or rotation could miss it.
 CREATE OR REPLACE FUNCTION esink.@function@() RETURNS pg_catalog.trigger
 LANGUAGE plpgsql SECURITY DEFINER @settings@AS @quote@
@@ -145,19 +148,22 @@ BEGIN
   END IF;
   IF TG_LEVEL OPERATOR(pg_catalog.=) 'ROW' THEN
     IF TG_OP OPERATOR(pg_catalog.<>) 'INSERT' THEN
-      IF pg_catalog.pg_trigger_depth() OPERATOR(pg_catalog.>) 1 THEN
-        v_replaced := pg_catalog.concat(v_xid, ' ', TG_RELID, ' ', OLD.ctid);
+      -- Ours, or younger than we are; a subtransaction's xid is.
+      IF pg_catalog.age(OLD.xmin) OPERATOR(pg_catalog.<=) 0 THEN
+        v_replaced := pg_catalog.concat(v_xid, ' ', TG_RELID, ' ',
+          pg_catalog.pg_relation_filenode(TG_RELID::pg_catalog.regclass), ' ', OLD.ctid);
+        IF coalesce(pg_catalog.current_setting('esink.replaced', true), '') OPERATOR(pg_catalog.<>) v_xid::pg_catalog.text THEN
+          PERFORM pg_catalog.set_config('esink.replaced', v_xid::pg_catalog.text, true);
+        END IF;
       END IF;
     END IF;
     IF TG_OP OPERATOR(pg_catalog.<>) 'DELETE' THEN
       -- Somebody has been at the new version since, maybe only with a lock.
       IF NEW.xmax OPERATOR(pg_catalog.<>) '0'::pg_catalog.xid THEN
-        SELECT pg_catalog.min(e.seq) OPERATOR(pg_catalog.-) 1::pg_catalog.int8 INTO v_seq FROM (
-          SELECT a.seq FROM esink.event_0 a
-            WHERE a.replaced OPERATOR(pg_catalog.=) pg_catalog.concat(v_xid, ' ', TG_RELID, ' ', NEW.ctid)
-          UNION ALL SELECT b.seq FROM esink.event_1 b
-            WHERE b.replaced OPERATOR(pg_catalog.=) pg_catalog.concat(v_xid, ' ', TG_RELID, ' ', NEW.ctid)) e
-          WHERE (e.seq OPERATOR(pg_catalog.&) 15::pg_catalog.int8) OPERATOR(pg_catalog.<>) 2::pg_catalog.int8; -- no room: fifteen are there
+        IF pg_catalog.current_setting('esink.replaced', true) OPERATOR(pg_catalog.=) v_xid::pg_catalog.text THEN
+          v_seq := esink.number_before(pg_catalog.concat(v_xid, ' ', TG_RELID, ' ',
+            pg_catalog.pg_relation_filenode(TG_RELID::pg_catalog.regclass), ' ', NEW.ctid));
+        END IF;
       END IF;
     END IF;
   END IF;

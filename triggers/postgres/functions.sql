@@ -1,6 +1,6 @@
 -- The functions of schema esink. Each may be replaced at any time (a newer relay does so when this file changed).
 --
--- They run for the relay alone (what runs for writers is made from capture.sql). Their search_path and the settings that
+-- They run for the relay alone (what runs for writers is made from capture.sql, and number_before). Their search_path and the settings that
 -- steer the planner belong to the functions: behind a pooler a session is not ours to change.
 
 -- The newest tick: its end is where the next one begins, its `after` is what that one leaves out.
@@ -460,6 +460,20 @@ CREATE OR REPLACE FUNCTION esink.release(wanted text) RETURNS void LANGUAGE plpg
   SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   UPDATE esink.relay r SET seen = NULL WHERE r.configuration = wanted;
+END $$;
+
+-- For a writer's trigger (see capture.sql): the number before that of the event which replaced this version of a row; NULL when
+-- none did, or no room is left, fifteen being there. Not in the trigger itself: a plan made while the table was small would
+-- scan it for as long as the session lives, and a scan makes serializable transactions fail.
+-- Reads: event_0, event_1
+CREATE OR REPLACE FUNCTION esink.number_before(which text) RETURNS bigint LANGUAGE plpgsql VOLATILE
+  SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off SET enable_bitmapscan = off AS $$
+BEGIN
+  RETURN (SELECT min(e.seq) - 1 FROM (
+      SELECT a.seq FROM esink.event_0 a WHERE a.replaced = which
+      UNION ALL
+      SELECT b.seq FROM esink.event_1 b WHERE b.replaced = which) e
+    WHERE e.seq & 15 <> 2);
 END $$;
 
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA esink FROM PUBLIC;
