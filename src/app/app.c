@@ -121,9 +121,7 @@ static enum status find_source(struct app *app, struct err *err)
 	if (!strcmp(config->source, "mysql"))
 		return err_set(err, STATUS_INVALID, "MYSQL_DATABASE: \"%.80s\" is not usable: this build of esink has no "
 			"MySQL source; unset it and set POSTGRES_DATABASE_URL", config->mysql_database);
-	return err_set(err, STATUS_INVALID, "POSTGRES_DATABASE_URL: \"\" is not allowed to be empty: set it to the database to "
-		"watch, such as postgresql://user@host/database (this build of esink has no SQLite source for SQLITE_PATH, %.80s)",
-		config->sqlite_path);
+	return err_set(err, STATUS_INVALID, "this build of esink has no source of the name %s", config->source);
 }
 
 static struct ruleset *make_rules(const struct config *config, struct err *err)

@@ -70,9 +70,9 @@ struct event *pg_reader_event(struct pg_reader *reader, const PGresult *row, con
 		parts.old_user_count = reader->old_users.count;
 	}
 	if (from_table)
-		pg_today_row(&reader->today, &parts, PQgetvalue(row, 0, DEFAULT_SCHEMA));
+		today_row(&reader->today, &parts, PQgetvalue(row, 0, DEFAULT_SCHEMA));
 	else
-		pg_today_published(&reader->today, &parts);
+		today_published(&reader->today, &parts);
 	return event_create(&parts);
 }
 
@@ -80,7 +80,7 @@ void pg_reader_finish(struct pg_reader *reader)
 {
 	pg_array_finish(&reader->users);
 	pg_array_finish(&reader->old_users);
-	pg_today_finish(&reader->today);
+	today_finish(&reader->today);
 }
 
 enum status pg_reader_map(

@@ -5,11 +5,11 @@
 #include "esink/event.h"
 #include "source/postgres/array.h"
 #include "source/postgres/connection.h"
-#include "source/postgres/today.h"
+#include "source/today.h"
 
 /* Zeroed but for today.rules. */
 struct pg_reader {
-	struct pg_today today;
+	struct today today;
 	struct pg_array users, old_users; /* reused */
 };
 

@@ -5,7 +5,7 @@
  * `shop`, or a table of the default schema whose name has a dot: all that a topic may mean is
  * looked at, and kept for the next event of that topic.
  */
-#include "source/postgres/today.h"
+#include "source/today.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -58,7 +58,7 @@ static struct view *view_create(
 }
 
 static struct view *view_of(
-	struct pg_today *today, struct span topic, const char *default_schema)
+	struct today *today, struct span topic, const char *default_schema)
 {
 	uint64_t hash = hash_bytes(topic.p, topic.len);
 	struct view *view = map_get(&today->views, hash, topic);
@@ -71,14 +71,14 @@ static struct view *view_of(
 }
 
 /* Puts text in the place of *row; it stays until the next event. */
-static void keep(struct pg_today *today, struct span *row, char *text)
+static void keep(struct today *today, struct span *row, char *text)
 {
 	today->kept[today->kept_count++] = text;
 	*row = span_of(text);
 }
 
 static void filter_row(
-	struct pg_today *today, struct view *view, struct event_parts *parts, struct span *row)
+	struct today *today, struct view *view, struct event_parts *parts, struct span *row)
 {
 	for (size_t i = 0; i < view->count && row->p; i++) {
 		char *filtered = NULL;
@@ -96,14 +96,14 @@ static void filter_row(
 	}
 }
 
-static void forget(struct pg_today *today)
+static void forget(struct today *today)
 {
 	while (today->kept_count)
 		free(today->kept[--today->kept_count]);
 }
 
-void pg_today_row(
-	struct pg_today *today, struct event_parts *parts, const char *default_schema)
+void today_row(
+	struct today *today, struct event_parts *parts, const char *default_schema)
 {
 	struct view *view = view_of(today, parts->topic, default_schema);
 
@@ -116,7 +116,7 @@ void pg_today_row(
 		parts->user_count = parts->old_user_count = 0;
 }
 
-void pg_today_published(struct pg_today *today, struct event_parts *parts)
+void today_published(struct today *today, struct event_parts *parts)
 {
 	char *filtered = NULL;
 	struct err err;
@@ -132,7 +132,7 @@ void pg_today_published(struct pg_today *today, struct event_parts *parts)
 	keep(today, &parts->data, filtered);
 }
 
-void pg_today_finish(struct pg_today *today)
+void today_finish(struct today *today)
 {
 	struct view *view;
 

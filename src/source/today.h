@@ -1,13 +1,13 @@
 /* What of a journal's event may be told under today's rules. */
-#ifndef ESINK_PG_TODAY_H
-#define ESINK_PG_TODAY_H
+#ifndef ESINK_SOURCE_TODAY_H
+#define ESINK_SOURCE_TODAY_H
 
 #include "base/map.h"
 #include "esink/event.h"
 #include "rules/ruleset.h"
 
 /* Zeroed but for rules. Used by one thread. */
-struct pg_today {
+struct today {
 	const struct ruleset *rules; /* borrowed */
 	struct map views; /* by topic; bounded by the tables that were ever watched */
 	char *kept[18];   /* texts of the last event; 3 rows, 6 readings each */
@@ -16,9 +16,9 @@ struct pg_today {
 
 /* A table's change: takes out columns and receivers. Texts that are put into parts live until the next call. topic must
  * be NUL-terminated. */
-void pg_today_row(struct pg_today *today, struct event_parts *parts, const char *default_schema);
+void today_row(struct today *today, struct event_parts *parts, const char *default_schema);
 /* A published event: its receivers are its publisher's choice. */
-void pg_today_published(struct pg_today *today, struct event_parts *parts);
-void pg_today_finish(struct pg_today *today);
+void today_published(struct today *today, struct event_parts *parts);
+void today_finish(struct today *today);
 
 #endif

@@ -1,0 +1,12 @@
+/* The statement that looks a token up. */
+#ifndef ESINK_SQLITE_AUTH_TABLE_H
+#define ESINK_SQLITE_AUTH_TABLE_H
+
+#include "esink/source.h"
+#include "source/sqlite/db.h"
+
+/* ?1 the token; gives the user's column of up to two rows, and whether that column is declared as a small integer.
+ * STATUS_NOT_FOUND: the table or a column is missing. */
+enum status lite_auth_table_statement(struct db *db, const struct source_config *config, sqlite3_stmt **ret, struct err *err) MUST_CHECK;
+
+#endif

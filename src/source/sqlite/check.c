@@ -1,0 +1,124 @@
+/* --check and --uninstall: on a connection of their own, before anything else runs, printing to stdout. */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "source/sqlite/auth_table.h"
+#include "source/sqlite/install.h"
+#include "source/sqlite/sqlite.h"
+
+#define WAIT_MS 10000
+#define BATCH "500" /* rows; nobody should wait for a long journal to go */
+
+static void describe(const struct catalog *catalog)
+{
+	for (size_t i = 0; i < catalog->count; i++) {
+		const struct lite_table *table = &catalog->tables[i];
+
+		printf("%s: ", table->name);
+		if (table->rule.broadcast)
+			printf("every session");
+		else if (table->rule.route_count == 0)
+			printf("no routing: operator and consumers only");
+		for (size_t r = 0; r < table->rule.route_count; r++)
+			printf("%s%s", r ? ", " : "the users in ", table->columns[table->rule.route[r]].name);
+		printf("; sends");
+		for (size_t c = 0; c < table->count; c++)
+			if (table->rule.sent[c])
+				printf(" %s", table->columns[c].name);
+		printf("%s\n", table->rule.old_rows ? ", and the old row" : "");
+	}
+}
+
+static enum status print_plan(struct sqlite *source, struct err *err)
+{
+	struct install_result result = {0};
+	struct catalog *catalog = NULL;
+	enum status status = lite_install_plan(&source->db, source->config->rules, &catalog, &result, err);
+
+	if (status == STATUS_OK) {
+		lite_catalog_warn_idle(catalog);
+		describe(catalog);
+		if (result.statements.len)
+			printf("\nwould run:\n%s", result.statements.bytes);
+		else
+			printf("\ntriggers: all in place, nothing to do\n");
+		printf("\na relay is at work on this file: %s\n", lite_note_busy(source->config->path) ? "yes" : "no");
+	}
+	lite_catalog_free(catalog);
+	lite_install_result_finish(&result);
+	return status;
+}
+
+enum status sqlite_check(void *opaque, struct err *err)
+{
+	struct sqlite *source = opaque;
+	sqlite3_stmt *lookup = NULL;
+	enum status status;
+
+	if (access(source->config->path, F_OK) != 0) {
+		if (source->config->rules->table_count)
+			return err_set(err, STATUS_NOT_FOUND, "SQLITE_PATH: there is no file \"%s\", and TABLE_NAMES names \"%s\": make "
+				"the database with its tables first", source->config->path, source->config->rules->tables[0].text);
+		printf("would make the database \"%s\", with the tables of esink alone\n", source->config->path);
+		return STATUS_OK;
+	}
+	db_wait(&source->db, WAIT_MS);
+	status = db_open(&source->db, false, err);
+	if (status == STATUS_OK)
+		status = lite_auth_table_statement(&source->db, source->config, &lookup, err);
+	sqlite3_finalize(lookup);
+	if (status == STATUS_NOT_FOUND && source->config->auth_table_optional)
+		status = STATUS_OK;
+	if (status == STATUS_OK)
+		status = print_plan(source, err);
+	db_close(&source->db);
+	return status;
+}
+
+/* In small transactions, as pruning does: a long journal must not stop the application's writers. */
+static enum status empty_journal(struct db *db, struct err *err)
+{
+	int64_t there = 0;
+	enum status status = db_number(db, "SELECT count(*) FROM sqlite_schema WHERE name = 'esink_event'", &there, err);
+
+	while (status == STATUS_OK && there) {
+		db_wait(db, WAIT_MS);
+		status = db_run(db, "DELETE FROM esink_event WHERE id IN (SELECT id FROM esink_event WHERE id < "
+			"(SELECT max(id) FROM esink_event) ORDER BY id LIMIT " BATCH ")", err);
+		there = sqlite3_changes(db->conn);
+	}
+	return status;
+}
+
+enum status sqlite_uninstall(void *opaque, struct err *err)
+{
+	struct sqlite *source = opaque;
+	const char *path = source->config->path;
+	bool any = false, busy = lite_note_busy(path);
+	enum status status;
+
+	if (access(path, F_OK) != 0) {
+		printf("nothing to remove: there is no file \"%s\"\n", path);
+		return STATUS_OK;
+	}
+	db_wait(&source->db, WAIT_MS);
+	status = db_open(&source->db, false, err);
+	if (status == STATUS_OK)
+		status = empty_journal(&source->db, err);
+	if (status == STATUS_OK)
+		status = lite_install_remove(&source->db, &any, err);
+	db_close(&source->db);
+	if (status != STATUS_OK)
+		return status;
+	if (any)
+		printf("removed the tables and every trigger of esink from \"%s\", whose journal mode stays WAL\n", path);
+	else
+		printf("nothing to remove: \"%s\" has no tables of esink\n", path);
+	if (busy)
+		log_warn("sqlite", "a relay is at work on this file, which installs all of it again: stop it, then run this once more");
+	else
+		lite_note_remove(path);
+	return STATUS_OK;
+}

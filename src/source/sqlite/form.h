@@ -1,0 +1,27 @@
+/* What the columns of a journal row hold: a shape, as it was written down when its triggers were made. */
+#ifndef ESINK_SQLITE_FORM_H
+#define ESINK_SQLITE_FORM_H
+
+#include "source/sqlite/db.h"
+#include "source/sqlite/value.h"
+
+struct form_slot {
+	char *name;
+	int side;
+	bool sent, route, key;
+	enum value_form form;
+};
+
+struct form {
+	int64_t id;
+	char *topic;
+	bool broadcast, whole;
+	struct form_slot *slots;
+	size_t count;
+};
+
+/* STATUS_NOT_FOUND: nobody wrote it down. */
+enum status lite_form_load(struct db *db, int64_t id, struct form *form, struct err *err) MUST_CHECK;
+void lite_form_finish(struct form *form);
+
+#endif

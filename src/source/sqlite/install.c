@@ -1,0 +1,387 @@
+/* A plan is the text of the statements that lead from what is there to what should be; it is made by reading, and when it is
+ * not empty it is made again and run in one write transaction, so that nothing can change in between.
+ *
+ * A trigger that names a column that is not there makes every write of its table fail, so triggers are compared byte by byte
+ * with what they should be. SQLite fires a table's triggers from the youngest to the oldest; an application's own trigger
+ * that writes again must not come before ours, or the second change would get the lower id: when one is younger, ours are
+ * made anew.
+ */
+#include "source/sqlite/install.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "source/sqlite/capture.h"
+#include "source/sqlite/recall.h"
+#include "source/sqlite/text.h"
+#include "sql.h" /* made by the build from triggers/ */
+
+#define VERSION 1
+#define FIRST_SLOTS 8 /* of schema.sql */
+/* Of the triggers in a file, ours. */
+#define OURS "type = 'trigger' AND (substr(name, 1, 13) IN ('esink insert ', 'esink update ', 'esink delete ') OR " \
+	"substr(name, 1, 12) = 'esink large ' OR substr(name, 1, 15) = 'esink withheld ')"
+
+struct present {
+	struct one {
+		char *name, *table, *sql;
+		int64_t place;
+		bool ours, kept;
+	} *items;
+	size_t count, room;
+};
+
+static void present_finish(struct present *present)
+{
+	for (size_t i = 0; i < present->count; i++) {
+		free(present->items[i].name);
+		free(present->items[i].table);
+		free(present->items[i].sql);
+	}
+	free(present->items);
+}
+
+static enum status present_load(struct db *db, struct present *present, struct err *err)
+{
+	AUTO_STMT sqlite3_stmt *stmt = NULL;
+	enum status status = db_prepare(db, "SELECT name, tbl_name, sql, rowid, " OURS " FROM sqlite_schema "
+		"WHERE type = 'trigger'", &stmt, err);
+
+	while (status == STATUS_OK && (status = db_step(db, stmt, err)) == STATUS_OK) {
+		mem_grow(&present->items, &present->room, present->count, sizeof(*present->items));
+		present->items[present->count++] = (struct one){
+			.name = mem_text((const char *)sqlite3_column_text(stmt, 0)),
+			.table = mem_text((const char *)sqlite3_column_text(stmt, 1)),
+			.sql = mem_text((const char *)sqlite3_column_text(stmt, 2)),
+			.place = sqlite3_column_int64(stmt, 3),
+			.ours = sqlite3_column_int(stmt, 4)};
+	}
+	return status == STATUS_NOT_FOUND ? STATUS_OK : status;
+}
+
+/* -- our own tables --------------------------------------------------------------------------------------------------- */
+
+static enum status refuse_strangers(struct db *db, struct err *err)
+{
+	AUTO_STMT sqlite3_stmt *stmt = NULL;
+	enum status status = db_prepare(db, "SELECT name FROM sqlite_schema WHERE (name = 'esink_event' AND "
+		"sql NOT LIKE 'CREATE TABLE esink_event (id INTEGER PRIMARY KEY, shape, kind, at, v1%') OR (name = 'esink_meta' AND "
+		"sql NOT LIKE 'CREATE TABLE esink_meta (version INTEGER NOT NULL%')", &stmt, err);
+
+	if (status == STATUS_OK)
+		status = db_step(db, stmt, err);
+	if (status == STATUS_OK)
+		return err_set(err, STATUS_INVALID, "SQLITE_PATH: \"%s\" has a table %s that is not esink's: rename it, for esink "
+			"keeps its journal under that name", db->path, (const char *)sqlite3_column_text(stmt, 0));
+	return status == STATUS_NOT_FOUND ? STATUS_OK : status;
+}
+
+/* *whole: all parts are there, and of this version. */
+static enum status look_at_schema(struct db *db, bool *whole, bool *any, struct err *err)
+{
+	int64_t parts = 0, version = 0;
+	enum status status = refuse_strangers(db, err);
+
+	if (status == STATUS_OK)
+		status = db_number(db, "SELECT count(*) FROM sqlite_schema WHERE name IN ('esink_event', 'esink_shape', "
+			"'esink_column', 'esink_meta', 'esink_emit', 'esink emit')", &parts, err);
+	if (status == STATUS_OK && parts == 6)
+		status = db_number(db, "SELECT coalesce(max(version), 0) FROM esink_meta", &version, err);
+	*any = parts > 0;
+	*whole = parts == 6 && version == VERSION;
+	return status;
+}
+
+static void plan_schema(bool any, struct present *present, struct buf *plan)
+{
+	for (size_t i = 0; i < present->count; i++) {
+		if (!present->items[i].ours)
+			continue;
+		buf_text(plan, "DROP TRIGGER ");
+		text_name(plan, present->items[i].name);
+		buf_text(plan, ";\n");
+	}
+	present_finish(present);
+	*present = (struct present){0};
+	if (any)
+		buf_text(plan, sql_sqlite_uninstall);
+	buf_text(plan, sql_sqlite_schema);
+	buf_printf(plan, "INSERT INTO esink_meta VALUES (%d, '');\n", VERSION);
+}
+
+/* -- one watched table ------------------------------------------------------------------------------------------------ */
+
+/* The shape's id: the one it has, or the next one, with the statements that make it. */
+static enum status plan_shape(struct db *db, const struct shape *shape, bool whole, int64_t *next, int64_t *id,
+	struct buf *plan, struct err *err)
+{
+	AUTO_STMT sqlite3_stmt *stmt = NULL;
+	enum status status = STATUS_NOT_FOUND;
+
+	if (whole) {
+		status = db_prepare(db, "SELECT id FROM esink_shape WHERE topic = ?1 AND word = ?2 AND retired IS NULL", &stmt, err);
+		if (status == STATUS_OK) {
+			db_bind_text(stmt, 1, shape->table->name);
+			db_bind_text(stmt, 2, shape->word);
+			status = db_step(db, stmt, err);
+		}
+	}
+	if (status == STATUS_OK)
+		*id = sqlite3_column_int64(stmt, 0);
+	if (status != STATUS_NOT_FOUND)
+		return status;
+	*id = (*next)++;
+	lite_shape_write(shape, *id, plan);
+	return STATUS_OK;
+}
+
+static bool is_overtaken(const struct present *present, const char *table)
+{
+	int64_t oldest = INT64_MAX, youngest = 0;
+
+	for (size_t i = 0; i < present->count; i++) {
+		const struct one *one = &present->items[i];
+
+		if (strcasecmp(one->table, table) != 0)
+			continue;
+		if (one->ours && one->place < oldest)
+			oldest = one->place;
+		if (!one->ours && one->place > youngest)
+			youngest = one->place;
+	}
+	return youngest > oldest;
+}
+
+static bool keep(struct present *present, const struct lite_trigger *trigger)
+{
+	for (size_t i = 0; i < present->count; i++)
+		if (present->items[i].ours && !strcmp(present->items[i].name, trigger->name) &&
+			!strcmp(present->items[i].sql, trigger->sql))
+			return present->items[i].kept = true;
+	return false;
+}
+
+static bool has_ours(const struct present *present, const char *table)
+{
+	for (size_t i = 0; i < present->count; i++)
+		if (present->items[i].ours && !strcasecmp(present->items[i].table, table))
+			return true;
+	return false;
+}
+
+/* wanted: what must be created once all that is not kept is gone. */
+static void plan_triggers(const struct shape *shape, int64_t id, struct present *present, struct buf *wanted)
+{
+	struct lite_trigger triggers[CAPTURE_TRIGGERS];
+	size_t count = lite_capture_triggers(shape, id, triggers);
+	bool overtaken = is_overtaken(present, shape->table->name);
+
+	for (size_t i = 0; i < count; i++) {
+		if (overtaken || !keep(present, &triggers[i])) {
+			buf_text(wanted, triggers[i].sql);
+			buf_text(wanted, ";\n");
+		}
+		free(triggers[i].name);
+		free(triggers[i].sql);
+	}
+}
+
+static enum status plan_width(struct db *db, bool whole, size_t slots, struct buf *plan, struct err *err)
+{
+	int64_t have = FIRST_SLOTS;
+	enum status status = STATUS_OK;
+
+	if (whole)
+		status = db_number(db, "SELECT count(*) FROM pragma_table_info('esink_event') WHERE name LIKE 'v%'", &have, err);
+	for (size_t slot = (size_t)have + 1; status == STATUS_OK && slot <= slots; slot++)
+		buf_printf(plan, "ALTER TABLE esink_event ADD COLUMN v%zu;\n", slot);
+	return status;
+}
+
+struct parts {
+	struct buf shapes, triggers, current;
+	size_t slots;
+	int64_t next;
+};
+
+static enum status plan_table(struct db *db, const struct lite_table *table, bool whole, struct present *present,
+	struct parts *parts, struct install_result *result, struct err *err)
+{
+	struct shape shape;
+	int64_t id = 0;
+	enum status status;
+
+	lite_shape_make(table, &shape);
+	status = plan_shape(db, &shape, whole, &parts->next, &id, &parts->shapes, err);
+	if (status == STATUS_OK) {
+		if (shape.count > parts->slots)
+			parts->slots = shape.count;
+		if (!has_ours(present, table->name))
+			buf_printf(&result->uncaptured, "%s%s", result->uncaptured.len ? ", " : "", table->name);
+		if (table->count && !shape.whole && !table->rule.missing)
+			log_warn("sqlite", "table %s has too many columns for one row of the journal: its events carry keys alone", table->name);
+		plan_triggers(&shape, id, present, &parts->triggers);
+		buf_printf(&parts->current, "%s%" PRId64, parts->current.len ? ", " : "", id);
+	}
+	lite_shape_finish(&shape);
+	return status;
+}
+
+/* -- the plan --------------------------------------------------------------------------------------------------------- */
+
+static void assemble(const struct parts *parts, const struct present *present, bool whole, struct buf *plan)
+{
+	for (size_t i = 0; i < present->count; i++) {
+		const struct one *one = &present->items[i];
+
+		if (!one->ours || one->kept)
+			continue;
+		buf_text(plan, "DROP TRIGGER ");
+		text_name(plan, one->name);
+		buf_text(plan, ";\n");
+	}
+	buf_span(plan, buf_as_span(&parts->shapes));
+	buf_span(plan, buf_as_span(&parts->triggers));
+	if (plan->len && whole)
+		buf_printf(plan, "UPDATE esink_shape SET retired = julianday('now') WHERE retired IS NULL AND id NOT IN (%s);\n",
+			parts->current.len ? parts->current.bytes : "0");
+}
+
+static enum status make_plan(struct db *db, const struct catalog *catalog, struct install_result *result, struct err *err)
+{
+	struct present present = {0};
+	struct parts parts = {.shapes = buf_init(BUF_NO_MAX), .triggers = buf_init(BUF_NO_MAX), .current = buf_init(BUF_NO_MAX),
+		.next = 1}; /* all bounded by the schema */
+	struct buf *plan = &result->statements;
+	bool whole = false, any = false;
+	enum status status = look_at_schema(db, &whole, &any, err);
+
+	if (status == STATUS_OK)
+		status = present_load(db, &present, err);
+	if (status == STATUS_OK && !whole)
+		plan_schema(any, &present, plan);
+	result->made_schema = !whole;
+	if (status == STATUS_OK && whole)
+		status = db_number(db, "SELECT coalesce(max(id), 0) + 1 FROM esink_shape", &parts.next, err);
+	for (size_t i = 0; i < catalog->count && status == STATUS_OK; i++)
+		status = plan_table(db, &catalog->tables[i], whole, &present, &parts, result, err);
+	if (status == STATUS_OK)
+		status = plan_width(db, whole, parts.slots, plan, err);
+	if (status == STATUS_OK)
+		assemble(&parts, &present, whole, plan);
+	buf_finish(&parts.shapes);
+	buf_finish(&parts.triggers);
+	buf_finish(&parts.current);
+	present_finish(&present);
+	return status;
+}
+
+static void result_clear(struct install_result *result)
+{
+	result->statements.max = result->uncaptured.max = BUF_NO_MAX; /* bounded by the schema */
+	buf_clear(&result->statements);
+	buf_clear(&result->uncaptured);
+}
+
+void lite_install_result_finish(struct install_result *result)
+{
+	buf_finish(&result->statements);
+	buf_finish(&result->uncaptured);
+}
+
+static enum status load_and_plan(struct db *db, const struct ruleset *rules, bool strict, struct catalog **catalog,
+	struct install_result *result, struct err *complaint, struct err *err)
+{
+	enum status status = lite_catalog_load(db, rules, strict, catalog, complaint, err);
+
+	result_clear(result);
+	return status == STATUS_OK ? make_plan(db, *catalog, result, err) : status;
+}
+
+enum status lite_install_plan(struct db *db, const struct ruleset *rules, struct catalog **catalog,
+	struct install_result *result, struct err *err)
+{
+	return load_and_plan(db, rules, true, catalog, result, NULL, err);
+}
+
+static void roll_back(struct db *db)
+{
+	struct err ignored;
+
+	if (!sqlite3_get_autocommit(db->conn) && db_run(db, "ROLLBACK", &ignored) != STATUS_OK)
+		db_close(db);
+}
+
+/* One look, and what it says, in a transaction that begins with `begin`. */
+static enum status attempt(struct db *db, const char *begin, const struct ruleset *rules, bool strict,
+	struct install_result *result, int64_t *schema_version, struct err *complaint, struct err *err)
+{
+	struct catalog *catalog = NULL;
+	enum status status = db_run(db, begin, err);
+	bool run = !strcmp(begin, "BEGIN IMMEDIATE");
+
+	if (status != STATUS_OK)
+		return status;
+	complaint->text[0] = 0;
+	status = load_and_plan(db, rules, strict, &catalog, result, complaint, err);
+	if (status == STATUS_OK && run && result->statements.len)
+		status = db_run(db, result->statements.bytes, err);
+	if (status == STATUS_OK)
+		status = db_number(db, "PRAGMA schema_version", schema_version, err);
+	if (status == STATUS_OK && catalog && (run || !result->statements.len))
+		lite_recall_complaint(catalog, complaint);
+	lite_catalog_free(catalog);
+	if (status == STATUS_OK)
+		status = db_run(db, "COMMIT", err);
+	if (status != STATUS_OK)
+		roll_back(db);
+	return status;
+}
+
+enum status lite_install_all(struct db *db, const struct ruleset *rules, bool strict, struct install_result *result,
+	int64_t *schema_version, struct err *complaint, struct err *err)
+{
+	enum status status = attempt(db, "BEGIN", rules, strict, result, schema_version, complaint, err);
+
+	if (status == STATUS_OK && result->statements.len)
+		status = attempt(db, "BEGIN IMMEDIATE", rules, strict, result, schema_version, complaint, err);
+	return status;
+}
+
+enum status lite_install_remove(struct db *db, bool *any, struct err *err)
+{
+	struct present present = {0};
+	AUTO_BUF struct buf plan = buf_init(BUF_NO_MAX); /* bounded by the schema */
+	int64_t parts = 0;
+	enum status status = db_run(db, "BEGIN IMMEDIATE", err);
+
+	if (status != STATUS_OK)
+		return status;
+	status = refuse_strangers(db, err);
+	if (status == STATUS_OK)
+		status = present_load(db, &present, err);
+	if (status == STATUS_OK)
+		status = db_number(db, "SELECT count(*) FROM sqlite_schema WHERE (name IN ('esink_event', 'esink_shape', "
+			"'esink_column', 'esink_meta', 'esink_emit')) OR (" OURS ")", &parts, err);
+	for (size_t i = 0; i < present.count; i++)
+		if (present.items[i].ours) {
+			buf_text(&plan, "DROP TRIGGER ");
+			text_name(&plan, present.items[i].name);
+			buf_text(&plan, ";\n");
+		}
+	present_finish(&present);
+	buf_text(&plan, sql_sqlite_uninstall);
+	if (status == STATUS_OK)
+		status = db_run(db, plan.bytes, err);
+	if (status == STATUS_OK)
+		status = db_run(db, "COMMIT", err);
+	if (status != STATUS_OK)
+		roll_back(db);
+	*any = parts > 0;
+	return status;
+}

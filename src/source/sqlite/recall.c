@@ -1,0 +1,146 @@
+/* The rules name columns and names move: after `RENAME secret TO old_secret; ADD secret` the rules would send the column that
+ * holds every secret so far, and after two names were swapped, the wrong one of them.
+ *
+ * A column has no number in SQLite that outlives a dropped neighbour. But SQLite itself follows names: it writes a column's
+ * new name into every trigger. So each table with withheld columns has a trigger that lists them and never fires
+ * (triggers/sqlite/withheld.sql), and after a rename the list has the new names; the trigger's body has those of the day on
+ * which they were first withheld, as literals, pairs of table and column:
+ *
+ *   CREATE TRIGGER "esink withheld users" AFTER UPDATE OF "old_secret" ON "users" WHEN 0 BEGIN SELECT 'users', 'secret'; END
+ *
+ * A column stays withheld as long as the rules withhold that old name, whatever it is called now; /ready says so. That ends
+ * when FILTERS or COLUMNS no longer withhold it, or with `esink --uninstall`, which forgets. Where a FILTERS column is missing
+ * and no list tells which one it was, nothing of the table is sent but keys.
+ */
+#include "source/sqlite/recall.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/cleanup.h"
+#include "base/mem.h"
+#include "source/sqlite/text.h"
+#include "sql.h" /* made by the build from triggers/ */
+
+char *lite_recall_trigger(const struct lite_table *table, const char *name)
+{
+	AUTO_BUF struct buf columns = buf_init(BUF_NO_MAX), names = buf_init(BUF_NO_MAX); /* bounded by the table's columns */
+	AUTO_BUF struct buf on = buf_init(BUF_NO_MAX);
+
+	for (size_t i = 0; i < table->count; i++) {
+		const struct lite_column *column = &table->columns[i];
+
+		if (table->rule.sent[i])
+			continue;
+		if (columns.len) {
+			buf_text(&columns, ", ");
+			buf_text(&names, ", ");
+		}
+		text_name(&columns, column->name);
+		text_literal(&names, column->withheld_as[0] ? column->withheld_as[0] : table->name);
+		buf_text(&names, ", ");
+		text_literal(&names, column->withheld_as[1] ? column->withheld_as[1] : column->name);
+	}
+	if (!columns.len)
+		return NULL;
+	text_name(&on, table->name);
+	return text_fill(sql_sqlite_withheld,
+		(const char *const[]){"name", name, "columns", columns.bytes, "table", on.bytes, "names", names.bytes, NULL});
+}
+
+/* Do today's rules withhold what had this name then? */
+static bool still_withheld(const struct catalog *catalog, const char *table, const char *column)
+{
+	struct relation then = {"main", table, true, &column, 1};
+	struct table_rule rule;
+	bool withheld;
+
+	ruleset_bind(catalog->rules, &then, &rule);
+	withheld = !rule.sent[0];
+	table_rule_finish(&rule);
+	return withheld;
+}
+
+static void recall(const struct catalog *catalog, struct lite_table *table, const char *name, char *then[2])
+{
+	for (size_t i = 0; i < table->count; i++) {
+		struct lite_column *column = &table->columns[i];
+
+		if (strcasecmp(column->name, name) != 0 || !table->rule.sent[i] ||
+			(!table->rule.missing_filter && !still_withheld(catalog, then[0], then[1])))
+			continue;
+		table->rule.sent[i] = false;
+		for (int part = 0; part < 2; part++)
+			column->withheld_as[part] = mem_text(then[part]);
+	}
+}
+
+static char *next(const char **at, char quote)
+{
+	*at += strspn(*at, ", ");
+	return text_unquote(at, quote);
+}
+
+/* The two lists of the guard trigger, in step. */
+static bool read_guard(const struct catalog *catalog, struct lite_table *table, const char *sql)
+{
+	const char *names = strchr(sql, '"'), *literals;
+	AUTO_FREE char *own = names ? text_unquote(&names, '"') : NULL;
+	bool any = false;
+	char *name;
+
+	names = own ? strstr(names, " OF ") : NULL;
+	literals = names ? strstr(names, "BEGIN SELECT ") : NULL;
+	if (!literals)
+		return false;
+	names += strlen(" OF ");
+	literals += strlen("BEGIN SELECT ");
+	while ((name = next(&names, '"'))) {
+		char *then[2] = {next(&literals, '\''), NULL};
+
+		then[1] = next(&literals, '\'');
+		if (then[0] && then[1])
+			recall(catalog, table, name, then);
+		any |= then[1] != NULL;
+		free(name);
+		free(then[0]);
+		free(then[1]);
+	}
+	return any;
+}
+
+enum status lite_recall_withheld(struct db *db, const struct catalog *catalog, struct lite_table *table, struct err *err)
+{
+	AUTO_STMT sqlite3_stmt *stmt = NULL;
+	bool known = false;
+	enum status status = db_prepare(db, "SELECT sql FROM sqlite_schema WHERE type = 'trigger' AND "
+		"tbl_name = ?1 COLLATE NOCASE AND substr(name, 1, 15) = 'esink withheld '", &stmt, err);
+
+	if (status == STATUS_OK)
+		db_bind_text(stmt, 1, table->name);
+	while (status == STATUS_OK && (status = db_step(db, stmt, err)) == STATUS_OK)
+		known |= read_guard(catalog, table, (const char *)sqlite3_column_text(stmt, 0));
+	if (status != STATUS_NOT_FOUND)
+		return status;
+	for (size_t i = 0; i < table->count && !known && table->rule.missing_filter; i++)
+		table->rule.sent[i] = false;
+	return STATUS_OK;
+}
+
+void lite_recall_complaint(const struct catalog *catalog, struct err *complaint)
+{
+	for (size_t t = 0; t < catalog->count; t++) {
+		const struct lite_table *table = &catalog->tables[t];
+
+		for (size_t i = 0; i < table->count && !complaint->text[0]; i++) {
+			const struct lite_column *column = &table->columns[i];
+
+			if (column->withheld_as[0])
+				err_set(complaint, STATUS_FAILED, "FILTERS: column \"%s\" of table %s was withheld as %s.%s and then "
+					"renamed; it stays withheld: add %s.%s to FILTERS, or, if it may be sent, run esink --uninstall and "
+					"start again", column->name, table->name, column->withheld_as[0], column->withheld_as[1],
+					table->name, column->name);
+		}
+	}
+}

@@ -1,0 +1,432 @@
+/* Capture from an SQLite file: the ops of the source thread.
+ *
+ * The outbox is the journal (triggers/sqlite/schema.sql says why the row's id is the event's), so there is nothing to make
+ * of what was committed: fetch() asks whether anybody has committed (PRAGMA data_version, which costs a few microseconds),
+ * reads on behind its position, and sleeps (wakeup.c). Read transactions last as long as one batch, so that checkpoints can
+ * always come to the end of the log.
+ *
+ * Each read begins with the row that was told last: it must be there, with the time that it had. When it is not, the file's
+ * content was replaced under us (a restored backup, another file under the name): a new journal.
+ */
+#include "source/sqlite/sqlite.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/random.h"
+#include "source/fingerprint.h"
+#include "source/sqlite/auth_table.h"
+#include "source/sqlite/install.h"
+
+#define OPEN_WAIT_MS 2000      /* for locks; the pump tries again */
+#define BATCH_BYTES (8u << 20) /* a batch is handed on at this size, whatever its count */
+
+static enum status validate(const struct source_config *config, struct err *err)
+{
+	if (!*config->path || !strcmp(config->path, ":memory:") || !strncmp(config->path, "file:", 5))
+		return err_set(err, STATUS_INVALID,
+			"SQLITE_PATH: \"%.200s\" is not the path of a file: other processes must be able to open the database",
+			config->path);
+	return STATUS_OK;
+}
+
+static void *create(const struct source_config *config)
+{
+	struct sqlite *source = mem_zero(1, sizeof(*source));
+
+	source->config = config;
+	source->db = (struct db){.path = config->path, .stop_fd = config->stop_fd};
+	source->note.fd = -1;
+	lite_reader_init(&source->reader, config->rules, config->path);
+	pthread_mutex_init(&source->lock, NULL);
+	return source;
+}
+
+static void close_all(struct sqlite *source)
+{
+	lite_wakeup_finish(&source->wakeup);
+	lite_note_close(&source->note);
+	lite_reader_forget(&source->reader);
+	sqlite3_finalize(source->version_stmt);
+	sqlite3_finalize(source->schema_stmt);
+	sqlite3_finalize(source->read_stmt);
+	source->version_stmt = source->schema_stmt = source->read_stmt = NULL;
+	db_close(&source->db);
+}
+
+static void destroy(void *opaque)
+{
+	struct sqlite *source = opaque;
+
+	if (!source)
+		return;
+	close_all(source);
+	lite_reader_finish(&source->reader);
+	pthread_mutex_destroy(&source->lock);
+	free(source);
+}
+
+/* -- opening ---------------------------------------------------------------------------------------------------------- */
+
+/* A file that is not there is made, but not as an empty answer to a configuration that asks for its tables. */
+static enum status open_file(struct sqlite *source, struct err *err)
+{
+	const struct source_config *config = source->config;
+	bool there = access(config->path, F_OK) == 0;
+	enum status status;
+
+	if (!there && !source->started && config->rules->table_count)
+		return err_set(err, STATUS_NOT_FOUND, "SQLITE_PATH: there is no file \"%s\", and TABLE_NAMES names \"%s\": make the "
+			"database with its tables first", config->path, config->rules->tables[0].text);
+	status = db_open(&source->db, !source->started, err);
+	if (status == STATUS_OK && !there)
+		log_info("sqlite", "\"%s\" was not there: an empty database was made", config->path);
+	return status;
+}
+
+static enum status switch_to_wal(struct db *db, struct err *err)
+{
+	AUTO_STMT sqlite3_stmt *stmt = NULL;
+	char before[16];
+	enum status status;
+
+	if (sqlite3_db_readonly(db->conn, "main") == 1)
+		return err_set(err, STATUS_DENIED, "SQLITE_PATH: \"%s\" can only be read: esink keeps its journal in it, and needs "
+			"the right to write to the file and its directory", db->path);
+	status = db_prepare(db, "PRAGMA journal_mode", &stmt, err);
+	if (status == STATUS_OK)
+		status = db_step(db, stmt, err);
+	if (status != STATUS_OK)
+		return status;
+	snprintf(before, sizeof(before), "%s", (const char *)sqlite3_column_text(stmt, 0));
+	sqlite3_reset(stmt);
+	if (!strcmp(before, "wal"))
+		return STATUS_OK;
+	status = db_run(db, "PRAGMA journal_mode = WAL", err);
+	if (status == STATUS_OK)
+		status = db_step(db, stmt, err);
+	if (status == STATUS_OK && strcmp((const char *)sqlite3_column_text(stmt, 0), "wal") != 0)
+		return err_set(err, STATUS_INVALID, "SQLITE_PATH: \"%s\" stays in journal mode %s: esink needs WAL, for which the file "
+			"must lie on a local file system", db->path, before);
+	if (status == STATUS_OK)
+		log_info("sqlite", "the journal mode of \"%s\" was %s: switched to WAL, which lets readers and writers work at the "
+			"same time; the file keeps it", db->path, before);
+	return status;
+}
+
+/* The token table may be missing where a JSON Web Token does, and in a database that has nothing yet. */
+static enum status check_tokens(struct sqlite *source, struct err *err)
+{
+	sqlite3_stmt *stmt = NULL;
+	int64_t tables = 0;
+	enum status status = lite_auth_table_statement(&source->db, source->config, &stmt, err);
+
+	sqlite3_finalize(stmt);
+	if (status != STATUS_NOT_FOUND)
+		return status;
+	if (source->config->auth_table_optional)
+		return STATUS_OK;
+	if (db_number(&source->db, "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'esink\\_%' ESCAPE "
+		"'\\' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'", &tables, err) != STATUS_OK || tables > 0 ||
+		source->config->rules->table_count)
+		return STATUS_NOT_FOUND;
+	log_warn("sqlite", "%s", err->text);
+	return STATUS_OK;
+}
+
+static enum status read_head(struct sqlite *source, struct note_state *head, struct err *err)
+{
+	AUTO_STMT sqlite3_stmt *stmt = NULL;
+	enum status status = db_prepare(&source->db, "SELECT id, at FROM esink_event ORDER BY id DESC LIMIT 1", &stmt, err);
+
+	head->head = 0;
+	head->at = 0;
+	if (status == STATUS_OK)
+		status = db_step(&source->db, stmt, err);
+	if (status == STATUS_OK) {
+		head->head = lite_reader_id(stmt);
+		head->at = sqlite3_column_double(stmt, 1);
+	}
+	return status == STATUS_NOT_FOUND ? STATUS_OK : status;
+}
+
+/* Whether the journal has this event, with this time. */
+static enum status has_event(struct sqlite *source, uint64_t id, double at, bool *ret, struct err *err)
+{
+	AUTO_STMT sqlite3_stmt *stmt = NULL;
+	enum status status = STATUS_OK;
+
+	*ret = true;
+	if (!id)
+		return STATUS_OK;
+	status = db_prepare(&source->db, "SELECT at FROM esink_event WHERE id = ?1", &stmt, err);
+	if (status != STATUS_OK)
+		return status;
+	sqlite3_bind_int64(stmt, 1, (sqlite3_int64)id);
+	status = db_step(&source->db, stmt, err);
+	*ret = status == STATUS_OK && sqlite3_column_double(stmt, 0) == at;
+	return status == STATUS_NOT_FOUND ? STATUS_OK : status;
+}
+
+static enum status begin_journal(struct sqlite *source, const char *why, char *journal, struct err *err)
+{
+	char sql[80];
+	enum status status;
+
+	random_hex(journal, JOURNAL_LEN);
+	snprintf(sql, sizeof(sql), "UPDATE esink_meta SET journal = '%s'", journal);
+	status = db_run(&source->db, sql, err);
+	if (status == STATUS_OK)
+		log_info("sqlite", "a new journal begins, %s: %s", journal, why);
+	return status;
+}
+
+static enum status read_journal(struct sqlite *source, char *journal, struct err *err)
+{
+	AUTO_STMT sqlite3_stmt *stmt = NULL;
+	enum status status = db_prepare(&source->db, "SELECT journal FROM esink_meta", &stmt, err);
+
+	if (status == STATUS_OK)
+		status = db_step(&source->db, stmt, err);
+	if (status == STATUS_OK)
+		snprintf(journal, JOURNAL_LEN + 1, "%s", (const char *)sqlite3_column_text(stmt, 0));
+	return status;
+}
+
+/* Whether what the file holds is the journal that was told, and if not, a new one. */
+static enum status settle_journal(struct sqlite *source, bool made_schema, struct note_state *head, struct err *err)
+{
+	struct note_state told = lite_note_told(&source->note);
+	const char *why = NULL;
+	bool told_there = true, ours_there = true;
+	enum status status = read_journal(source, head->journal, err);
+
+	if (status == STATUS_OK)
+		status = read_head(source, head, err);
+	if (status == STATUS_OK && source->note.alone)
+		status = has_event(source, told.head, told.at, &told_there, err);
+	if (status == STATUS_OK && !source->lost && !strcmp(source->journal, head->journal))
+		status = has_event(source, source->position, source->at, &ours_there, err);
+	if (status != STATUS_OK)
+		return status;
+	if (made_schema || strlen(head->journal) != JOURNAL_LEN)
+		why = "the first one of this file";
+	else
+		why = lite_note_doubt(&source->note, source->config->path, head->journal);
+	if (!why && (!told_there || !ours_there || source->broken))
+		why = "the newest events are not those that were told: an older state of the file was put back";
+	if (why)
+		status = begin_journal(source, why, head->journal, err);
+	if (status == STATUS_OK && (why || source->note.alone))
+		lite_note_begin(&source->note, source->config->path, head);
+	source->broken = false;
+	return status;
+}
+
+static enum status prepare_all(struct sqlite *source, struct err *err)
+{
+	enum status status = db_prepare(&source->db, "PRAGMA data_version", &source->version_stmt, err);
+
+	if (status == STATUS_OK)
+		status = db_prepare(&source->db, "PRAGMA schema_version", &source->schema_stmt, err);
+	if (status == STATUS_OK)
+		status = db_prepare(&source->db, READER_SQL, &source->read_stmt, err);
+	source->data_version = -1;
+	return status;
+}
+
+static enum status install(struct sqlite *source, struct note_state *head, struct err *err)
+{
+	char word[FINGERPRINT_LEN + 1];
+	bool made_schema = false;
+	enum status status = source->started ? STATUS_OK : check_tokens(source, err);
+
+	fingerprint_rules(source->config->rules, word);
+	if (status == STATUS_OK)
+		status = lite_note_claim(&source->note, source->config->path, word, err);
+	if (status == STATUS_OK)
+		status = lite_upkeep_install(source, !source->started, &made_schema, err);
+	if (status == STATUS_OK)
+		status = settle_journal(source, made_schema, head, err);
+	if (status == STATUS_OK)
+		status = prepare_all(source, err);
+	lite_note_share(&source->note);
+	return status;
+}
+
+static enum status open_source(void *opaque, struct source_position *ret, struct err *err)
+{
+	struct sqlite *source = opaque;
+	struct note_state head = {.head = 0};
+	enum status status;
+
+	db_wait(&source->db, OPEN_WAIT_MS);
+	status = open_file(source, err);
+	if (status == STATUS_OK)
+		status = switch_to_wal(&source->db, err);
+	if (status == STATUS_OK)
+		status = install(source, &head, err);
+	if (status != STATUS_OK) {
+		close_all(source);
+		return status;
+	}
+	db_wait(&source->db, 0);
+	lite_wakeup_start(&source->wakeup, source->config->path, source->config->stop_fd, source->config->poll_interval_ms);
+	if (strcmp(source->journal, head.journal) != 0 || source->lost) {
+		memcpy(source->journal, head.journal, sizeof(head.journal));
+		source->position = head.head;
+		source->at = head.at;
+		source->lost = false;
+	}
+	source->started = source->more = true;
+	memcpy(ret->journal, head.journal, sizeof(head.journal));
+	ret->id = source->position;
+	return STATUS_OK;
+}
+
+static void close_source(void *opaque)
+{
+	close_all(opaque);
+}
+
+/* -- fetching --------------------------------------------------------------------------------------------------------- */
+
+static enum status gone(struct sqlite *source, bool broken, struct err *err)
+{
+	source->lost = true;
+	source->broken = broken;
+	return err_set(err, STATUS_GONE, "SQLITE_PATH: \"%s\": the journal does not go on behind event %" PRIu64 ": %s",
+		source->config->path, source->position, broken ? "its content was replaced" : "it reaches back to RETENTION only");
+}
+
+/* The row that was told last comes first, when the journal still reaches back to it. */
+static enum status check_last(struct sqlite *source, enum status status, bool *is_last, struct err *err)
+{
+	sqlite3_stmt *row = source->read_stmt;
+
+	*is_last = false;
+	if (status == STATUS_NOT_FOUND)
+		return source->position ? gone(source, true, err) : status;
+	if (status != STATUS_OK || !source->position)
+		return status;
+	*is_last = lite_reader_id(row) == source->position;
+	if (*is_last)
+		return lite_reader_at(row) == source->at ? status : gone(source, true, err);
+	return lite_reader_id(row) == source->position + 1 ? status : gone(source, false, err);
+}
+
+static enum status take_row(struct sqlite *source, struct event_batch *batch, size_t *bytes, struct err *err)
+{
+	sqlite3_stmt *row = source->read_stmt;
+	struct event *event = NULL;
+	double at = lite_reader_at(row);
+	enum status status;
+
+	if (lite_reader_id(row) != source->position + 1)
+		return gone(source, true, err);
+	status = lite_reader_event(&source->reader, &source->db, row, source->journal, &event, err);
+	if (status != STATUS_OK)
+		return status;
+	source->position = event->id;
+	source->at = at;
+	*bytes += event->size;
+	event_batch_add(batch, event);
+	return STATUS_OK;
+}
+
+static enum status read_rows(struct sqlite *source, struct event_batch *batch, struct err *err)
+{
+	bool is_last;
+	size_t bytes = 0;
+	enum status status;
+
+	sqlite3_bind_int64(source->read_stmt, 1, (sqlite3_int64)source->position);
+	sqlite3_bind_int64(source->read_stmt, 2, (sqlite3_int64)source->config->drain_max + 1);
+	status = check_last(source, db_step(&source->db, source->read_stmt, err), &is_last, err);
+	if (is_last && status == STATUS_OK)
+		status = db_step(&source->db, source->read_stmt, err);
+	while (status == STATUS_OK && bytes < BATCH_BYTES && batch->count < (size_t)source->config->drain_max) {
+		status = take_row(source, batch, &bytes, err);
+		if (status == STATUS_OK)
+			status = db_step(&source->db, source->read_stmt, err);
+	}
+	sqlite3_reset(source->read_stmt);
+	source->more = status == STATUS_OK;
+	if (batch->count)
+		lite_note_tell(&source->note, source->position, source->at);
+	/* What came before a failure is committed and in order: it goes on, and the failure shows again. */
+	if (batch->count && status != STATUS_OK && status != STATUS_NOT_FOUND)
+		source->more = true;
+	return status == STATUS_NOT_FOUND || batch->count ? STATUS_OK : status;
+}
+
+/* Reads when somebody has committed since the last time. */
+static enum status look(struct sqlite *source, struct event_batch *batch, struct err *err)
+{
+	int64_t version;
+	enum status status = db_step(&source->db, source->version_stmt, err);
+
+	version = status == STATUS_OK ? sqlite3_column_int64(source->version_stmt, 0) : 0;
+	sqlite3_reset(source->version_stmt);
+	if (status != STATUS_OK || (version == source->data_version && !source->more))
+		return status;
+	source->look_at_schema |= version != source->data_version;
+	status = read_rows(source, batch, err);
+	if (status == STATUS_OK)
+		source->data_version = version;
+	return status;
+}
+
+static enum status fetch(void *opaque, int timeout_ms, struct event_batch *batch, struct err *err)
+{
+	struct sqlite *source = opaque;
+	int64_t end = clock_ms() + timeout_ms;
+	enum status status = STATUS_OK;
+
+	for (;;) {
+		int64_t left = end - clock_ms();
+		int due = lite_upkeep_due_ms(source);
+
+		status = look(source, batch, err);
+		if (status != STATUS_OK || batch->count || left <= 0)
+			return status;
+		status = lite_upkeep_run(source, err);
+		if (status != STATUS_OK)
+			return status;
+		if (!lite_wakeup_wait(&source->wakeup, left < due ? (int)left : due, &source->look_at_file))
+			return err_set(err, STATUS_STOPPED, "stopped");
+	}
+}
+
+static void complaint(void *opaque, struct err *err)
+{
+	struct sqlite *source = opaque;
+
+	pthread_mutex_lock(&source->lock);
+	*err = source->complaint;
+	pthread_mutex_unlock(&source->lock);
+}
+
+const struct source_ops sqlite_source = {
+	.name = "sqlite",
+	.validate = validate,
+	.create = create,
+	.destroy = destroy,
+	.open = open_source,
+	.fetch = fetch,
+	.close = close_source,
+	.complaint = complaint,
+	.check = sqlite_check,
+	.uninstall = sqlite_uninstall,
+	.lane_create = sqlite_lane_create,
+	.lane_destroy = sqlite_lane_destroy,
+	.lookup = sqlite_lookup,
+	.publish = sqlite_publish,
+	.read = sqlite_read,
+};

@@ -1,0 +1,53 @@
+/* The source's own state, shared by the files of this folder. */
+#ifndef ESINK_SQLITE_SQLITE_H
+#define ESINK_SQLITE_SQLITE_H
+
+#include <pthread.h>
+
+#include "esink/source.h"
+#include "source/sqlite/db.h"
+#include "source/sqlite/note.h"
+#include "source/sqlite/reader.h"
+#include "source/sqlite/wakeup.h"
+
+struct sqlite {
+	const struct source_config *config;
+	struct db db; /* capture's connection */
+	struct reader reader;
+	struct wakeup wakeup;
+	struct note note;
+	sqlite3_stmt *version_stmt, *schema_stmt, *read_stmt;
+	char journal[JOURNAL_LEN + 1];
+	uint64_t position; /* the last event returned */
+	double at;         /* its time */
+	int64_t data_version, schema_version;
+	bool started; /* opened once: from now on the configuration's faults are complaints, not ends */
+	bool lost;    /* the journal no longer reaches our position: begin anew at its head */
+	bool broken;  /* and is not the one that was told: it needs a new name */
+	bool more;    /* the last read did not come to the end */
+	bool look_at_schema, look_at_file;
+	int64_t next_look, next_prune; /* ms, monotonic */
+	int64_t prune_count;           /* rows of the next batch */
+	int64_t log_bytes;             /* size of the log after the last checkpoint of ours */
+	pthread_mutex_t lock;          /* complaint */
+	struct err complaint;
+};
+
+/* lane.c */
+void *sqlite_lane_create(void *source);
+void sqlite_lane_destroy(void *lane);
+enum status sqlite_lookup(void *lane, struct span token, struct source_user *user, struct err *err);
+enum status sqlite_publish(void *lane, struct publication *const *items, size_t count, int timeout_ms, struct err *err);
+enum status sqlite_read(void *lane, struct span journal, uint64_t after, uint64_t key, size_t max, struct event_batch *batch,
+	struct err *err);
+
+/* check.c */
+enum status sqlite_check(void *source, struct err *err);
+enum status sqlite_uninstall(void *source, struct err *err);
+
+/* upkeep.c: what is done beside fetching, on capture's connection. */
+enum status lite_upkeep_install(struct sqlite *source, bool strict, bool *made_schema, struct err *err) MUST_CHECK;
+enum status lite_upkeep_run(struct sqlite *source, struct err *err) MUST_CHECK;
+int lite_upkeep_due_ms(const struct sqlite *source); /* until there is something to do */
+
+#endif

@@ -1,0 +1,22 @@
+/* Waking up when somebody wrote to the database's log. */
+#ifndef ESINK_SQLITE_WAKEUP_H
+#define ESINK_SQLITE_WAKEUP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct wakeup {
+	int fd, stop_fd;   /* fd: inotify; -1: none, and only the poll is left */
+	int watch;         /* on the log; -1: it is not there */
+	char *log, *base, *base_log; /* path of FILE-wal; names in its folder */
+	int poll_ms;
+	int64_t written;   /* us, monotonic: when it was last written to; 0: long ago */
+};
+
+void lite_wakeup_start(struct wakeup *wakeup, const char *database, int stop_fd, int poll_ms);
+void lite_wakeup_finish(struct wakeup *wakeup);
+/* Waits for the next moment that is worth a look, at most timeout_ms. False: stopping. *replaced: a file was made, moved or
+ * deleted under the database's name. */
+bool lite_wakeup_wait(struct wakeup *wakeup, int timeout_ms, bool *replaced);
+
+#endif
