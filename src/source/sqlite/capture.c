@@ -7,7 +7,7 @@
  * in the trigger this costs the writer half: the trigger's whole work is one record.
  *
  * One thing could make the INSERT fail: a record longer than SQLite's limit of 10^9 bytes, when the row itself is near it. A
- * pair of triggers with opposite conditions handles it; the first condition that decides looks at each length once.
+ * pair of triggers with opposite conditions handles it; the length of a value as a BLOB is known without looking at its bytes.
  */
 #include "source/sqlite/capture.h"
 
@@ -111,43 +111,22 @@ static size_t slots_of(const struct shape *shape, int event)
 	return event == UPDATE ? shape->count : shape->front;
 }
 
-/* Operands joined in groups, with brackets around each. any: one length above the limit; else the sum of all. */
-static void add_operands(const struct shape *shape, int event, bool any, struct buf *out)
-{
-	size_t count = slots_of(shape, event), n = 0;
-
-	buf_text(out, "(");
-	for (size_t i = 0; i < count; i++) {
-		if (shape->table->columns[shape->slots[i].column].is_rowid)
-			continue;
-		if (n)
-			buf_text(out, n % GROUP == 0 ? any ? ") OR (" : ") + (" : any ? " OR " : " + ");
-		n++;
-		buf_text(out, any ? "" : "coalesce(");
-		add_length(shape, i, event, out);
-		if (any)
-			buf_printf(out, " > %zu", RECORD_MAX / count);
-		else
-			buf_text(out, ", 0)");
-	}
-	buf_text(out, ")");
-}
-
-/* False: no row of it can be too long. */
+/* The condition under which a row is too long, in groups with brackets around each. False: no row can be. */
 static bool add_too_long(const struct shape *shape, int event, struct buf *out)
 {
-	bool any = false;
+	size_t n = 0;
 
-	for (size_t i = 0; i < slots_of(shape, event); i++)
-		any |= !shape->table->columns[shape->slots[i].column].is_rowid;
-	if (!any)
-		return false;
-	buf_text(out, "(coalesce(");
-	add_operands(shape, event, true, out);
-	buf_text(out, ", 0) AND (");
-	add_operands(shape, event, false, out);
-	buf_printf(out, ") > %d)", RECORD_MAX);
-	return true;
+	for (size_t i = 0; i < slots_of(shape, event); i++) {
+		if (shape->table->columns[shape->slots[i].column].is_rowid)
+			continue;
+		buf_text(out, !n ? "(" : n % GROUP == 0 ? ") + (" : " + ");
+		buf_text(out, "ifnull(");
+		add_length(shape, i, event, out);
+		buf_text(out, ", 0)");
+		n++;
+	}
+	buf_printf(out, ") > %d", RECORD_MAX);
+	return n > 0;
 }
 
 static void add_slots(const struct shape *shape, int event, bool large, struct buf *slots, struct buf *values)
@@ -199,7 +178,7 @@ size_t lite_capture_triggers(const struct shape *shape, int64_t id, struct lite_
 	for (int event = 0; event < EVENTS; event++) {
 		AUTO_BUF struct buf large = buf_init(BUF_NO_MAX); /* bounded by the table's columns */
 		bool can_be_large = add_too_long(shape, event, &large);
-		AUTO_FREE char *small = can_be_large ? mem_format("NOT %s", large.bytes) : mem_text("1");
+		AUTO_FREE char *small = can_be_large ? mem_format("NOT (%s)", large.bytes) : mem_text("1");
 
 		triggers[count++] = make_trigger(shape, id, event, false, small);
 		if (can_be_large)

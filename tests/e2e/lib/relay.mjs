@@ -66,9 +66,12 @@ export class Process {
   }
 }
 
+// How a relay is told of a database: lib/sqlite.mjs' know by themselves.
+const environmentOf = (db) => (db ? db.env ?? { POSTGRES_DATABASE_URL: db.url } : {});
+
 // Runs the binary to its end: for --check, --uninstall, and starts that must fail. Secrets are checked as everywhere.
 export async function runToEnd(t, { env = {}, args = [], db, secrets = [], timeout = 20_000 } = {}) {
-  const base = db ? { POSTGRES_DATABASE_URL: db.url } : {};
+  const base = environmentOf(db);
   const child = new Process({ PORT: String(await freePort()), HOST: '127.0.0.1', ...base, ...env }, args);
   t.defer(() => child.kill('SIGKILL'));
   try {
@@ -105,7 +108,7 @@ export class Relay {
       PORT: String(this.port),
       HOST: this.options.host ?? '127.0.0.1',
       NETWORK_THREADS: process.env.ESINK_TEST_THREADS ?? '2',
-      ...(this.db ? { POSTGRES_DATABASE_URL: this.db.url } : {}),
+      ...environmentOf(this.db),
       TABLE_NAMES: names,
       TABLE_AUTH_COLUMN_ROUTING: JSON.stringify(fence ? { fence: '*', ...routing } : routing),
       ...(filters ? { FILTERS: filters } : {}),
