@@ -1,0 +1,194 @@
+// Prevents: a start that fails without saying why, or goes on where it must not: with a file that is no database, that cannot
+// be written, that is locked; and a journal that gives ids of one history to another: after the file was deleted and made
+// again, copied, replaced, restored from a backup, while the relay ran or not.
+import assert from 'node:assert/strict';
+import { chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync, chownSync } from 'node:fs';
+import { join } from 'node:path';
+import { execFileSync } from 'node:child_process';
+import { test } from './lib/harness.mjs';
+import { binary, runToEnd, startRelay } from './lib/relay.mjs';
+import { freePort } from './lib/ports.mjs';
+import { sqliteDatabase } from './lib/sqlite.mjs';
+import { until } from './lib/wait.mjs';
+
+const operator = 'operators-own-token-4711';
+const orders = 'CREATE TABLE orders (id INTEGER PRIMARY KEY, owner INT)';
+const rules = { tables: 'orders', routing: { orders: 'owner' }, env: { SECURITY_TOKEN: operator } };
+const jwt = { JWT_SECRET: 'a-secret-of-more-than-32-characters' };
+const line = (log) => log.split('\n').find((one) => one.startsWith('esink: '));
+
+test('what can never work ends the start with one line that says what to do', async (t) => {
+  const db = await sqliteDatabase(t, `${orders}; CREATE VIEW seen AS SELECT * FROM orders; CREATE VIRTUAL TABLE words USING fts5(body)`);
+  const at = (name) => join(db.folder, name);
+  writeFileSync(at('text.db'), 'this is not a database, and longer than the hundred bytes that the header of one would have in any case, to be sure');
+  mkdirSync(at('folder'));
+  writeFileSync(at('foreign.db'), '');
+  execFileSync('sqlite3', [at('foreign.db'), 'CREATE TABLE auth (id, token); CREATE TABLE esink_event (mine)']);
+  const cases = [
+    [{ SQLITE_PATH: at('text.db') }, 3, /SQLITE_PATH: ".*text\.db" is not an SQLite database/],
+    [{ SQLITE_PATH: at('folder') }, 3, /SQLITE_PATH: ".*folder" is a directory/],
+    [{ SQLITE_PATH: at('no/such.db') }, 3, /SQLITE_PATH: ".*such\.db": there is no directory ".*no"/],
+    [{ SQLITE_PATH: at('new.db'), TABLE_NAMES: 'orders' }, 3, /there is no file ".*new\.db", and TABLE_NAMES names "orders"/],
+    [{ SQLITE_PATH: at('foreign.db') }, 3, /has a table esink_event that is not esink's/],
+    [{ SQLITE_PATH: ':memory:' }, 2, /SQLITE_PATH: ":memory:" is not the path of a file/],
+    [{ TABLE_NAMES: 'order' }, 3, /TABLE_NAMES: there is no table "order"; did you mean "orders"\?/],
+    [{ TABLE_NAMES: 'shop.orders' }, 3, /an SQLite file has no schema "shop"/],
+    [{ TABLE_NAMES: 'seen' }, 3, /TABLE_NAMES: "seen" is a view, which cannot be watched; name the table behind it/],
+    [{ TABLE_NAMES: 'words' }, 3, /TABLE_NAMES: "words" is a virtual table/],
+    [{ TABLE_NAMES: 'words_data' }, 3, /TABLE_NAMES: "words_data" is a table that a virtual table keeps its data in/],
+    [{ TABLE_NAMES: 'sqlite_schema' }, 3, /there is no table "sqlite_schema"/],
+    [{ TABLE_NAMES: 'orders', FILTERS: 'orders.ownr' }, 3, /FILTERS: orders\.ownr: table orders has no such column; did you mean "owner"\?/],
+    [{ TABLE_NAMES: 'orders', TABLE_AUTH_COLUMN_ROUTING: '{"orders":"user"}' }, 3, /TABLE_AUTH_COLUMN_ROUTING: orders\.user: table orders has no such column/],
+    [{ AUTH_TABLE: 'tokens' }, 3, /AUTH_TABLE: there is no table "tokens"/],
+    [{ AUTH_COLUMN: 'tokn' }, 3, /AUTH_COLUMN: table "auth" has no column "tokn"; did you mean "token"\?/],
+    [{ AUTH_USER_COLUMN: 'user' }, 3, /AUTH_USER_COLUMN: table "auth" has no column "user"/],
+  ];
+  for (const [env, code, sentence] of cases) {
+    const end = await runToEnd(t, { env: { SQLITE_PATH: db.path, ...env } });
+    assert.equal(end.code, code, `${JSON.stringify(env)}: ${end.log}`);
+    assert.match(line(end.log), sentence);
+  }
+  assert.ok(!existsSync(at('new.db')));
+  const relay = await startRelay(t, db, rules);
+  await relay.stop();
+  const own = await runToEnd(t, { env: { SQLITE_PATH: db.path, TABLE_NAMES: 'esink_event' } });
+  assert.deepEqual([own.code, /is a table of esink itself/.test(own.log)], [3, true]);
+});
+
+test('without the right to write: exit status 3, for the file as for its directory', { timeout: 30_000 }, async (t) => {
+  if (process.getuid() !== 0) return; // root may do anything and must become somebody else; others cannot
+  const db = await sqliteDatabase(t, orders);
+  await db.release();
+  const nobody = async () => {
+    const port = await freePort();
+    try {
+      execFileSync('setpriv', ['--reuid', '65534', '--regid', '65534', '--clear-groups', binary()],
+        { env: { PATH: process.env.PATH, SQLITE_PATH: db.path, TABLE_NAMES: 'orders', PORT: String(port), HOST: '127.0.0.1' }, timeout: 20_000, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+      return undefined;
+    } catch (error) {
+      return { code: error.status, log: error.stderr };
+    }
+  };
+  chmodSync(db.path, 0o644);
+  chmodSync(db.folder, 0o777);
+  let end = await nobody();
+  assert.equal(end.code, 3);
+  assert.match(line(end.log), /SQLITE_PATH: no right to write to ".*shop\.db"/);
+  chownSync(db.path, 65534, 65534);
+  chmodSync(db.folder, 0o755);
+  end = await nobody();
+  assert.equal(end.code, 3);
+  assert.match(line(end.log), /SQLITE_PATH: no right to write to the directory/);
+});
+
+test('a missing file is made, with nothing configured at all', async (t) => {
+  const db = await sqliteDatabase(t);
+  await db.release();
+  for (const name of readdirSync(db.folder)) rmSync(join(db.folder, name));
+  const relay = await startRelay(t, db, { fence: false });
+  assert.ok(existsSync(db.path));
+  assert.match(relay.log, /was not there: an empty database was made/);
+  const tester = await relay.ws('TEST');
+  await until(() => tester.events.length, 'a sample event');
+  const user = relay.openWs('nobody-has-this-token');
+  await until(() => user.errors.length, 'the refusal'); // the token table may come yet
+  assert.equal(user.errors[0].code, 503);
+});
+
+test('a locked database is waited for', async (t) => {
+  const db = await sqliteDatabase(t, orders);
+  const holder = db.connect();
+  await holder.query('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE; INSERT INTO orders VALUES (1, 7)');
+  const relay = await startRelay(t, db, { ...rules, ready: false });
+  await until(async () => /is locked by another process/.test((await relay.get('/ready')).json.message), () => relay.log);
+  await holder.query('COMMIT');
+  await holder.end();
+  await relay.ready();
+  assert.match(relay.log, /the journal mode of ".*" was delete: switched to WAL/);
+});
+
+const journalOf = async (relay) => (await relay.operator()).welcome.journal;
+const write = (db, id) => db.query('INSERT INTO orders VALUES ($1, 7)', [id]);
+
+test('deleted and made again under the relay: a new journal, said so, and capture goes on', async (t) => {
+  const db = await sqliteDatabase(t, orders);
+  const relay = await startRelay(t, db, rules);
+  const before = await journalOf(relay);
+  await write(db, 1);
+  await db.release();
+  for (const end of ['', '-wal', '-shm']) rmSync(db.path + end, { force: true });
+  await relay.notReady();
+  await db.query(`CREATE TABLE auth (id INT, token TEXT); CREATE TABLE fence (n INT PRIMARY KEY); ${orders}; PRAGMA journal_mode = WAL`);
+  await until(async () => (await db.query("SELECT count(*) AS n FROM sqlite_schema WHERE name LIKE 'esink insert %'")).rows[0].n === 2, () => `the triggers; ${relay.log}`);
+  await relay.ready();
+  const boss = await relay.operator();
+  assert.notEqual(boss.welcome.journal, before);
+  assert.match(relay.log, /a new journal begins/);
+  assert.match(relay.log, /was deleted or replaced by another file/);
+  await write(db, 2);
+  await relay.fence(boss);
+  assert.deepEqual(boss.events[0].data, { id: 2, owner: 7 });
+  assert.equal((await db.query('PRAGMA integrity_check')).rows[0].integrity_check, 'ok');
+});
+
+test('an older state put back: into the running file, or while no relay ran', async (t) => {
+  const db = await sqliteDatabase(t, orders);
+  const relay = await startRelay(t, db, rules);
+  const journals = [await journalOf(relay)];
+  await write(db, 1);
+  const backup = join(db.folder, 'backup.db');
+  execFileSync('sqlite3', [db.path, `.backup ${backup}`]);
+  await write(db, 2);
+  await write(db, 3);
+  await relay.fence(await relay.operator());
+  execFileSync('sqlite3', [db.path, `.restore ${backup}`]);
+  const changed = async () => {
+    const journal = await until(async () => { const one = await journalOf(relay); return !journals.includes(one) && one; }, () => `a new journal; ${relay.log}`);
+    journals.push(journal);
+  };
+  await changed();
+  // Grown past what was told, so that the number alone would not tell.
+  await write(db, 12);
+  await relay.fence(await relay.operator());
+  await relay.stop();
+  execFileSync('sqlite3', [db.path, `.restore ${backup}`]);
+  for (let id = 20; id < 30; id++) await write(db, id);
+  await relay.start();
+  await changed();
+  // And without anything of the kind the journal stays, over a kill and over a clean end.
+  await write(db, 40);
+  await relay.kill();
+  await relay.start();
+  await relay.stop();
+  await relay.start();
+  assert.equal(await journalOf(relay), journals.at(-1));
+});
+
+test('a copy has a journal of its own; the first file keeps its own', async (t) => {
+  const db = await sqliteDatabase(t, orders);
+  const relay = await startRelay(t, db, rules);
+  const journal = await journalOf(relay);
+  await write(db, 1);
+  await relay.stop();
+  await db.release();
+  const copy = await sqliteDatabase(t);
+  await copy.release();
+  copyFileSync(db.path, copy.path);
+  const other = await startRelay(t, copy, rules);
+  await relay.start();
+  assert.equal(await journalOf(relay), journal);
+  assert.notEqual(await journalOf(other), journal);
+  // Put in the place of the first one.
+  await relay.stop();
+  renameSync(db.path, `${db.path}.old`);
+  copyFileSync(`${db.path}.old`, db.path);
+  await relay.start();
+  assert.notEqual(await journalOf(relay), journal);
+});
+
+test('NODE_ENV=production asks for a database; SQLITE_PATH is one', async (t) => {
+  const db = await sqliteDatabase(t, orders);
+  const none = await runToEnd(t, { env: { NODE_ENV: 'production', ...jwt } });
+  assert.deepEqual([none.code, /SQLITE_PATH/.test(line(none.log))], [2, true]);
+  await startRelay(t, db, { ...rules, env: { ...rules.env, NODE_ENV: 'production' } });
+});
