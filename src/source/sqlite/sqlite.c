@@ -25,6 +25,10 @@
 #include "source/sqlite/install.h"
 
 #define OPEN_WAIT_MS 2000      /* for locks; the pump tries again */
+#define WINDOW_US 20000        /* over which the rate of events is measured */
+#define BUSY_RATE 1000         /* events a second */
+#define PAUSE_US 1000
+#define PAUSE_MAX_US 5000
 #define BATCH_BYTES (8u << 20) /* a batch is handed on at this size, whatever its count */
 
 static enum status validate(const struct source_config *config, struct err *err)
@@ -358,6 +362,8 @@ static enum status read_rows(struct sqlite *source, struct event_batch *batch, s
 	}
 	sqlite3_reset(source->read_stmt);
 	source->more = status == STATUS_OK;
+	source->fetched = clock_us();
+	source->in_window += (int64_t)batch->count;
 	if (batch->count)
 		lite_note_tell(&source->note, source->position, source->at);
 	/* What came before a failure is committed and in order: it goes on, and the failure shows again. */
@@ -383,22 +389,41 @@ static enum status look(struct sqlite *source, struct event_batch *batch, struct
 	return status;
 }
 
+/* A look costs the writers something: it reads the log's index, which they write, and wakes threads on their cores. While
+ * events come in at more than a few a millisecond it pays to let some gather. False: stopping. */
+static bool keep_pace(struct sqlite *source)
+{
+	int64_t now = clock_us(), pause;
+	bool busy;
+
+	if (now - source->window >= WINDOW_US) {
+		source->rate = source->in_window * 1000000 / (now - source->window);
+		source->in_window = 0;
+		source->window = now;
+	}
+	busy = source->rate >= BUSY_RATE && !source->more;
+	pause = busy ? source->fetched + (source->rate >= 4 * BUSY_RATE ? PAUSE_MAX_US : PAUSE_US) - now : 0;
+	return pause <= 0 || lite_wakeup_pause(&source->wakeup, pause);
+}
+
 static enum status fetch(void *opaque, int timeout_ms, struct event_batch *batch, struct err *err)
 {
 	struct sqlite *source = opaque;
 	int64_t end = clock_ms() + timeout_ms;
 	enum status status = STATUS_OK;
 
+	if (!keep_pace(source))
+		return err_set(err, STATUS_STOPPED, "stopped");
 	for (;;) {
 		int64_t left = end - clock_ms();
-		int due = lite_upkeep_due_ms(source);
+		int due;
 
-		status = look(source, batch, err);
+		status = lite_upkeep_run(source, err);
+		if (status == STATUS_OK)
+			status = look(source, batch, err);
 		if (status != STATUS_OK || batch->count || left <= 0)
 			return status;
-		status = lite_upkeep_run(source, err);
-		if (status != STATUS_OK)
-			return status;
+		due = source->look_at_schema ? 0 : lite_upkeep_due_ms(source);
 		if (!lite_wakeup_wait(&source->wakeup, left < due ? (int)left : due, &source->look_at_file))
 			return err_set(err, STATUS_STOPPED, "stopped");
 	}

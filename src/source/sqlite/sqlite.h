@@ -25,6 +25,7 @@ struct sqlite {
 	bool lost;    /* the journal no longer reaches our position: begin anew at its head */
 	bool broken;  /* and is not the one that was told: it needs a new name */
 	bool more;    /* the last read did not come to the end */
+	int64_t window, in_window, rate, fetched; /* us, monotonic: see keep_pace() */
 	bool look_at_schema, look_at_file;
 	int64_t next_look, next_prune; /* ms, monotonic */
 	int64_t prune_count;           /* rows of the next batch */

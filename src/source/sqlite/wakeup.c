@@ -123,3 +123,11 @@ bool lite_wakeup_wait(struct wakeup *wakeup, int timeout_ms, bool *replaced)
 	take_all(wakeup, replaced);
 	return true;
 }
+
+bool lite_wakeup_pause(struct wakeup *wakeup, int64_t us)
+{
+	struct pollfd fd = {wakeup->stop_fd, POLLIN, 0};
+	struct timespec time = {us / 1000000, us % 1000000 * 1000};
+
+	return ppoll(&fd, 1, &time, NULL) <= 0;
+}

@@ -18,5 +18,6 @@ void lite_wakeup_finish(struct wakeup *wakeup);
 /* Waits for the next moment that is worth a look, at most timeout_ms. False: stopping. *replaced: a file was made, moved or
  * deleted under the database's name. */
 bool lite_wakeup_wait(struct wakeup *wakeup, int timeout_ms, bool *replaced);
+bool lite_wakeup_pause(struct wakeup *wakeup, int64_t us); /* whatever is written; false: stopping */
 
 #endif

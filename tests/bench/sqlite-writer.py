@@ -1,0 +1,63 @@
+"""The writer of tests/bench/sqlite.mjs: a line of JSON in, a line of JSON out. One UPDATE of one row a transaction."""
+import json
+import random
+import sqlite3
+import sys
+import time
+
+open_files = {}
+
+
+def connect(path, cached=128):
+    key = (path, cached)
+    if key not in open_files:
+        open_files[key] = sqlite3.connect(path, isolation_level=None, timeout=10, cached_statements=cached)
+    return open_files[key]
+
+
+def make(path):
+    c = connect(path)
+    c.execute("PRAGMA journal_mode = WAL")
+    c.execute("CREATE TABLE accounts (id INTEGER PRIMARY KEY, owner INT, balance INT, filler TEXT, created TEXT)")
+    c.execute("CREATE TABLE auth (id INT, token TEXT)")
+    c.execute("INSERT INTO auth VALUES (1, 'token-of-user-1')")
+    c.execute("BEGIN")
+    c.executemany("INSERT INTO accounts VALUES (?, ?, 0, ?, datetime())", ((i, i % 100, "x" * 80) for i in range(1, 20001)))
+    c.execute("COMMIT")
+    return True
+
+
+def update(path, synchronous, n, cached=128):
+    c = connect(path, cached)
+    c.execute(f"PRAGMA synchronous = {synchronous}")
+    ids = [random.randint(1, 20000) for _ in range(n)]
+    start = time.perf_counter()
+    for i in ids:
+        c.execute("UPDATE accounts SET balance = balance + 1 WHERE id = ?", (i,))
+    return n / (time.perf_counter() - start)
+
+
+def bulk(path, synchronous, n):
+    c = connect(path)
+    start = time.perf_counter()
+    c.execute("INSERT INTO accounts (owner, balance, filler, created) SELECT owner, 0, filler, created FROM accounts LIMIT ?", (n,))
+    took = time.perf_counter() - start
+    c.execute("DELETE FROM accounts WHERE id > 20000")
+    return n / took
+
+
+def paced(path, synchronous, n):
+    c = connect(path)
+    c.execute(f"PRAGMA synchronous = {synchronous}")
+    commits = []
+    for i in range(n):
+        time.sleep(.005)
+        c.execute("UPDATE accounts SET balance = ? WHERE id = 101", (1_000_000 + i,))
+        commits.append((1_000_000 + i, time.monotonic_ns()))
+    return commits
+
+
+calls = {"make": make, "update": update, "bulk": bulk, "paced": paced, "uncached": lambda path, s, n: update(path, s, n, 0)}
+for line in sys.stdin:
+    name, *arguments = json.loads(line)
+    print(json.dumps(calls[name](*arguments)), flush=True)
