@@ -28,7 +28,7 @@ try {
   for (const path of Object.values(files)) await ask('make', path);
   const port = await freePort();
   relay = new Process({ PORT: String(port), HOST: '127.0.0.1', SQLITE_PATH: files.esink, TABLE_NAMES: 'accounts', NETWORK_THREADS: '1',
-    TABLE_AUTH_COLUMN_ROUTING: '{"accounts":"owner"}', LOG_LEVEL: 'debug', RETENTION: '5s' });
+    TABLE_AUTH_COLUMN_ROUTING: '{"accounts":"owner"}', LOG_LEVEL: 'debug', RETENTION: '3s' });
   await until(() => relay.log.includes('capture is live'), () => relay.log);
   const results = {};
   for (let round = 0; round < rounds; round++) {
@@ -37,8 +37,9 @@ try {
     }
   }
   for (const [what, { none, esink }] of Object.entries(results)) {
-    const ratios = none.map((n, i) => esink[i] / n);
-    console.log(`${what}: none ${Math.round(at(none, 0.5))}, esink ${Math.round(at(esink, 0.5))} a second; ratio of medians ${(at(esink, 0.5) / at(none, 0.5)).toFixed(2)}, median of ratios ${at(ratios, 0.5).toFixed(2)}`);
+    const median = (list, of) => at(list.map((one) => one[of]), 0.5), fixed = (n) => n.toFixed(2);
+    console.log(`${what}: none ${Math.round(median(none, 'rate'))}, esink ${Math.round(median(esink, 'rate'))} a second, ratio ${fixed(median(esink, 'rate') / median(none, 'rate'))};`
+      + ` processor time of the writer ${fixed(median(none, 'cpu'))} and ${fixed(median(esink, 'cpu'))} us a row, ratio ${fixed(median(none, 'cpu') / median(esink, 'cpu'))}`);
   }
   const locks = [...relay.log.matchAll(/write lock was held for (\d+) us/g)].map((match) => Number(match[1]));
   console.log(`pruning: ${locks.length} batches; the write lock was held for p50 ${at(locks, 0.5)} us, p99 ${at(locks, 0.99)} us, longest ${at(locks, 1)} us`);
@@ -56,7 +57,7 @@ try {
   const delays = commits.map(([balance, time]) => Number(arrived.get(balance) - BigInt(time)) / 1e6);
   console.log(`commit to websocket, one every 5 ms: p50 ${at(delays, 0.5).toFixed(3)} ms, p99 ${at(delays, 0.99).toFixed(3)} ms, longest ${at(delays, 1).toFixed(3)} ms`);
   socket.close();
-  await new Promise((resolve) => setTimeout(resolve, 6000));
+  await new Promise((resolve) => setTimeout(resolve, 4000));
   const all = () => {
     const tasks = `/proc/${relay.child.pid}/task`;
     return readdirSync(tasks).reduce((sum, task) => sum + Number(readFileSync(`${tasks}/${task}/schedstat`, 'utf8').split(' ')[0]), 0);

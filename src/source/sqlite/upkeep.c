@@ -18,6 +18,7 @@
 #define LOOK_EVERY_MS 1000
 #define BUSY_RETRY_MS 200
 #define INSTALL_WAIT_MS 50
+#define PRUNE_WAIT_MS 10
 #define PRUNE_TARGET_US 1500 /* of one batch */
 #define PRUNE_MAX 2000       /* rows of one batch */
 #define PRUNE_FIRST 64
@@ -113,6 +114,12 @@ static enum status find_old(struct sqlite *source, int64_t *last, struct err *er
 	return db_number(&source->db, sql, last, err);
 }
 
+static void roll_back(struct db *db)
+{
+	if (!sqlite3_get_autocommit(db->conn))
+		sqlite3_exec(db->conn, "ROLLBACK", NULL, NULL, NULL);
+}
+
 static enum status forget_shapes(struct sqlite *source, struct err *err)
 {
 	char where[256], sql[640];
@@ -129,20 +136,28 @@ static enum status forget_shapes(struct sqlite *source, struct err *err)
 	snprintf(sql, sizeof(sql), "BEGIN IMMEDIATE; DELETE FROM esink_column WHERE shape IN (%s); DELETE FROM esink_shape WHERE id "
 		"IN (%s); COMMIT", where, where);
 	status = db_run(&source->db, sql, err);
-	if (status != STATUS_OK && !sqlite3_get_autocommit(source->db.conn))
-		sqlite3_exec(source->db.conn, "ROLLBACK", NULL, NULL, NULL);
+	roll_back(&source->db);
 	return status;
 }
 
 static enum status delete_to(struct sqlite *source, int64_t last, struct err *err)
 {
-	int64_t begun = clock_us(), took;
+	int64_t begun, took;
 	char sql[80];
 	enum status status;
 
 	snprintf(sql, sizeof(sql), "DELETE FROM esink_event WHERE id <= %" PRId64, last);
-	status = db_run(&source->db, sql, err);
+	/* A writer in a tight loop leaves gaps only; a wait of ours holds up nobody but capture. */
+	db_wait(&source->db, PRUNE_WAIT_MS);
+	status = db_run(&source->db, "BEGIN IMMEDIATE", err);
+	db_wait(&source->db, 0);
+	begun = clock_us();
+	if (status == STATUS_OK)
+		status = db_run(&source->db, sql, err);
+	if (status == STATUS_OK)
+		status = db_run(&source->db, "COMMIT", err);
 	took = clock_us() - begun;
+	roll_back(&source->db);
 	if (status != STATUS_OK)
 		return status;
 	if (took > PRUNE_TARGET_US)
