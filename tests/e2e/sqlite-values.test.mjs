@@ -84,7 +84,10 @@ test('a row that SQLite takes and that is too long beside another one: the write
   const client = await relay.ws(token);
   await db.query('INSERT INTO big VALUES (1, 7, zeroblob(1000))');
   // A BLOB of zeros costs neither memory nor disk until it is written; half of the limit twice is over it.
-  await db.query('BEGIN; UPDATE big SET body = zeroblob(999999000); ROLLBACK');
+  await db.query('BEGIN; UPDATE big SET body = zeroblob(999999000)');
+  const { rows } = await db.query('SELECT kind, v1, v2, v3 FROM esink_event ORDER BY id DESC LIMIT 1');
+  assert.deepEqual(rows, [{ kind: 5, v1: 1, v2: 7, v3: null }]);
+  await db.query('ROLLBACK');
   await db.query('DELETE FROM big');
   await relay.fence(client);
   assert.deepEqual(client.events.map((event) => event.type), ['insert', 'delete']);

@@ -8,6 +8,7 @@
 have() {
 	case $1 in
 	libpq-dev) pkg-config --exists libpq ;;
+	libsqlite3-dev) pkg-config --exists 'sqlite3 >= 3.37' ;;
 	libwebsockets-dev) pkg-config --exists libwebsockets ;;
 	libwebsockets-evlib-uv) compgen -G '/usr/lib/*/libwebsockets-evlib_uv.so' >/dev/null ;;
 	libuv1-dev) pkg-config --exists libuv ;;
@@ -83,7 +84,7 @@ need() {
 	exit 1
 }
 
-build_packages="gcc pkg-config meson ninja-build libpq-dev libwebsockets-dev libwebsockets-evlib-uv libuv1-dev
-	libjansson-dev libjwt-dev libssl-dev libpcre2-dev postgresql-15"
-test_packages="$build_packages clang libcmocka-dev libclang-rt-14-dev nodejs npm chromium universal-ctags curl openssl python3
+build_packages="gcc pkg-config meson ninja-build python3 libpq-dev libsqlite3-dev libwebsockets-dev libwebsockets-evlib-uv libuv1-dev
+	libjansson-dev libjwt-dev libssl-dev libpcre2-dev postgresql-15 sqlite3"
+test_packages="$build_packages clang libcmocka-dev libclang-rt-14-dev nodejs npm chromium universal-ctags curl openssl
 	ca-certificates pgbouncer iproute2"

@@ -17,6 +17,7 @@ struct lane {
 	struct db db;
 	struct reader reader;
 	sqlite3_stmt *lookup, *append, *journal, *read;
+	char known[JOURNAL_LEN + 1]; /* the journal whose shapes the reader has */
 };
 
 void *sqlite_lane_create(void *opaque)
@@ -244,6 +245,11 @@ enum status sqlite_read(void *opaque, struct span journal, uint64_t after, uint6
 	if (status != STATUS_OK)
 		return status;
 	status = check_journal(lane, journal, err);
+	/* Shapes are numbered anew when the tables of esink were made anew, and then the journal is another one. */
+	if (status == STATUS_OK && strcmp(lane->known, name) != 0) {
+		lite_reader_forget(&lane->reader);
+		memcpy(lane->known, name, sizeof(name));
+	}
 	if (status == STATUS_OK)
 		status = take_page(lane, name, after, max, batch, err);
 	sqlite3_exec(lane->db.conn, "COMMIT", NULL, NULL, NULL);

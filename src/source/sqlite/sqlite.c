@@ -25,6 +25,7 @@
 #include "source/sqlite/install.h"
 
 #define OPEN_WAIT_MS 2000      /* for locks; the pump tries again */
+#define READ_WAIT_MS 1000      /* readers wait for nobody, but after a writer was killed the log's index is mended first */
 #define WINDOW_US 20000        /* over which the rate of events is measured */
 #define BUSY_RATE 1000         /* events a second */
 #define PAUSE_US 1000
@@ -419,8 +420,10 @@ static enum status fetch(void *opaque, int timeout_ms, struct event_batch *batch
 		int due;
 
 		status = lite_upkeep_run(source, err);
+		db_wait(&source->db, READ_WAIT_MS);
 		if (status == STATUS_OK)
 			status = look(source, batch, err);
+		db_wait(&source->db, 0);
 		if (status != STATUS_OK || batch->count || left <= 0)
 			return status;
 		due = source->look_at_schema ? 0 : lite_upkeep_due_ms(source);
