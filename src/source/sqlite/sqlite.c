@@ -28,7 +28,7 @@
 #define READ_WAIT_MS 1000      /* readers wait for nobody, but after a writer was killed the log's index is mended first */
 #define WINDOW_US 20000        /* over which the rate of events is measured */
 #define BUSY_RATE 1000         /* events a second */
-#define PAUSE_US 1000
+#define PAUSE_US 2000
 #define PAUSE_MAX_US 5000
 #define BATCH_BYTES (8u << 20) /* a batch is handed on at this size, whatever its count */
 

@@ -7,7 +7,8 @@
 
 struct wakeup {
 	int fd, stop_fd;   /* fd: inotify; -1: none, and only the poll is left */
-	int watch;         /* on the log; -1: it is not there */
+	int watch;         /* on the log; -1: none, it is not there or we are deaf */
+	bool deaf;         /* after a pause: we do not listen, to spare the writers */
 	char *log, *base, *base_log; /* path of FILE-wal; names in its folder */
 	int poll_ms;
 	int64_t written;   /* us, monotonic: when it was last written to; 0: long ago */
@@ -18,6 +19,6 @@ void lite_wakeup_finish(struct wakeup *wakeup);
 /* Waits for the next moment that is worth a look, at most timeout_ms. False: stopping. *replaced: a file was made, moved or
  * deleted under the database's name. */
 bool lite_wakeup_wait(struct wakeup *wakeup, int timeout_ms, bool *replaced);
-bool lite_wakeup_pause(struct wakeup *wakeup, int64_t us); /* whatever is written; false: stopping */
+bool lite_wakeup_pause(struct wakeup *wakeup, int64_t us); /* deaf to the log; false: stopping */
 
 #endif
