@@ -28,7 +28,7 @@ try {
   for (const path of Object.values(files)) await ask('make', path);
   const port = await freePort();
   relay = new Process({ PORT: String(port), HOST: '127.0.0.1', SQLITE_PATH: files.esink, TABLE_NAMES: 'accounts', NETWORK_THREADS: '1',
-    TABLE_AUTH_COLUMN_ROUTING: '{"accounts":"owner"}', LOG_LEVEL: 'debug', RETENTION: '3s' });
+    TABLE_AUTH_COLUMN_ROUTING: '{"accounts":"owner"}', LOG_LEVEL: 'debug', RETENTION: process.env.ESINK_BENCH_RETENTION ?? '3s' });
   await until(() => relay.log.includes('capture is live'), () => relay.log);
   const results = {};
   for (let round = 0; round < rounds; round++) {

@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -130,11 +131,23 @@ enum status lite_note_claim(struct note *note, const char *database, const char 
 	return status;
 }
 
+static void map_told(struct note *note)
+{
+	struct stat file;
+
+	if (note->map || note->fd < 0 || fstat(note->fd, &file) != 0 || file.st_size < (off_t)sizeof(struct content))
+		return;
+	note->map = mmap(NULL, sizeof(struct content), PROT_READ | PROT_WRITE, MAP_SHARED, note->fd, 0);
+	if (note->map == MAP_FAILED)
+		note->map = NULL;
+}
+
 void lite_note_share(struct note *note)
 {
 	if (note->fd >= 0 && note->alone)
 		flock(note->fd, LOCK_SH);
 	note->alone = false;
+	map_told(note);
 }
 
 const char *lite_note_doubt(const struct note *note, const char *database, const char *journal)
@@ -174,19 +187,25 @@ void lite_note_begin(struct note *note, const char *database, const struct note_
 		note->word[0] = 0; /* the next start finds a note that does not fit, and begins a new journal */
 }
 
+/* Through memory: a write() may wait for a commit of the file system's own journal, tens of milliseconds on a busy disk, and
+ * an event would wait with it. */
 void lite_note_tell(struct note *note, uint64_t head, double at)
 {
-	struct content content = {.told = {head, at}};
+	struct content *content = note->map;
 
-	if (read_content(note).told.head < head &&
-		!write_at(note, &content.told, sizeof(content.told), offsetof(struct content, told)))
-		note->word[0] = 0;
+	if (content && content->told.head < head) {
+		content->told.at = at;
+		content->told.head = head;
+	}
 }
 
 void lite_note_close(struct note *note)
 {
 	uint64_t clean = 1;
 
+	if (note->map)
+		munmap(note->map, sizeof(struct content));
+	note->map = NULL;
 	if (note->path && note->fd >= 0) {
 		if (flock(note->fd, LOCK_EX | LOCK_NB) == 0 && note->word[0] && read_content(note).ino &&
 			fdatasync(note->fd) == 0 && write_at(note, &clean, sizeof(clean), offsetof(struct content, clean)))

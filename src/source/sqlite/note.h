@@ -8,6 +8,7 @@
 struct note {
 	int fd; /* -1: not open */
 	char *path;
+	void *map; /* the file, in memory; NULL: not yet */
 	bool alone; /* no other relay is at work */
 	char word[17];
 };
