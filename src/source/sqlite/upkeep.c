@@ -22,7 +22,7 @@
 #define PRUNE_TARGET_US 1500 /* of one batch */
 #define PRUNE_MAX 2000       /* rows of one batch */
 #define PRUNE_FIRST 64
-#define LOG_BYTES_MAX (16 << 20) /* four times what SQLite lets it grow to by itself */
+#define LOG_BYTES_MAX (64 << 20) /* sixteen times what SQLite lets it grow to by itself: a checkpoint holds up capture */
 
 static void set_complaint(struct sqlite *source, const struct err *complaint)
 {
