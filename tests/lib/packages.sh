@@ -16,6 +16,7 @@ have() {
 	libjwt-dev) pkg-config --exists libjwt ;;
 	libssl-dev) pkg-config --exists openssl ;;
 	libpcre2-dev) pkg-config --exists libpcre2-8 ;;
+	libsqlite3-dev) pkg-config --exists sqlite3 ;;
 	libcmocka-dev) pkg-config --exists cmocka ;;
 	libclang-rt-14-dev) compgen -G '/usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.fuzzer*' >/dev/null ;;
 	postgresql-15) compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null ;;
@@ -85,6 +86,7 @@ need() {
 }
 
 build_packages="gcc pkg-config meson ninja-build python3 libpq-dev libsqlite3-dev libwebsockets-dev libwebsockets-evlib-uv libuv1-dev
-	libjansson-dev libjwt-dev libssl-dev libpcre2-dev postgresql-15 sqlite3"
-test_packages="$build_packages clang libcmocka-dev libclang-rt-14-dev nodejs npm chromium universal-ctags curl openssl
+	libjansson-dev libjwt-dev libssl-dev libpcre2-dev"
+demo_packages="sqlite3 curl"
+test_packages="$build_packages $demo_packages postgresql-15 clang libcmocka-dev libclang-rt-14-dev nodejs npm chromium universal-ctags openssl
 	ca-certificates pgbouncer iproute2"
