@@ -16,7 +16,6 @@ have() {
 	libjwt-dev) pkg-config --exists libjwt ;;
 	libssl-dev) pkg-config --exists openssl ;;
 	libpcre2-dev) pkg-config --exists libpcre2-8 ;;
-	libsqlite3-dev) pkg-config --exists sqlite3 ;;
 	libcmocka-dev) pkg-config --exists cmocka ;;
 	libclang-rt-14-dev) compgen -G '/usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.fuzzer*' >/dev/null ;;
 	postgresql-15) compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null ;;
