@@ -92,7 +92,7 @@ enum status pg_reader_map(
 	enum status status;
 
 	snprintf(after_text, sizeof(after_text), "%llu", (unsigned long long)after);
-	status = pg_query(
+	status = pg_call(
 		pg, "SELECT esink.map_rest($1::bigint)", 1, params, timeout_ms, &result, err);
 	if (status == STATUS_OK)
 		*mapped = pg_bool(result, 0, 0);
