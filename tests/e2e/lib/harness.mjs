@@ -4,7 +4,7 @@ import { test as nodeTest, before, after } from 'node:test';
 import { Postgres } from './postgres.mjs';
 import { patience } from './wait.mjs';
 
-class Scope {
+export class Scope {
   #undo = [];
 
   // Runs fn when the test ends; later ones first.
@@ -22,6 +22,11 @@ class Scope {
       }
     }
     return errors;
+  }
+
+  async end() {
+    const [error] = await this.close();
+    if (error) throw error;
   }
 }
 

@@ -1,0 +1,152 @@
+// Prevents: a misconfigured esink that starts and leaks or misses rows, an operator who cannot tell from the message what to
+// mend, a restart that takes locks for nothing, and something of esink that stays behind.
+import assert from 'node:assert/strict';
+import { test } from '../lib/harness.mjs';
+import { runToEnd, startRelay } from '../lib/relay.mjs';
+import { until } from '../lib/wait.mjs';
+
+const schema = 'CREATE TABLE orders (id int PRIMARY KEY, customer int, secret text); CREATE TABLE other (id int PRIMARY KEY, customer int)';
+const rules = { tables: 'orders', routing: { orders: 'customer' }, filters: 'orders.secret' };
+const env = { TABLE_NAMES: 'orders', TABLE_AUTH_COLUMN_ROUTING: '{"orders":"customer"}', FILTERS: 'orders.secret' };
+
+export function apart(database) {
+  test('a bad value: exit status 2; a table or column that is missing: 3; one line that says what, and nothing is touched', async (t) => {
+    const db = await database.database(t, `${schema}; CREATE VIEW seen AS SELECT id FROM orders`);
+    const before = await database.everything(db);
+    const cases = [
+      [{ FILTERS: 'password' }, 2, /^esink: FILTERS: "password" is not table\.column$/m],
+      [{ PORT: 'eighty' }, 2, /^esink: PORT: "eighty" is not /m],
+      [{ RETENTION: 'long' }, 2, /^esink: RETENTION: "long" is not /m],
+      [{ TABLE_AUTH_COLUMN_ROUTING: '{"orders":7}' }, 2, /^esink: TABLE_AUTH_COLUMN_ROUTING: .*orders/m],
+      [{ TABLE_NAMES: 'ordesr' }, 3, /^esink: TABLE_NAMES.*ordesr.*orders/m],
+      [{ TABLE_NAMES: 'seen' }, 3, /^esink: TABLE_NAMES.*seen.*view/m],
+      [{ FILTERS: 'orders.secrt' }, 3, /^esink: FILTERS.*orders\.secrt.*secret/m],
+      [{ COLUMNS: 'orders.nothing' }, 3, /^esink: COLUMNS.*orders\.nothing/m],
+      [{ TABLE_AUTH_COLUMN_ROUTING: '{"orders":"costumer"}' }, 3, /^esink: TABLE_AUTH_COLUMN_ROUTING.*costumer.*customer/m],
+      [{ AUTH_TABLE: 'auths' }, 3, /^esink: AUTH_TABLE.*auths.*JWT_SECRET/m],
+      [{ AUTH_COLUMN: 'tokn' }, 3, /^esink: AUTH_COLUMN: table "auth" has no column "tokn"; did you mean "token"\?/m],
+      [{ AUTH_USER_COLUMN: 'ids' }, 3, /^esink: AUTH_USER_COLUMN: table "auth" has no column "ids"/m],
+      ...database.wrong(db),
+    ];
+    for (const [wrong, status, sentence] of cases) {
+      for (const args of status === 3 ? [[], ['--check']] : [[]]) {
+        const { code, log } = await runToEnd(t, { db, args, env: { TABLE_NAMES: 'orders', ...wrong } });
+        assert.equal(code, status, `${JSON.stringify(wrong)} ${args}: ${log}`);
+        assert.match(log, sentence);
+        assert.equal(log.split('\n').filter((line) => line.startsWith('esink: ')).length, 1, log);
+      }
+    }
+    assert.deepEqual(await database.everything(db), before);
+  });
+
+  test('a database that is away at start is waited for: listening, /ready 503, then capture', async (t) => {
+    const db = await database.database(t, schema);
+    const token = await db.user(1);
+    const back = await database.away(db);
+    let relay;
+    try {
+      relay = await startRelay(t, db, { ...rules, ready: false });
+      await relay.notReady();
+      assert.ok((await relay.get('/ready')).json.message.length > 0);
+      assert.equal((await relay.get('/ping')).text, 'pong');
+    } finally {
+      await back();
+    }
+    await relay.ready();
+    await relay.fence(await relay.ws(token));
+  });
+
+  test('--check prints the plan and changes nothing', async (t) => {
+    const db = await database.database(t, schema);
+    const plan = async () => {
+      const before = await database.ddl(db);
+      const { code, log, stdout } = await runToEnd(t, { db, env, args: ['--check'] });
+      assert.equal(code, 0, log);
+      assert.deepEqual(await database.ddl(db), before);
+      return stdout;
+    };
+    assert.match(await plan(), /CREATE TRIGGER[^;]*orders/);
+    assert.deepEqual(await database.ours(db), []);
+    const relay = await startRelay(t, db, { ...rules, fence: false });
+    await relay.stop();
+    assert.doesNotMatch(await plan(), /CREATE TRIGGER/);
+    await relay.start({ tables: 'orders,other' });
+    await relay.stop();
+    const less = await plan();
+    assert.match(less, /\bother\b/);
+    assert.match(less, /^DROP /m, 'what would go');
+  });
+
+  test('--uninstall removes everything of esink, and the tables go on working', async (t) => {
+    const db = await database.database(t, schema);
+    const before = await database.everything(db);
+    const relay = await startRelay(t, db, rules);
+    await db.query("INSERT INTO orders VALUES (1, 1, 'x')");
+    await relay.stop();
+    assert.notDeepEqual(await database.ours(db), []);
+    const { code, log } = await runToEnd(t, { db, args: ['--uninstall'] });
+    assert.equal(code, 0, log);
+    assert.match(log, /^removed /m);
+    assert.deepEqual(await database.ours(db), []);
+    assert.deepEqual(await database.everything(db), before);
+    await db.query("INSERT INTO orders VALUES (2, 1, 'x')");
+    const again = await runToEnd(t, { db, args: ['--uninstall'] });
+    assert.equal(again.code, 0, 'again does no harm');
+    assert.match(again.log, /^nothing to remove/m);
+  });
+
+  test('a restart with unchanged configuration does no DDL, after a clean end and after a kill', async (t) => {
+    const db = await database.database(t, schema);
+    const relay = await startRelay(t, db, rules);
+    const installed = await database.ddl(db);
+    for (const end of ['stop', 'kill']) {
+      await relay[end]();
+      await relay.start();
+      assert.deepEqual(await database.ddl(db), installed, `after ${end}`);
+    }
+  });
+
+  test('a table taken out of TABLE_NAMES is told no more, and again when it is named again', async (t) => {
+    const db = await database.database(t, schema);
+    const token = await db.user(1);
+    const relay = await startRelay(t, db, { ...rules, tables: 'orders,other', routing: { orders: 'customer', other: 'customer' } });
+    for (const [n, tables, told] of [[1, 'other', ['other']], [2, 'orders,other', ['orders', 'other']], [3, '', []]]) {
+      await relay.stop();
+      await relay.start({ tables, ...(tables ? {} : { routing: {}, filters: undefined }) });
+      const client = await relay.ws(token);
+      await db.query(`INSERT INTO orders VALUES (${n}, 1, NULL); INSERT INTO other VALUES (${n}, 1)`);
+      await relay.fence(client);
+      assert.deepEqual(client.events.map((event) => event.table), told);
+    }
+  });
+
+  test('two relays with the same rules both deliver, every event under one id', async (t) => {
+    const db = await database.database(t, schema);
+    const token = await db.user(1);
+    const relays = [await startRelay(t, db, rules), await startRelay(t, db, rules)];
+    const clients = [await relays[0].ws(token), await relays[1].ws(token)];
+    for (let n = 0; n < 50; n++) await db.query(`INSERT INTO orders VALUES (${n}, 1, NULL)`);
+    await relays[0].fence(...clients);
+    assert.equal(clients[0].events.length, 50);
+    assert.deepEqual(clients[0].events, clients[1].events);
+    await relays[0].stop();
+    await db.query('INSERT INTO orders VALUES (50, 1, NULL)');
+    await relays[1].fence(clients[1]);
+    assert.equal(clients[1].events.length, 51, 'the other goes on alone');
+  });
+
+  test('one with other rules waits, says so, and takes over when the first has ended; nothing withheld leaks', async (t) => {
+    const db = await database.database(t, schema);
+    const token = await db.user(1);
+    const first = await startRelay(t, db, rules);
+    const client = await first.ws(token);
+    const second = await startRelay(t, db, { ...rules, filters: undefined, ready: false });
+    await until(async () => /other rules/.test((await second.get('/ready')).json.message), 'the second to say why it waits');
+    await db.query("INSERT INTO orders VALUES (1, 1, 'withheld-by-the-first')");
+    await first.fence(client);
+    assert.deepEqual(client.events.map(({ data }) => data), [{ id: 1, customer: 1 }]);
+    assert.deepEqual([(await first.get('/ready')).status, (await second.get('/ready')).status], [200, 503]);
+    await first.stop();
+    await second.ready();
+  });
+}
