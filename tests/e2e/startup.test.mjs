@@ -159,67 +159,6 @@ test('secrets from files, booleans in every spelling', async (t) => {
   }
 });
 
-test('a database that is away at start is waited for: listening, /ready 503', async (t) => {
-  const db = await postgres.database(t);
-  const token = await db.user(1);
-  await postgres.halt('fast');
-  let relay;
-  try {
-    relay = await startRelay(t, db, { ready: false });
-    const answer = await relay.get('/ready');
-    assert.equal(answer.status, 503);
-    assert.equal(answer.json.code, 503);
-    assert.ok(answer.json.message.length > 0);
-    assert.equal((await relay.get('/ping')).text, 'pong');
-  } finally {
-    await postgres.resume();
-  }
-  await relay.ready();
-  await relay.fence(await relay.ws(token));
-});
-
-test('--check prints the plan and changes nothing', async (t) => {
-  const db = await postgres.database(t, 'CREATE TABLE orders (id int PRIMARY KEY, customer int); CREATE TABLE other (id int)');
-  const before = await fingerprint(db);
-  const env = { TABLE_NAMES: 'orders', TABLE_AUTH_COLUMN_ROUTING: '{"orders":"customer"}' };
-  const first = await runToEnd(t, { db, env, args: ['--check'] });
-  assert.equal(first.code, 0, first.log);
-  assert.match(first.stdout, /CREATE TRIGGER/);
-  assert.match(first.stdout, /orders/);
-  assert.deepEqual(await fingerprint(db), before);
-  const relay = await startRelay(t, db, { tables: 'orders,other', routing: { orders: 'customer' } });
-  await relay.stop();
-  const installed = await fingerprint(db);
-  const second = await runToEnd(t, { db, env, args: ['--check'] });
-  assert.equal(second.code, 0, second.log);
-  assert.match(second.stdout, /drop/i, 'what would go');
-  assert.match(second.stdout, /other/);
-  assert.deepEqual(await fingerprint(db), installed);
-  assert.equal((await runToEnd(t, { db, env: { TABLE_NAMES: 'ordrs' }, args: ['--check'] })).code, 3);
-  assert.equal((await runToEnd(t, { db, env: { FILTERS: 'x' }, args: ['--check'] })).code, 2);
-});
-
-test('--uninstall removes everything of esink, and the tables go on working', async (t) => {
-  const db = await postgres.database(t, 'CREATE TABLE orders (id int PRIMARY KEY, customer int)');
-  const before = await fingerprint(db);
-  const relay = await startRelay(t, db, { tables: 'orders' });
-  await db.query('INSERT INTO orders VALUES (1, 1)');
-  await relay.stop();
-  assert.notDeepEqual(await leftovers(db), []);
-  const { code, log } = await runToEnd(t, { db, args: ['--uninstall'] });
-  assert.equal(code, 0, log);
-  assert.doesNotMatch(log, /relay is running/);
-  assert.deepEqual(await leftovers(db), []);
-  assert.deepEqual(await fingerprint(db), before);
-  await db.query('INSERT INTO orders VALUES (2, 1)');
-  assert.match(log, /^removed schema esink/m);
-  const again = await runToEnd(t, { db, args: ['--uninstall'] });
-  assert.equal(again.code, 0, 'again does no harm');
-  assert.match(again.log, /^nothing to remove/m);
-  await relay.start();
-  assert.match((await runToEnd(t, { db, args: ['--uninstall'] })).log, /relay is running.* stop it/);
-});
-
 test('a restart with unchanged configuration does no DDL', async (t) => {
   const db = await postgres.database(t, `CREATE TABLE orders (id int PRIMARY KEY, customer int, secret text); CREATE TABLE parts (id int) PARTITION BY RANGE (id);
     CREATE TABLE parts_1 PARTITION OF parts FOR VALUES FROM (0) TO (10)`);

@@ -35,25 +35,6 @@ test('headers, retry, ids and heartbeats', async (t) => {
   await until(() => stream.text.includes(head), () => `a heartbeat with id ${head}: ${stream.text}`);
 });
 
-test('Last-Event-ID resumes; so does `after`; every event once', async (t) => {
-  const db = await postgres.database(t, schema);
-  const token = await db.user(1);
-  const relay = await startRelay(t, db, rules);
-  const first = await relay.sse(token);
-  await db.query("INSERT INTO notes SELECT n, 1, 'x' FROM generate_series(1, 20) n");
-  await first.count(10);
-  const seen = first.ids[first.messages.findIndex((message) => message.event === 'changes') + 4];
-  const resumed = await relay.sse(token, { via: 'header', headers: { 'last-event-id': seen } });
-  const other = await relay.ws(token, { after: seen });
-  const bare = await relay.ws(token, { after: seen.split(':')[1] });
-  for (const client of [resumed, other, bare]) {
-    assert.equal(client.welcome.recovered, true);
-    await relay.fence(client);
-    assert.deepEqual(client.events.map((event) => event.data.id), Array.from({ length: 15 }, (_, i) => i + 6));
-    ascending(client.events);
-  }
-});
-
 test('a long replay under load: in order, once, and then live', async (t) => {
   const db = await postgres.database(t, schema);
   const token = await db.user(1);

@@ -4,7 +4,7 @@
 // A test's database is a Database of lib/postgres.mjs or lib/sqlite.mjs: query, connect, user, fence, tokens, close, and url
 // or env for the relay.
 import { existsSync } from 'node:fs';
-import { fingerprint, leftovers } from './catalogue.mjs';
+import { fingerprint, leftovers, triggers } from './catalogue.mjs';
 import { Postgres } from './postgres.mjs';
 import { sqliteDatabase } from './sqlite.mjs';
 
@@ -56,7 +56,6 @@ export const sight = [
 
 export const sightOf = (database) => sight.filter((row) => database.name in row).map((row) => ({ ...row, ...row[database.name] }));
 
-// Without esink's own, by name, so that «removed» and «as before» can be told apart from «made again».
 async function sqliteSchema(db) {
   const { rows } = await db.query('SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY type, name');
   return rows.map((row) => JSON.stringify(row));
@@ -71,11 +70,11 @@ const makers = {
       transactionId: true,
       wakesUp: true, // does not depend on POLL_INTERVAL_MS
       dropsColumns: true, // of watched tables, without asking us
-      // Types and literals that are spelt in many ways. JSON: stored as such. exact: digits of a decimal number are kept.
+      // Types and literals that are spelt in many ways. exact: a decimal number of any length keeps its digits.
       binary: { type: 'bytea', of: (hex) => `'\\x${hex}'` },
       json: { type: 'jsonb' },
       exact: true,
-      begin: 'BEGIN',
+      begin: 'BEGIN', // of a transaction that writes
       stop: () => server.remove(),
       async database(t, sql) {
         started ??= server.start();
@@ -88,9 +87,13 @@ const makers = {
         await server.halt('fast');
         return () => server.resume();
       },
-      everything: fingerprint, // that DDL would change
-      ddl: fingerprint,
-      ours: leftovers,
+      everything: fingerprint, // all objects: the same before esink came and after it has gone
+      ddl: fingerprint, // changes with any DDL, also with one that replaces a thing by its like
+      ours: leftovers, // what is there of esink
+      async watched(db) { // tables with triggers of ours
+        return Object.keys(await triggers(db)).sort();
+      },
+      // More of what ends a start: environment, exit status, sentence.
       wrong: (db) => [[{ TABLE_NAMES: 'shop.items' }, 3, /shop\.items/], [{ POSTGRES_DATABASE_URL: 'mysql://x' }, 2, /^esink: POSTGRES_DATABASE_URL: /m],
         [{ POSTGRES_DATABASE_URL: db.url, TABLE_NAMES: 'seen' }, 3, /seen.*view/]],
     };
@@ -104,6 +107,7 @@ const makers = {
     json: { type: 'JSON' },
     exact: false,
     begin: 'BEGIN IMMEDIATE', // or a reader that turns writer fails at once
+    // An event from SQL: text and values of a query. users: true for everyone.
     emit: (topic, type, data, users) => [
       'INSERT INTO esink_emit (topic, type, data, audience) VALUES ($1, $2, $3, $4)', [topic, type, data, users && JSON.stringify(users)]],
     stop() {},
@@ -124,6 +128,10 @@ const makers = {
     async ours(db) {
       const { rows } = await db.query("SELECT type || ' ' || name AS what FROM sqlite_schema WHERE name LIKE '%esink%'");
       return [...rows.map(({ what }) => what), ...(existsSync(`${db.path}-esink`) ? ['the note'] : [])];
+    },
+    async watched(db) {
+      const { rows } = await db.query("SELECT DISTINCT tbl_name FROM sqlite_schema WHERE type = 'trigger' AND name LIKE 'esink %' AND tbl_name <> 'esink_emit' ORDER BY 1");
+      return rows.map((row) => row.tbl_name);
     },
     wrong: (db) => [[{ TABLE_NAMES: 'shop.items' }, 3, /no schema "shop"/], [{ SQLITE_PATH: ':memory:' }, 2, /^esink: SQLITE_PATH: ":memory:"/m],
       [{ SQLITE_PATH: db.path, TABLE_NAMES: 'seen' }, 3, /"seen" is a view/]],

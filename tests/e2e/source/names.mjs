@@ -8,14 +8,16 @@ const quoted = (name) => `"${name.replaceAll('"', '""')}"`;
 const table = 'O\'Brien "the" ä😀 @table@';
 const columns = ['a"b', "a'b", 'ä 😀', 'back\\slash', '@row:NEW@', '@values@', '$esink$', '$1', 'select', 'UPPER', 'new', '%I', 'x'.repeat(60), 'a.b', 'line\nbreak', ');--'];
 
+const messages = ['connected', 'changes', 'error', 'subscribed', 'position', 'esink_test'];
+
 export function apart(database) {
   const shared = shareRelay(database, {
     schema: `CREATE TABLE ${quoted(table)} (id int, ${columns.map((name) => `${quoted(name)} int`).join(', ')}, ${quoted('the "owner"')} int,
         PRIMARY KEY (${quoted('a"b')}, ${quoted("a'b")}));
       CREATE TABLE "Order" (id int PRIMARY KEY);
       CREATE TABLE many (${Array.from({ length: 500 }, (_, i) => `c${i} int DEFAULT ${i}`).join(', ')});
-      CREATE TABLE connected (id int); CREATE TABLE changes (id int); CREATE TABLE esink_test (id int)`,
-    tables: `${quoted(table)},Order,many,connected,changes,esink_test`,
+      ${messages.map((name) => `CREATE TABLE ${name} (id int)`).join(';')}`,
+    tables: `${quoted(table)},Order,many,${messages}`,
     routing: { [quoted(table)]: 'the "owner"' },
     filters: `${quoted(table)}.${quoted('$1')}`,
     env: { SECURITY_TOKEN: operator, OLD_ROWS: quoted(table) },
@@ -40,12 +42,12 @@ export function apart(database) {
   test('a table of 500 columns; tables that are called like our messages', async (t) => {
     const boss = await shared.join(t, 'operator');
     await shared.db.query('INSERT INTO many (c0) VALUES (0)');
-    for (const name of ['connected', 'changes', 'esink_test']) await shared.db.query(`INSERT INTO ${name} VALUES (1)`);
+    for (const name of messages) await shared.db.query(`INSERT INTO ${name} VALUES (1)`);
     await shared.relay.fence(boss);
     assert.equal(boss.events[0].incomplete, undefined);
     assert.deepEqual(Object.values(boss.events[0].data), Array.from({ length: 500 }, (_, i) => i));
-    assert.deepEqual(boss.events.map((event) => event.table), ['many', 'connected', 'changes', 'esink_test']);
-    assert.equal(boss.named('connected').length, 1);
+    assert.deepEqual(boss.events.map((event) => event.table), ['many', ...messages]);
+    assert.deepEqual([boss.named('connected').length, boss.named('error').length], [1, 0]);
   });
 }
 

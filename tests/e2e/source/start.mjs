@@ -93,6 +93,8 @@ export function apart(database) {
     const again = await runToEnd(t, { db, args: ['--uninstall'] });
     assert.equal(again.code, 0, 'again does no harm');
     assert.match(again.log, /^nothing to remove/m);
+    await relay.start();
+    assert.match((await runToEnd(t, { db, args: ['--uninstall'] })).log, /relay is (running|at work)/);
   });
 
   test('a restart with unchanged configuration does no DDL, after a clean end and after a kill', async (t) => {
@@ -110,9 +112,11 @@ export function apart(database) {
     const db = await database.database(t, schema);
     const token = await db.user(1);
     const relay = await startRelay(t, db, { ...rules, tables: 'orders,other', routing: { orders: 'customer', other: 'customer' } });
+    assert.deepEqual(await database.watched(db), ['fence', 'orders', 'other']);
     for (const [n, tables, told] of [[1, 'other', ['other']], [2, 'orders,other', ['orders', 'other']], [3, '', []]]) {
       await relay.stop();
       await relay.start({ tables, ...(tables ? {} : { routing: {}, filters: undefined }) });
+      assert.deepEqual(await database.watched(db), ['fence', ...told], 'no other table pays for a trigger');
       const client = await relay.ws(token);
       await db.query(`INSERT INTO orders VALUES (${n}, 1, NULL); INSERT INTO other VALUES (${n}, 1)`);
       await relay.fence(client);

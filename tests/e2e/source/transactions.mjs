@@ -74,6 +74,7 @@ export function inShop(database, shop) {
 
   test('after connected nothing is missed, and nothing older is delivered', async (t) => {
     await shop.db.query("INSERT INTO notes VALUES (341, 1, 'before')");
+    await shop.relay.fence(await shop.join(t, 1));
     for (let round = 0; round < 10; round++) {
       const client = await shop.join(t, 1);
       await shop.db.query('UPDATE notes SET body = $1 WHERE id = 341', [`round ${round}`]);
