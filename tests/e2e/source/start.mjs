@@ -37,6 +37,7 @@ export function apart(database) {
       }
     }
     assert.deepEqual(await database.everything(db), before);
+    assert.deepEqual(await database.ours(db), []);
   });
 
   test('a database that is away at start is waited for: listening, /ready 503, then capture', async (t) => {
