@@ -246,15 +246,32 @@ static enum status prepare_all(struct sqlite *source, struct err *err)
 	return status;
 }
 
+/* At start, before the file's journal mode is changed or the note is made: every table and column that the configuration
+ * names, and that nothing of ours is somebody else's. */
+static enum status check_configuration(struct sqlite *source, struct err *err)
+{
+	struct catalog *catalog = NULL;
+	struct install_result ignored = {0};
+	enum status status;
+
+	if (source->started)
+		return STATUS_OK;
+	status = check_tokens(source, err);
+	if (status == STATUS_OK)
+		status = lite_install_plan(&source->db, source->config->rules, &catalog, &ignored, err);
+	lite_catalog_free(catalog);
+	lite_install_result_finish(&ignored);
+	return status;
+}
+
 static enum status install(struct sqlite *source, struct note_state *head, struct err *err)
 {
 	char word[FINGERPRINT_LEN + 1];
 	bool made_schema = false;
-	enum status status = source->started ? STATUS_OK : check_tokens(source, err);
+	enum status status;
 
 	fingerprint_rules(source->config->rules, word);
-	if (status == STATUS_OK)
-		status = lite_note_claim(&source->note, source->config->path, word, err);
+	status = lite_note_claim(&source->note, source->config->path, word, err);
 	if (status == STATUS_OK)
 		status = lite_upkeep_install(source, !source->started, &made_schema, err);
 	if (status == STATUS_OK)
@@ -273,6 +290,8 @@ static enum status open_source(void *opaque, struct source_position *ret, struct
 
 	db_wait(&source->db, OPEN_WAIT_MS);
 	status = open_file(source, err);
+	if (status == STATUS_OK)
+		status = check_configuration(source, err);
 	if (status == STATUS_OK)
 		status = switch_to_wal(&source->db, err);
 	if (status == STATUS_OK)
