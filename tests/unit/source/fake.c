@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "base/mem.h"
@@ -12,7 +13,7 @@ struct event *fake_event(uint64_t id, const char *ref)
 	struct event_parts parts = {.id = id,
 		.key = id,
 		.version = 1,
-		.journal = span_of("0123456789abcdef"),
+		.journal = span_of(FAKE_JOURNAL),
 		.topic = span_of("t"),
 		.type = span_of("insert"),
 		.data = span_of("{}"),
@@ -22,6 +23,19 @@ struct event *fake_event(uint64_t id, const char *ref)
 		.ref = span_of(ref)};
 
 	return event_create(&parts);
+}
+
+static const char *journal_of(const struct fake *fake)
+{
+	return fake->journal ? fake->journal : FAKE_JOURNAL;
+}
+
+/* Under the lock. */
+static struct event *event_at(const struct fake *fake, uint64_t id)
+{
+	size_t slot = id % FAKE_REFS;
+
+	return fake_event(id, fake->published[slot].id == id ? fake->published[slot].ref : NULL);
 }
 
 static enum status open_fake(void *opaque, struct source_position *head, struct err *err)
@@ -35,8 +49,10 @@ static enum status open_fake(void *opaque, struct source_position *head, struct 
 		status = err_set(err, fake->open_status, "the fake does not open");
 	else if (fake->fail_opens > 0 && fake->fail_opens--)
 		status = err_set(err, STATUS_UNAVAILABLE, "the fake is away");
-	snprintf(head->journal, sizeof(head->journal), "0123456789abcdef");
-	head->id = fake->position;
+	if (status == STATUS_OK) {
+		snprintf(head->journal, sizeof(head->journal), "%s", journal_of(fake));
+		head->id = fake->position;
+	}
 	pthread_mutex_unlock(&fake->lock);
 	return status;
 }
@@ -51,7 +67,7 @@ static enum status fetch_fake(
 	status = fake->fetch_status;
 	fake->fetch_status = STATUS_OK;
 	while (status == STATUS_OK && fake->position < fake->head && batch->count < 100)
-		event_batch_add(batch, fake_event(++fake->position, NULL));
+		event_batch_add(batch, event_at(fake, ++fake->position));
 	pthread_mutex_unlock(&fake->lock);
 	if (status != STATUS_OK)
 		return err_set(err, status, "the fake failed");
@@ -85,8 +101,15 @@ static enum status lookup_fake(
 {
 	struct fake *fake = lane;
 
+	enum status status;
+
 	hang(fake);
+	pthread_mutex_lock(&fake->lock);
+	status = fake->lookup_status;
+	pthread_mutex_unlock(&fake->lock);
 	atomic_fetch_add(&fake->lookups, 1);
+	if (status != STATUS_OK)
+		return err_set(err, status, "the fake does not look");
 	if (!span_is(token, "good"))
 		return err_set(err, STATUS_UNAUTHORIZED, "no such token");
 	user->id = mem_text("7");
@@ -107,18 +130,35 @@ static enum status publish_fake(
 	for (size_t i = 0; i < count; i++)
 		if (span_is(span_of(items[i]->topic), "poison"))
 			return err_set(err, STATUS_INVALID, "the fake refuses poison");
-	return fake->publish_status == STATUS_OK
-		       ? STATUS_OK
-		       : err_set(err, fake->publish_status, "the fake does not write");
+	if (fake->publish_status != STATUS_OK)
+		return err_set(err, fake->publish_status, "the fake does not write");
+	pthread_mutex_lock(&fake->lock);
+	for (size_t i = 0; i < count; i++) {
+		uint64_t id = ++fake->head;
+
+		fake->published[id % FAKE_REFS].id = id;
+		memcpy(fake->published[id % FAKE_REFS].ref, items[i]->ref, sizeof(items[i]->ref));
+	}
+	pthread_mutex_unlock(&fake->lock);
+	return STATUS_OK;
 }
 
 static enum status read_fake(void *lane, struct span journal, uint64_t after, uint64_t key,
 	size_t max, struct event_batch *batch, struct err *err)
 {
-	(void)lane, (void)journal, (void)key, (void)err;
-	for (size_t i = 1; i <= max; i++)
-		event_batch_add(batch, fake_event(after + i, NULL));
-	return STATUS_OK;
+	struct fake *fake = lane;
+	enum status status = STATUS_OK;
+
+	(void)key;
+	atomic_fetch_add(&fake->reads, 1);
+	pthread_mutex_lock(&fake->lock);
+	if (!span_is(journal, journal_of(fake)) || after < fake->floor)
+		status = err_set(err, STATUS_GONE, "the fake has no event after %llu",
+			(unsigned long long)after);
+	for (uint64_t id = after + 1; status == STATUS_OK && id <= fake->head && id <= after + max; id++)
+		event_batch_add(batch, event_at(fake, id));
+	pthread_mutex_unlock(&fake->lock);
+	return status;
 }
 
 const struct source_ops fake_source = {.name = "fake",
