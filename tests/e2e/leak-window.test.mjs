@@ -159,3 +159,16 @@ test('written while the new function is being made: 150 swaps back and forth und
   const resumed = await everything(t, relay, tokens, after, live);
   assert.equal(resumed.at(-1).events.filter((event) => event.table === 'many').length, written);
 });
+
+test('a publication FOR ALL TABLES, which wants a key where anything is updated, stops neither that nor a new journal', async (t) => {
+  const db = await postgres.database(t, `CREATE TABLE people (${columns}); CREATE PUBLICATION everything FOR ALL TABLES`);
+  const relay = await startRelay(t, db, { tables: 'people', filters: 'people.secret', env: { SECURITY_TOKEN: operator } });
+  const boss = await relay.operator();
+  await db.query(`BEGIN; ${swap('people')} INSERT INTO people VALUES (1, 1, 'n', '${secret}-1'); ${swap('people')} COMMIT`);
+  await relay.fence(boss);
+  assert.deepEqual(boss.events.filter(({ table }) => table === 'people').map(({ data, incomplete }) => [data, incomplete]), [[{ id: 1 }, true]]);
+  await relay.stop();
+  await db.query("INSERT INTO people VALUES (2, 1, 'n', 'n'); UPDATE esink.meta SET timeline = 0");
+  await relay.start();
+  await relay.fence(await relay.operator());
+});
