@@ -45,3 +45,14 @@ test('a bytea of 140 MB is written and told whole on both transports, and the me
   if (!sanitized) await until(() => rss(relay) < before + 120 * MB, () => `the memory to come back: ${rss(relay) / MB} MB, before ${before / MB}`, 30_000);
   sse.received = ''; // 190 MB that need not be searched
 });
+
+test('an event of more than 1 GB, which no row can hold: an update with its old row is written, and told by its key', { timeout: 180_000 }, async (t) => {
+  // Each of its bytes takes six in JSON.
+  const db = await postgres.database(t, `CREATE TABLE files (id int PRIMARY KEY, user_id int, content text); INSERT INTO files VALUES (1, 1, repeat(chr(1), ${90 * MB}))`);
+  const relay = await startRelay(t, db, { tables: 'files', routing: { files: 'user_id' }, env: { OLD_ROWS: 'files' } });
+  const ws = await relay.ws(await db.user(1));
+  await db.query('UPDATE files SET user_id = 1');
+  await relay.fence(ws);
+  const [{ data, old, incomplete }] = ws.events.filter(({ table }) => table === 'files');
+  assert.deepEqual([data, old, incomplete], [{ id: 1 }, undefined, true]);
+});

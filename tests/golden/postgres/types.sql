@@ -58,6 +58,11 @@ BEGIN
       v_type := 'truncate';
       v_data := pg_catalog.concat('{"partition":', pg_catalog.to_json(pg_catalog.concat(TG_TABLE_SCHEMA, '.', TG_TABLE_NAME)), '}');
     END IF;
+    -- No row of a table, ours neither, may be of 1 GB; twice as much still fits the number.
+    IF (pg_catalog.octet_length(v_data) OPERATOR(pg_catalog.+) coalesce(pg_catalog.octet_length(v_old), 0)) OPERATOR(pg_catalog.>) 536870912 THEN
+      v_data := NULL;
+      v_old := NULL;
+    END IF;
   EXCEPTION WHEN OTHERS THEN
     v_data := NULL;
     v_old := NULL;
