@@ -417,8 +417,9 @@ END $$;
 
 -- Begins a new journal: this database is not the one that the old one was written in (restored from a dump, copied,
 -- failed over). What no tick of the old journal holds becomes the first events of the new one.
--- In another cluster's numbering an xid says nothing: a row that the application wrote here after the restore is younger
--- than the restored rows of meta and the ticks (which nobody writes before this), whatever its xid, and is kept.
+-- In another cluster's numbering an xid says nothing. A row that the application wrote here after the restore is kept: its
+-- transaction is younger than those that restored meta and the ticks (which nobody writes before this), and no younger than
+-- what made the row. Of a restored row the transaction is one of the other cluster: it would have to lie just there by chance.
 -- Gives up quickly where somebody writes: whoever writes next would wait behind our waiting lock.
 -- Calls: newest_tick   Writes: everything
 CREATE OR REPLACE FUNCTION esink.begin_journal(name text) RETURNS void LANGUAGE plpgsql VOLATILE
@@ -426,15 +427,17 @@ CREATE OR REPLACE FUNCTION esink.begin_journal(name text) RETURNS void LANGUAGE 
 DECLARE
   v_newest pg_snapshot;
   v_base   pg_snapshot := pg_current_snapshot();
-  v_older  integer := 0;  -- rows as old as this or older came with the restore; 0: nothing was restored
+  v_now    bigint := pg_current_xact_id()::text::bigint;
+  v_since  bigint;        -- what began after this wrote its rows here; NULL: nothing was restored
 BEGIN
   LOCK TABLE esink.event_0, esink.event_1, esink.tick_0, esink.tick_1 IN ACCESS EXCLUSIVE MODE;
   SELECT t.snapshot INTO v_newest FROM esink.newest_tick() t;
-  SELECT least(age(m.xmin), (SELECT min(age(t.xmin)) FROM esink.tick_0 t), (SELECT min(age(t.xmin)) FROM esink.tick_1 t))
-    INTO v_older FROM esink.meta m, esink.here h WHERE m.system_identifier <> h.system_identifier;
-  v_older := coalesce(v_older, 0);
-  DELETE FROM esink.event_0 e WHERE pg_visible_in_snapshot(e.xid, v_newest) AND age(e.xmin) >= v_older;
-  DELETE FROM esink.event_1 e WHERE pg_visible_in_snapshot(e.xid, v_newest) AND age(e.xmin) >= v_older;
+  SELECT v_now - least(age(m.xmin), (SELECT min(age(t.xmin)) FROM esink.tick_0 t), (SELECT min(age(t.xmin)) FROM esink.tick_1 t))
+    INTO v_since FROM esink.meta m, esink.here h WHERE m.system_identifier <> h.system_identifier;
+  DELETE FROM esink.event_0 e WHERE pg_visible_in_snapshot(e.xid, v_newest)
+    AND (v_since IS NULL OR e.xid::text::bigint <= v_since OR e.xid::text::bigint > v_now - age(e.xmin));
+  DELETE FROM esink.event_1 e WHERE pg_visible_in_snapshot(e.xid, v_newest)
+    AND (v_since IS NULL OR e.xid::text::bigint <= v_since OR e.xid::text::bigint > v_now - age(e.xmin));
   UPDATE esink.event_0 SET xid = pg_current_xact_id();
   UPDATE esink.event_1 SET xid = pg_current_xact_id();
   TRUNCATE esink.tick_0, esink.tick_1, esink.page_0, esink.page_1;

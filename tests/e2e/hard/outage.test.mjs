@@ -216,6 +216,7 @@ test('a statement_timeout of the database, meant for the application, ends no dr
   const holder = await db.connect();
   // What a big drain is for its length, a small one is for a lock.
   await insert(db, 1, 3);
+  await ws.count(3); // or it would be their reading that waits
   await holder.query('BEGIN; LOCK TABLE esink.event_0 IN ACCESS EXCLUSIVE MODE');
   await db.query('CREATE TABLE other ()');
   const waiting = () => db.query("SELECT FROM pg_stat_activity WHERE datname = current_database() AND query ~ 'esink.drain' AND wait_event_type = 'Lock'");
