@@ -4,6 +4,7 @@
 // row, and with it the next id.
 import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { setTimeout } from 'node:timers/promises';
 import { test } from './lib/harness.mjs';
 import { startRelay } from './lib/relay.mjs';
 import { sqliteDatabase } from './lib/sqlite.mjs';
@@ -91,6 +92,37 @@ test('a row that SQLite takes and that is too long beside another one: the write
   await db.query('DELETE FROM big');
   await relay.fence(client);
   assert.deepEqual(client.events.map((event) => event.type), ['insert', 'delete']);
+});
+
+test('pruning goes by when a row was written, not by the timestamp that a publisher gave it', async (t) => {
+  const db = await sqliteDatabase(t, 'CREATE TABLE v (id INTEGER PRIMARY KEY)');
+  const relay = await startRelay(t, db, { tables: 'v', env });
+  const boss = await relay.operator();
+  await db.query('INSERT INTO v VALUES (1)');
+  await relay.post('/publish', { table: 'news', type: 'old', data: {}, userId: '*', timestamp: 1000, securityToken: env.SECURITY_TOKEN });
+  await db.query('INSERT INTO v VALUES (2)');
+  await relay.fence(boss);
+  assert.deepEqual(boss.events.map((event) => event.type), ['insert', 'old', 'insert']);
+  assert.equal(boss.events[1].timestamp, 1000);
+  await relay.stop();
+  await relay.start(); // which prunes first of all
+  const again = await relay.operator({ after: `${boss.welcome.journal}:0` });
+  assert.equal(again.welcome.recovered, true);
+  await until(() => again.events.length >= 3, 'the replay');
+  assert.deepEqual(again.events[1], boss.events[1]);
+});
+
+test('a big transaction, older than RETENTION when it commits, is told whole, at once, before it is pruned', async (t) => {
+  const db = await sqliteDatabase(t, 'CREATE TABLE v (id INTEGER PRIMARY KEY)');
+  const relay = await startRelay(t, db, { tables: 'v', env: { ...env, RETENTION: '1s' } });
+  const boss = await relay.operator();
+  await db.query('BEGIN');
+  await db.query('INSERT INTO v WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 25000) SELECT i FROM n');
+  await setTimeout(2500);
+  await db.query('COMMIT');
+  // All of it, with no other commit behind it.
+  await until(() => boss.events.length === 25_000, () => `${boss.events.length} of 25000 events; ${relay.log}`, 20_000);
+  assert.ok(!relay.log.includes('does not go on'), relay.log);
 });
 
 test('pruning: the journal reaches back RETENTION, its newest row stays, ids go on, a lost position is told', async (t) => {

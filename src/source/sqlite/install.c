@@ -22,7 +22,7 @@
 #include "sql.h" /* made by the build from triggers/ */
 
 #define VERSION 1
-#define FIRST_SLOTS 8 /* of schema.sql */
+#define FIRST_SLOTS 9 /* of schema.sql, and of a published row: see reader.c */
 /* Of the triggers in a file, ours. */
 #define OURS "type = 'trigger' AND (substr(name, 1, 13) IN ('esink insert ', 'esink update ', 'esink delete ') OR " \
 	"substr(name, 1, 12) = 'esink large ' OR substr(name, 1, 15) = 'esink withheld ')"
@@ -256,7 +256,7 @@ static enum status make_plan(struct db *db, const struct catalog *catalog, struc
 {
 	struct present present = {0};
 	struct parts parts = {.shapes = buf_init(BUF_NO_MAX), .triggers = buf_init(BUF_NO_MAX), .current = buf_init(BUF_NO_MAX),
-		.next = 1}; /* all bounded by the schema */
+		.slots = FIRST_SLOTS, .next = 1}; /* all bounded by the schema */
 	struct buf *plan = &result->statements;
 	bool whole = false, any = false;
 	enum status status = look_at_schema(db, &whole, &any, err);

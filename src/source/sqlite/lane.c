@@ -138,8 +138,9 @@ enum status sqlite_lookup(void *opaque, struct span token, struct source_user *u
 /* -- writes ----------------------------------------------------------------------------------------------------------- */
 
 /* v1.. of a published row: see reader.c. */
-static const char append_sql[] = "INSERT INTO esink_event (shape, kind, at, v1, v2, v3, v4, v5, v6, v7, v8) VALUES (0, 8, "
-	"coalesce(?1 / 86400000.0 + 2440587.5, julianday('now')), ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+/* at is when the row was written whatever time the publisher gave it, for it is what RETENTION goes by. */
+static const char append_sql[] = "INSERT INTO esink_event (shape, kind, at, v1, v2, v3, v4, v5, v6, v7, v8, v9) "
+	"VALUES (0, 8, julianday('now'), ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?1)";
 
 static enum status append(struct lane *lane, const struct publication *item, struct err *err)
 {

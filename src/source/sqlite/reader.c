@@ -20,7 +20,7 @@
 enum column { ID, SHAPE, KIND, AT, VALUES };
 enum { INSERT, UPDATE, DELETE, KEY_ALONE = 4, PUBLISHED = 8, EMITTED };
 /* Of a published row, from VALUES on. */
-enum { TOPIC, TYPE, DATA, AUDIENCE, SOURCE, SOURCE_TYPE, EVENT_VERSION, REF };
+enum { TOPIC, TYPE, DATA, AUDIENCE, SOURCE, SOURCE_TYPE, EVENT_VERSION, REF, TIMESTAMP };
 
 #define DAY_MS 86400000.0
 #define EPOCH 2440587.5 /* 1970 as a Julian day */
@@ -337,6 +337,8 @@ static enum status fill_published(struct reader *reader, struct db *db, sqlite3_
 		parts->ref = cell(row, REF);
 		if (VALUES + EVENT_VERSION < sqlite3_data_count(row))
 			parts->version = sqlite3_column_int(row, VALUES + EVENT_VERSION);
+		if (VALUES + TIMESTAMP < sqlite3_data_count(row) && sqlite3_column_int64(row, VALUES + TIMESTAMP) > 0)
+			parts->timestamp = sqlite3_column_int64(row, VALUES + TIMESTAMP);
 		parts->broadcast = sqlite3_column_type(row, VALUES + AUDIENCE) == SQLITE_INTEGER;
 		if (cell(row, AUDIENCE).p)
 			add_user(&reader->users, cell(row, AUDIENCE));

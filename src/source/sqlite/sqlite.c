@@ -371,7 +371,8 @@ static enum status read_rows(struct sqlite *source, struct event_batch *batch, s
 	enum status status;
 
 	sqlite3_bind_int64(source->read_stmt, 1, (sqlite3_int64)source->position);
-	sqlite3_bind_int64(source->read_stmt, 2, (sqlite3_int64)source->config->drain_max + 1);
+	/* Beside the batch the row that was told last, and the one that says that there is more. */
+	sqlite3_bind_int64(source->read_stmt, 2, (sqlite3_int64)source->config->drain_max + 2);
 	status = check_last(source, db_step(&source->db, source->read_stmt, err), &is_last, err);
 	if (is_last && status == STATUS_OK)
 		status = db_step(&source->db, source->read_stmt, err);

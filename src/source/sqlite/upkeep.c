@@ -102,15 +102,15 @@ static int64_t prune_interval(int64_t retention_ms)
 	return interval < 500 ? 500 : interval > 60000 ? 60000 : interval;
 }
 
-/* The last of the oldest rows that may go now; 0: none. Never the newest. */
+/* The last of the oldest rows that may go now; 0: none. Never the newest, nor one that was not told yet. */
 static enum status find_old(struct sqlite *source, int64_t *last, struct err *err)
 {
 	char sql[320];
 
 	snprintf(sql, sizeof(sql),
 		"SELECT coalesce(max(id), 0) FROM (SELECT id, at FROM esink_event WHERE id < (SELECT max(id) FROM esink_event) "
-		"ORDER BY id LIMIT %" PRId64 ") WHERE at < julianday('now') - %.9f", source->prune_count,
-		(double)source->config->retention_ms / 86400000.0);
+		"AND id < %" PRIu64 " ORDER BY id LIMIT %" PRId64 ") WHERE at < julianday('now') - %.9f", source->position,
+		source->prune_count, (double)source->config->retention_ms / 86400000.0);
 	return db_number(&source->db, sql, last, err);
 }
 
