@@ -47,6 +47,41 @@ test('a withheld column stays withheld under another name, also when the name co
   await relay.start({ filters: 'users.secret,users.old_secret' });
 });
 
+test('a renamed column stays withheld when the table is rebuilt, and when its triggers were dropped by hand', async (t) => {
+  const db = await sqliteDatabase(t, users);
+  const relay = await startRelay(t, db, rules);
+  relay.secret('never-to-be-told');
+  const boss = await relay.operator();
+  await db.query('ALTER TABLE users RENAME secret TO old_secret; ALTER TABLE users ADD secret TEXT');
+  await until(async () => /old_secret/.test((await relay.get('/ready')).json.message), () => relay.log);
+  const without = async (what, columns) => {
+    await seen(relay, boss, (n) => db.query(`INSERT INTO users (owner, name, old_secret, secret) VALUES (7, '${what}', 'never-to-be-told', 'never-to-be-told')`),
+      what, (event) => JSON.stringify(Object.keys(event.data)) === columns);
+    assert.match((await relay.get('/ready')).json.message, /old_secret/);
+  };
+  await db.query(`BEGIN; CREATE TABLE n (id INTEGER PRIMARY KEY, owner INT, name TEXT, old_secret TEXT, secret TEXT, zip TEXT);
+    INSERT INTO n SELECT *, NULL FROM users; DROP TABLE users; ALTER TABLE n RENAME TO users; COMMIT`);
+  await without('rebuilt', '["id","owner","name","zip"]');
+  const { rows } = await db.query("SELECT group_concat('DROP TRIGGER \"' || name || '\"', ';') AS sql FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = 'users' AND name LIKE 'esink %'");
+  await db.query(`BEGIN; ${rows[0].sql}; ALTER TABLE users DROP zip; COMMIT`);
+  await without('dropped', '["id","owner","name"]');
+});
+
+test('more withheld columns than a SELECT may have: writes and ALTER TABLE work, and names are followed', async (t) => {
+  const names = Array.from({ length: 1100 }, (_, i) => `c${i}`);
+  const db = await sqliteDatabase(t, `CREATE TABLE wide (id INTEGER PRIMARY KEY, owner INT, ${names})`);
+  const relay = await startRelay(t, db, { tables: 'wide', env: { ...rules.env, COLUMNS: 'wide.id,wide.owner' } });
+  relay.secret('never-to-be-told');
+  const boss = await relay.operator();
+  await db.query("INSERT INTO wide (id, c1099) VALUES (1, 'a'); UPDATE wide SET c1099 = 'never-to-be-told'");
+  await db.query('ALTER TABLE auth RENAME token TO x; ALTER TABLE auth RENAME x TO token');
+  await db.query('ALTER TABLE wide RENAME owner TO y; ALTER TABLE wide RENAME c1099 TO owner');
+  await until(async () => /"owner" of table wide was withheld as wide.c1099/.test((await relay.get('/ready')).json.message), () => relay.log);
+  await db.query("UPDATE wide SET owner = 'never-to-be-told', c7 = 1");
+  await relay.fence(boss);
+  assert.deepEqual(last(boss).data, { id: 1 });
+});
+
 test('two names that were swapped: the data that was withheld stays so', async (t) => {
   const db = await sqliteDatabase(t, users);
   const relay = await startRelay(t, db, rules);

@@ -12,6 +12,7 @@
 #include "source/sqlite/capture.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -78,8 +79,18 @@ void lite_shape_finish(struct shape *shape)
 	*shape = (struct shape){0};
 }
 
+static void write_slot(int64_t id, size_t slot, int side, const char *name, const char *rest, struct buf *sql)
+{
+	buf_printf(sql, "INSERT INTO esink_column VALUES (%" PRId64 ", %zu, %d, ", id, slot, side);
+	text_literal(sql, name);
+	buf_printf(sql, ", %s);\n", rest);
+}
+
 void lite_shape_write(const struct shape *shape, int64_t id, struct buf *sql)
 {
+	size_t slots = shape->count;
+	char rest[64];
+
 	buf_printf(sql, "INSERT INTO esink_shape (id, topic, word, broadcast, whole) VALUES (%" PRId64 ", ", id);
 	text_literal(sql, shape->table->name);
 	buf_printf(sql, ", '%s', %d, %d);\n", shape->word, shape->table->rule.broadcast, shape->whole);
@@ -87,9 +98,17 @@ void lite_shape_write(const struct shape *shape, int64_t id, struct buf *sql)
 		const struct slot *slot = &shape->slots[i];
 		const struct lite_column *column = &shape->table->columns[slot->column];
 
-		buf_printf(sql, "INSERT INTO esink_column VALUES (%" PRId64 ", %zu, %d, ", id, i + 1, slot->side);
-		text_literal(sql, column->name);
-		buf_printf(sql, ", %d, %d, %d, %d);\n", slot->sent, slot->route, column->key, column->form);
+		snprintf(rest, sizeof(rest), "%d, %d, %d, %d", slot->sent, slot->route, column->key, column->form);
+		write_slot(id, i + 1, slot->side, column->name, rest, sql);
+	}
+	for (size_t i = 0; i < shape->table->count; i++) {
+		const struct lite_column *column = &shape->table->columns[i];
+
+		if (!column->withheld_as[0])
+			continue;
+		write_slot(id, ++slots, 2, column->name, "0, 0, 0, 0", sql);
+		write_slot(id, ++slots, 3, column->withheld_as[0], "0, 0, 0, 0", sql);
+		write_slot(id, ++slots, 4, column->withheld_as[1], "0, 0, 0, 0", sql);
 	}
 }
 

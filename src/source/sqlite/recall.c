@@ -8,6 +8,9 @@
  *
  *   CREATE TRIGGER "esink withheld users" AFTER UPDATE OF "old_secret" ON "users" WHEN 0 BEGIN SELECT 'users', 'secret'; END
  *
+ * A table that is rebuilt under its name loses the trigger, and so does one whose triggers were dropped by hand: what they
+ * remembered of renamed columns is kept in esink_column as well, with the table's newest shape.
+ *
  * A column stays withheld as long as the rules withhold that old name, whatever it is called now; /ready says so. That ends
  * when FILTERS or COLUMNS no longer withhold it, or with `esink --uninstall`, which forgets. Where a FILTERS column is missing
  * and no list tells which one it was, nothing of the table is sent but keys.
@@ -23,10 +26,14 @@
 #include "source/sqlite/text.h"
 #include "sql.h" /* made by the build from triggers/ */
 
+#define GROUP 500 /* of pairs: no SELECT may have more than 2000 columns, and an UPDATE compiles what never runs, too */
+#define AGAIN "; SELECT "
+
 char *lite_recall_trigger(const struct lite_table *table, const char *name)
 {
 	AUTO_BUF struct buf columns = buf_init(BUF_NO_MAX), names = buf_init(BUF_NO_MAX); /* bounded by the table's columns */
 	AUTO_BUF struct buf on = buf_init(BUF_NO_MAX);
+	size_t pairs = 0;
 
 	for (size_t i = 0; i < table->count; i++) {
 		const struct lite_column *column = &table->columns[i];
@@ -35,7 +42,7 @@ char *lite_recall_trigger(const struct lite_table *table, const char *name)
 			continue;
 		if (columns.len) {
 			buf_text(&columns, ", ");
-			buf_text(&names, ", ");
+			buf_text(&names, ++pairs % GROUP ? ", " : AGAIN);
 		}
 		text_name(&columns, column->name);
 		text_literal(&names, column->withheld_as[0] ? column->withheld_as[0] : table->name);
@@ -97,8 +104,11 @@ static bool read_guard(const struct catalog *catalog, struct lite_table *table, 
 	names += strlen(" OF ");
 	literals += strlen("BEGIN SELECT ");
 	while ((name = next(&names, '"'))) {
-		char *then[2] = {next(&literals, '\''), NULL};
+		char *then[2] = {NULL, NULL};
 
+		if (!strncmp(literals, AGAIN, strlen(AGAIN)))
+			literals += strlen(AGAIN);
+		then[0] = next(&literals, '\'');
 		then[1] = next(&literals, '\'');
 		if (then[0] && then[1])
 			recall(catalog, table, name, then);
@@ -108,6 +118,30 @@ static bool read_guard(const struct catalog *catalog, struct lite_table *table, 
 		free(then[1]);
 	}
 	return any;
+}
+
+/* What the trigger said when it was last looked at, by the names of then: lite_shape_write() keeps it. */
+static enum status recall_kept(struct db *db, const struct catalog *catalog, struct lite_table *table, struct err *err)
+{
+	AUTO_STMT sqlite3_stmt *stmt = NULL;
+	int64_t there = 0;
+	enum status status = db_number(db, "SELECT count(*) FROM sqlite_schema WHERE name IN ('esink_shape', 'esink_column')", &there, err);
+
+	if (status != STATUS_OK || there != 2)
+		return status;
+	status = db_prepare(db, "SELECT a.name, b.name, c.name FROM esink_column a JOIN esink_column b ON b.shape = a.shape AND "
+		"b.slot = a.slot + 1 JOIN esink_column c ON c.shape = a.shape AND c.slot = a.slot + 2 WHERE a.side = 2 AND a.shape = "
+		"(SELECT max(id) FROM esink_shape WHERE topic = ?1 COLLATE NOCASE)", &stmt, err);
+	if (status == STATUS_OK)
+		db_bind_text(stmt, 1, table->name);
+	while (status == STATUS_OK && (status = db_step(db, stmt, err)) == STATUS_OK) {
+		char *then[2] = {mem_text(db_bytes(stmt, 1).p), mem_text(db_bytes(stmt, 2).p)};
+
+		recall(catalog, table, db_bytes(stmt, 0).p, then);
+		free(then[0]);
+		free(then[1]);
+	}
+	return status == STATUS_NOT_FOUND ? STATUS_OK : status;
 }
 
 enum status lite_recall_withheld(struct db *db, const struct catalog *catalog, struct lite_table *table, struct err *err)
@@ -123,9 +157,10 @@ enum status lite_recall_withheld(struct db *db, const struct catalog *catalog, s
 		known |= read_guard(catalog, table, (const char *)sqlite3_column_text(stmt, 0));
 	if (status != STATUS_NOT_FOUND)
 		return status;
+	status = known ? STATUS_OK : recall_kept(db, catalog, table, err);
 	for (size_t i = 0; i < table->count && !known && table->rule.missing_filter; i++)
 		table->rule.sent[i] = false;
-	return STATUS_OK;
+	return status;
 }
 
 void lite_recall_complaint(const struct catalog *catalog, struct err *complaint)
