@@ -2,7 +2,7 @@
 // be written, that is locked; and a journal that gives ids of one history to another: after the file was deleted and made
 // again, copied, replaced, restored from a backup, while the relay ran or not.
 import assert from 'node:assert/strict';
-import { chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync, chownSync } from 'node:fs';
+import { chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, symlinkSync, truncateSync, writeFileSync, chownSync } from 'node:fs';
 import { join } from 'node:path';
 import { execFileSync } from 'node:child_process';
 import { test } from './lib/harness.mjs';
@@ -181,6 +181,26 @@ test('a copy has a journal of its own; the first file keeps its own', async (t) 
   copyFileSync(`${db.path}.old`, db.path);
   await relay.start();
   assert.notEqual(await journalOf(relay), journal);
+});
+
+test('the note: cut off under the relay it costs nothing but the journal; a symbolic link is not followed', async (t) => {
+  const db = await sqliteDatabase(t, orders);
+  const relay = await startRelay(t, db, rules);
+  const journal = await journalOf(relay);
+  truncateSync(`${db.path}-esink`, 0);
+  await write(db, 1);
+  await relay.fence(await relay.operator());
+  await relay.stop();
+  await relay.start();
+  assert.notEqual(await journalOf(relay), journal);
+  await relay.stop();
+  const other = join(db.folder, 'other');
+  writeFileSync(other, 'of somebody else');
+  rmSync(`${db.path}-esink`);
+  symlinkSync(other, `${db.path}-esink`);
+  const end = await runToEnd(t, { env: { SQLITE_PATH: db.path, TABLE_NAMES: 'orders' } });
+  assert.deepEqual([end.code, readFileSync(other, 'utf8')], [3, 'of somebody else']);
+  assert.match(line(end.log), /shop\.db-esink", where esink notes how far it has come, cannot be written/);
 });
 
 test('NODE_ENV=production asks for a database; SQLITE_PATH is one', async (t) => {

@@ -118,7 +118,7 @@ enum status lite_note_claim(struct note *note, const char *database, const char 
 	note->path = path_of(database);
 	note->alone = false;
 	snprintf(note->word, sizeof(note->word), "%s", word);
-	note->fd = open(note->path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+	note->fd = open(note->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
 	if (note->fd < 0)
 		status = err_set(err, STATUS_DENIED, "SQLITE_PATH: \"%s\", where esink notes how far it has come, cannot be written: "
 			"%s", note->path, strerror(errno));
@@ -192,7 +192,11 @@ void lite_note_begin(struct note *note, const char *database, const struct note_
 void lite_note_tell(struct note *note, uint64_t head, double at)
 {
 	struct content *content = note->map;
+	struct stat file;
 
+	/* Of a note that somebody cut off the memory is gone, too; the next start finds that it does not fit. */
+	if (content && (fstat(note->fd, &file) != 0 || file.st_size < (off_t)sizeof(*content)))
+		return;
 	if (content && content->told.head < head) {
 		content->told.at = at;
 		content->told.head = head;
