@@ -126,6 +126,8 @@ void conn_writable(struct conn *conn)
 	session_writable(&conn->session);
 }
 
+#define KILL_AGAIN_MS 250
+
 static void unwatch(struct conn *conn)
 {
 	if (!conn->deadline)
@@ -160,7 +162,8 @@ void conn_overdue(struct thread *thread)
 	for (struct conn *conn = thread->watched; conn; conn = next) {
 		next = conn->next;
 		if (conn->deadline <= now) {
-			unwatch(conn);
+			/* Until it is gone: a piece of a body that comes in between sets libwebsockets' time-out anew. */
+			conn->deadline = now + KILL_AGAIN_MS;
 			conn_kill(conn);
 		}
 	}
