@@ -40,7 +40,7 @@ for (const size of [3, 20]) {
 
     const relay = await startRelay(t, db, { tables: 'orders', routing: { orders: 'customer' },
       env: { POSTGRES_DATABASE_URL: url, SECURITY_TOKEN: operator, RETENTION: '1s' } });
-    assert.match(relay.log, /no wake-up by NOTIFY.*pooler/, 'the relay says that it looks by itself');
+    await until(() => /no wake-up by NOTIFY.*pooler/.test(relay.log), 'the relay to say that it looks by itself');
     const [ws, boss] = [await relay.ws(token), await relay.operator()];
     let stop = false;
     let committed = 0;
