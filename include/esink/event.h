@@ -23,7 +23,13 @@ enum event_class {
 };
 
 /* The byte formats that events are framed in; each (encoding, class) of an event is framed once, by the wire layer. */
-enum encoding { ENCODING_WEBSOCKET, ENCODING_SSE, ENCODING_COUNT };
+enum encoding {
+	ENCODING_WEBSOCKET,
+	ENCODING_SSE,
+	ENCODING_SOCKETIO,         /* Socket.IO packets in websocket frames */
+	ENCODING_SOCKETIO_POLLING, /* the same in the body of an HTTP answer, a record separator before each */
+	ENCODING_COUNT
+};
 
 struct frame {
 	size_t len;

@@ -95,6 +95,26 @@ void session_writable(struct session *session);
 /* The peer answered a heartbeat or sent anything. */
 void session_heard(struct session *session);
 
+/* The peer takes nothing until session_writable() is called, as if the last send had returned SEND_BEHIND: it fetches, and has
+ * just been given an answer. Outside of the hub's calls to ops. */
+void session_pause(struct session *session);
+
+/* The same client is spoken to in another way from now on. What waits to be said is said in the new encoding. The caller
+ * goes on with session_pause() or session_writable(). */
+void session_speak_through(struct session *session, const struct transport_ops *ops);
+
+/* From one network thread to another: session_depart() on the old thread takes it out of its hub, then its memory is handed
+ * over, then session_arrive() on the new one puts it into that hub. On the way nobody may touch it. What was routed to it and
+ * not sent is read on the new thread from its position: nothing is lost, nothing comes twice.
+ *
+ * session_arrive() returns false while that hub is not yet as far as the session: again in a later turn. It may end the
+ * session, through ops. session_vanish() instead of arriving: it ends on the way, on any thread. Both of them, once done, free
+ * passage. */
+struct passage;
+struct passage *session_depart(struct session *session);
+bool session_arrive(struct session *session, struct hub *hub, struct passage *passage);
+void session_vanish(struct session *session, struct passage *passage, enum close_reason reason);
+
 /* The connection has gone: the hub forgets the session; its memory is the transport's again on return. Idempotent. */
 void session_disconnected(struct session *session, enum close_reason reason);
 

@@ -46,6 +46,9 @@ enum send_result {
 struct transport_ops {
 	const char *name; /* `websocket` */
 	enum encoding encoding;
+	/* The peer fetches (HTTP long-polling): what is sent waits in the transport until it asks. So frames are handed over
+	 * whole, and last words are sent also while it is behind. */
+	bool fetches;
 	/* Takes all of bytes, always: what the kernel does not take now, the transport keeps and sends first, then calls
 	 * session_writable() once. Never called while behind, nor after close. */
 	enum send_result (*send)(struct session *session, const char *bytes, size_t len);
