@@ -100,16 +100,20 @@ void session_heard(struct session *session);
 void session_pause(struct session *session);
 
 /* The same client is spoken to in another way from now on. What waits to be said is said in the new encoding. The caller
- * goes on with session_pause() or session_writable(). */
+ * goes on with session_pause() or session_writable(). Not in the middle of a large event, which no peer that fetches ever
+ * is. Of all that is here this alone may also be called on the way, before session_arrive(). */
 void session_speak_through(struct session *session, const struct transport_ops *ops);
 
-/* From one network thread to another: session_depart() on the old thread takes it out of its hub, then its memory is handed
- * over, then session_arrive() on the new one puts it into that hub. On the way nobody may touch it. What was routed to it and
- * not sent is read on the new thread from its position: nothing is lost, nothing comes twice.
+/* From one network thread to another: session_depart() on the old thread, in any state but CLOSED and outside of the hub's
+ * calls to ops, takes it out of its hub, then its memory is handed over, then session_arrive() on the new one puts it into
+ * that hub. On the way nobody may touch it, no hub counts it and none of its deadlines runs. What was routed to it and not
+ * sent is read on the new thread from its position: nothing is lost, nothing comes twice. Look-ups and pages under way are
+ * asked for again.
  *
- * session_arrive() returns false while that hub is not yet as far as the session: again in a later turn. It may end the
- * session, through ops. session_vanish() instead of arriving: it ends on the way, on any thread. Both of them, once done, free
- * passage. */
+ * session_arrive() returns false while that hub is not yet as far as the session: again in a later turn, and it will be,
+ * unless it ends. It may end the session, through the ops that it has then. Otherwise it says nothing: the caller goes on
+ * with session_writable(), or session_pause(). session_vanish() instead of arriving: it ends on the way, on any thread,
+ * before hub_shared_destroy(); ops->close is not called. Both of them, once done, free passage. */
 struct passage;
 struct passage *session_depart(struct session *session);
 bool session_arrive(struct session *session, struct hub *hub, struct passage *passage);

@@ -2,7 +2,7 @@
  * -> ingest.c (event to sessions) -> flush.c (deliveries to one send a session; large.c) -> replay.c
  * (sessions that read on by themselves, from the tail or the journal; pages.c); session.c, login.c,
  * receive.c, republish.c, sample.c, timers.c are the life of one session, withdraw.c the end of
- * those whose key is gone; users.c, tail.c,
+ * those whose key is gone, move.c the way of one from one hub to another; users.c, tail.c,
  * shared.c, walk.c are what the others stand on.
  *
  * A rule that all of them keep: ops->send and ops->close may end the session they are called for,
@@ -75,6 +75,7 @@ void shared_user_leave(struct hub_shared *shared, struct span user);
 /* The newest id that any hub was handed: what a client may have seen of another thread's. */
 void shared_raise_head(struct hub_shared *shared, const char *journal, uint64_t id);
 uint64_t shared_head(struct hub_shared *shared, const char *journal);
+bool shared_journal_is(struct hub_shared *shared, const char *journal); /* the newest that any hub was told of */
 
 /* -- walk.c: all sessions, while any of them may go -- */
 struct walk {
@@ -87,6 +88,7 @@ struct session *walk_next(struct walk *walk);
 void walk_end(struct hub *hub, struct walk *walk);
 void sessions_link(struct session *session);
 void sessions_unlink(struct session *session);
+void leave_dirty(struct session *session); /* what was routed to it in this turn is not sent */
 
 /* -- the hub -- */
 /* One session is to get one event in this turn; the next of the same session by index. */
@@ -180,6 +182,7 @@ void pages_drop(struct hub *hub);
 /* -- replay.c -- */
 void leave_live(struct session *session, uint64_t position, uint64_t key);
 void leave_live_at_head(struct session *session);
+void leave_live_unsent(struct session *session); /* outside of the flush; in any other state nothing */
 void replay(struct session *session); /* the next step of a session in REPLAY that is not behind */
 void reading_start(struct session *session);
 void reading_forget(struct session *session);
@@ -199,10 +202,14 @@ void session_set_state(struct session *session, enum session_state state);
 bool session_put(struct session *session, const char *bytes, size_t len);
 /* The same outside of the flush: a session that is behind then leaves LIVE where it stands. */
 bool session_tell(struct session *session, const char *bytes, size_t len);
+/* Through other ops from now on, or on another thread: what was measured of the old ones is void. */
+void session_spoken_anew(struct session *session);
 void session_end(struct session *session, enum close_reason reason);
 /* Says why, where that is possible, then ends it. */
 void session_end_saying(
 	struct session *session, int code, const char *message, enum close_reason reason);
+/* The last of it, once no hub has it and its state is CLOSED: the log line, what it holds, its place among all. */
+void session_forget(struct session *session, struct hub_shared *shared, enum close_reason reason);
 void session_admit(struct session *session, struct identity *identity); /* takes identity->user */
 /* WAITING: says `connected` and goes on, or waits for what is missing. */
 void session_connect(struct session *session);
@@ -223,11 +230,13 @@ bool say_connected(struct session *session, bool recovered);
 bool say_subscribed(struct session *session);
 bool say_position(struct session *session);
 bool say_held(struct session *session); /* what had to wait */
+void held_free(struct session *session);
 uint64_t session_position(const struct session *session);
 
 /* -- login.c -- */
 void login(struct session *session, struct span token);
 void login_tick(struct session *session);
+void login_interrupt(struct session *session); /* its look-up's answer will not reach it; the next login_tick() asks again */
 void login_forget(struct session *session);
 void lookups_go_on(struct hub *hub);
 

@@ -38,6 +38,21 @@ void leave_live_at_head(struct session *session)
 	leave_live(session, tail_head(tail), newest ? newest->key : 0);
 }
 
+/* What was routed to it in this turn and not sent yet, it will read from the tail: not both, should it
+ * be live again before the flush. */
+void leave_live_unsent(struct session *session)
+{
+	const struct hub *hub = session->hub;
+
+	if (session->state != SESSION_LIVE)
+		return;
+	if (session->dirty)
+		leave_live(session, hub->deliveries[session->first_delivery].event->id - 1, 0);
+	else
+		leave_live_at_head(session);
+	leave_dirty(session);
+}
+
 static bool visible(struct session *session, const struct event *event, enum event_class *class)
 {
 	if (session->kind == SESSION_OPERATOR)

@@ -1,6 +1,8 @@
 /* The named messages of the server: connected, error, subscribed, position. A session may not be
  * spoken to while it is behind its socket, nor before `connected`, which must come first; what is
- * to be said then is held, in a bounded buffer, and goes out before anything else.
+ * to be said then is held, in a bounded buffer, and goes out before anything else. It is held as
+ * name, JSON and id, and encoded when it is said: by then the session may be spoken to in another
+ * way (session_speak_through()).
  */
 #include <stdlib.h>
 
@@ -18,50 +20,76 @@ uint64_t session_position(const struct session *session)
 	return session->state == SESSION_LIVE ? tail_head(&session->hub->tail) : session->position;
 }
 
-static bool hold(struct session *session, const struct buf *said)
+/* A message in session->held: this, then the three texts. */
+struct held {
+	uint32_t name, json, id; /* bytes; the name's with its NUL; id NO_ID: none */
+};
+
+#define NO_ID UINT32_MAX
+
+static bool hold(struct session *session, const char *text, struct span json, struct span id)
 {
+	struct span name = {text, strlen(text) + 1};
+	struct held head = {(uint32_t)name.len, (uint32_t)json.len, id.p ? (uint32_t)id.len : NO_ID};
 	struct buf *held = session->held;
 
 	if (!held) {
 		held = session->held = mem_alloc(sizeof(*held));
 		*held = buf_init(HELD_MAX);
 	}
-	if (buf_bytes(held, said->bytes, said->len))
+	if (buf_reserve(held, sizeof(head) + name.len + json.len + id.len)) {
+		buf_bytes(held, &head, sizeof(head));
+		buf_span(held, name);
+		buf_span(held, json);
+		buf_span(held, id);
 		return true;
+	}
 	session_end(session, CLOSE_TOO_MANY);
 	return false;
 }
 
-/* The message was built in hub->said; sends or holds it. */
-static bool speak(struct session *session)
+void held_free(struct session *session)
 {
-	struct buf *said = &session->hub->said;
-
-	if (said->full) {
-		log_warn("hub", "session %s: a message of more than %zu bytes was not sent",
-			session->id, SAID_MAX);
-		return true;
-	}
-	if (session->behind || !session_connected(session))
-		return hold(session, said);
-	return session_tell(session, said->bytes, said->len);
+	if (session->held)
+		buf_finish(session->held);
+	free(session->held);
+	session->held = NULL;
 }
 
-static struct buf *message(
-	struct session *session, const char *name, struct span json, struct span id)
+/* In hub->said, after what was encoded there since it was cleared. */
+static void encode(struct session *session, const char *name, struct span json, struct span id)
+{
+	wire_message(&session->hub->said, session->ops->encoding, name, json, id);
+}
+
+static void begin(struct session *session)
+{
+	session->hub->said.max = SAID_MAX;
+	buf_clear(&session->hub->said);
+}
+
+static bool tell_said(struct session *session)
 {
 	struct buf *said = &session->hub->said;
 
-	said->max = SAID_MAX;
-	buf_clear(said);
-	wire_message(said, session->ops->encoding, name, json, id);
-	return said;
+	if (!said->full)
+		return session_tell(session, said->bytes, said->len);
+	log_warn("hub", "session %s: a message of more than %zu bytes was not sent", session->id, SAID_MAX);
+	return true;
+}
+
+static bool speak(struct session *session, const char *name, struct span json, struct span id)
+{
+	if (session->behind || !session_connected(session))
+		return hold(session, name, json, id);
+	begin(session);
+	encode(session, name, json, id);
+	return tell_said(session);
 }
 
 bool say(struct session *session, const char *name, struct span json)
 {
-	message(session, name, json, (struct span){NULL, 0});
-	return speak(session);
+	return speak(session, name, json, (struct span){NULL, 0});
 }
 
 bool say_with_id(struct session *session, const char *name, struct span json)
@@ -70,22 +98,43 @@ bool say_with_id(struct session *session, const char *name, struct span json)
 
 	buf_printf(&id, "%s:%llu", session->hub->journal,
 		(unsigned long long)session_position(session));
-	message(session, name, json, buf_as_span(&id));
-	return speak(session);
+	return speak(session, name, json, buf_as_span(&id));
+}
+
+static struct span take(const char **at, size_t len)
+{
+	struct span text = {*at, len};
+
+	*at += len;
+	return text;
+}
+
+static void encode_held(struct session *session, const struct buf *held)
+{
+	const char *at = held->bytes, *end = held->bytes + held->len;
+
+	while (at < end) {
+		struct span name, json, id = {NULL, 0};
+		struct held head;
+
+		memcpy(&head, at, sizeof(head));
+		at += sizeof(head);
+		name = take(&at, head.name);
+		json = take(&at, head.json);
+		if (head.id != NO_ID)
+			id = take(&at, head.id);
+		encode(session, name.p, json, id);
+	}
 }
 
 bool say_held(struct session *session)
 {
-	struct buf *held = session->held;
-	bool usable;
-
-	if (!held)
+	if (!session->held)
 		return true;
-	session->held = NULL;
-	usable = session_tell(session, held->bytes, held->len);
-	buf_finish(held);
-	free(held);
-	return usable;
+	begin(session);
+	encode_held(session, session->held);
+	held_free(session);
+	return tell_said(session);
 }
 
 static void error_json(struct buf *json, int code, const char *text)
@@ -106,10 +155,11 @@ bool say_error(struct session *session, int code, const char *text)
 void say_error_now(struct session *session, int code, const char *text)
 {
 	AUTO_BUF struct buf json = buf_init(SAID_MAX);
-	const struct buf *said;
+	const struct buf *said = &session->hub->said;
 
 	error_json(&json, code, text);
-	said = message(session, "error", buf_as_span(&json), (struct span){NULL, 0});
+	begin(session);
+	encode(session, "error", buf_as_span(&json), (struct span){NULL, 0});
 	session_put(session, said->bytes, said->len);
 }
 

@@ -7,6 +7,7 @@
  * transport calls when the connection has gone, forgets the rest. Between the two it is CLOSING and
  * only stays in the list.
  */
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -253,18 +254,40 @@ bool session_put(struct session *session, const char *bytes, size_t len)
 
 bool session_tell(struct session *session, const char *bytes, size_t len)
 {
-	const struct hub *hub = session->hub;
-
 	if (!session_put(session, bytes, len))
 		return false;
-	if (!session->behind || session->state != SESSION_LIVE)
-		return true;
-	/* What was routed to it in this turn and not sent yet, it will read from the tail. */
-	if (session->dirty)
-		leave_live(session, hub->deliveries[session->first_delivery].event->id - 1, 0);
-	else
-		leave_live_at_head(session);
+	if (session->behind)
+		leave_live_unsent(session);
 	return true;
+}
+
+void session_pause(struct session *session)
+{
+	if (!session_usable(session) || session->behind)
+		return;
+	session->hub->now = clock_ms();
+	now_behind(session);
+	leave_live_unsent(session);
+}
+
+void session_spoken_anew(struct session *session)
+{
+	struct hub *hub = session->hub;
+
+	hub->now = clock_ms();
+	session->progress_at = hub->now;
+	session->pinged = 0;
+	if (session_connected(session))
+		session->deadline = hub->now + hub->config->heartbeat_ms;
+}
+
+void session_speak_through(struct session *session, const struct transport_ops *ops)
+{
+	/* Half a message was sent through the old ones: nobody could read the other half. Who fetches gets them whole. */
+	assert(!session->rest);
+	session->ops = ops;
+	if (session->hub && session_usable(session))
+		session_spoken_anew(session);
 }
 
 void session_writable(struct session *session)
@@ -302,40 +325,36 @@ void session_end(struct session *session, enum close_reason reason)
 void session_end_saying(
 	struct session *session, int code, const char *message, enum close_reason reason)
 {
-	bool silent = session->behind ||
-		      (session->ops->encoding == ENCODING_SSE && !session_connected(session));
+	const struct transport_ops *ops = session->ops;
+	bool silent = (session->behind && !ops->fetches) ||
+		      (ops->encoding == ENCODING_SSE && !session_connected(session));
 
 	if (!silent && session_usable(session))
 		say_error_now(session, code, message);
 	session_end(session, reason);
 }
 
-static void free_held(struct session *session)
+void session_forget(struct session *session, struct hub_shared *shared, enum close_reason reason)
 {
-	if (session->held)
-		buf_finish(session->held);
-	free(session->held);
-	session->held = NULL;
-}
-
-void session_disconnected(struct session *session, enum close_reason reason)
-{
-	struct hub *hub = session->hub;
-
-	if (session->state == SESSION_CLOSED)
-		return;
 	if (session->close_reason == CLOSE_NONE)
 		session->close_reason = (uint8_t)reason;
 	log_info("hub", "session %s ended: %s (%s from %s)", session->id,
 		close_reason_word((enum close_reason)session->close_reason), session->ops->name,
 		session->address);
+	held_free(session);
+	subscription_destroy(session->subscription);
+	session->subscription = NULL;
+	shared_leave(shared, session->address);
+}
+
+void session_disconnected(struct session *session, enum close_reason reason)
+{
+	if (session->state == SESSION_CLOSED)
+		return;
 	withdraw(session);
 	sessions_unlink(session);
 	session_set_state(session, SESSION_CLOSED);
-	free_held(session);
-	subscription_destroy(session->subscription);
-	session->subscription = NULL;
-	shared_leave(hub->shared, session->address);
+	session_forget(session, session->hub->shared, reason);
 }
 
 void session_heard(struct session *session)

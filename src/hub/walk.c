@@ -36,9 +36,9 @@ void sessions_link(struct session *session)
 	hub->count++;
 }
 
-/* Only a session that ends between the routing of an event and the flush is on the dirty list:
- * rare, so it is searched. */
-static void leave_dirty(struct session *session)
+/* Only a session that ends, moves away or falls behind between the routing of an event and the flush
+ * is on the dirty list: rare, so it is searched. */
+void leave_dirty(struct session *session)
 {
 	struct session **at = &session->hub->dirty;
 

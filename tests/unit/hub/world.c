@@ -18,13 +18,12 @@ static struct client *client_from(struct session *session)
 	return (struct client *)session;
 }
 
-static enum send_result fake_send(struct session *session, const char *bytes, size_t len)
+static enum send_result take(struct session *session, const char *bytes, size_t len)
 {
 	struct client *client = client_from(session);
 	enum send_result result = client->next;
 
 	assert_false(client->closed);
-	assert_false(session->behind);
 	if (client->vanish_on_send) {
 		session_disconnected(session, CLOSE_CLIENT);
 		return SEND_DEAD;
@@ -36,6 +35,19 @@ static enum send_result fake_send(struct session *session, const char *bytes, si
 	if (!client->forgetful)
 		buf_bytes(&client->bytes, bytes, len);
 	return result;
+}
+
+static enum send_result fake_send(struct session *session, const char *bytes, size_t len)
+{
+	assert_false(session->behind);
+	return take(session, bytes, len);
+}
+
+/* Last words come while it is behind, and nothing else. */
+static enum send_result fake_fetched(struct session *session, const char *bytes, size_t len)
+{
+	client_from(session)->last_words += session->behind;
+	return take(session, bytes, len);
 }
 
 static void fake_want_writable(struct session *session)
@@ -84,6 +96,13 @@ const struct transport_ops fake_websocket = {.name = "websocket",
 const struct transport_ops fake_stream = {.name = "sse",
 	.encoding = ENCODING_SSE,
 	.send = fake_send,
+	.want_writable = fake_want_writable,
+	.close = fake_close,
+	.progress = fake_progress};
+const struct transport_ops fake_fetching = {.name = "polling",
+	.encoding = ENCODING_WEBSOCKET,
+	.fetches = true,
+	.send = fake_fetched,
 	.want_writable = fake_want_writable,
 	.close = fake_close,
 	.progress = fake_progress};

@@ -33,6 +33,7 @@ struct client {
 	json_t *messages[MESSAGES_MAX];
 	size_t count;
 	size_t sends, heartbeats, wanted; /* calls of ops */
+	size_t last_words;                /* sends to one that fetches, while behind */
 	enum send_result next;            /* what send() answers */
 	bool vanish_on_send, vanish_on_close;
 	struct client *takes_along; /* disconnects within this one's close(), its memory gone */
@@ -73,7 +74,7 @@ struct client *client_open(struct world *world, const char *token, const char *a
 struct client *stream_open(struct world *world, const char *token, const char *after);
 struct client *client_open_with(struct world *world, const struct transport_ops *ops,
 	const struct session_request *request);
-extern const struct transport_ops fake_websocket, fake_stream;
+extern const struct transport_ops fake_websocket, fake_stream, fake_fetching;
 struct client *client_of(
 	struct world *world, const char *user); /* looked up and connected; messages forgotten */
 struct client *client_test(struct world *world);
