@@ -154,6 +154,17 @@ void conn_watch(struct conn *conn, int64_t ms)
 	conn->thread->watched = conn;
 }
 
+/* As a time-out of libwebsockets' that is over: the one end that waits for nothing, in whatever state it is. A reset rather
+ * than a FIN: nobody takes what is still in the kernel. */
+static void cut_off(struct conn *conn)
+{
+	struct linger hard = {.l_onoff = 1};
+
+	setsockopt(conn->fd, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard));
+	lws_set_timeout(conn->wsi, PENDING_TIMEOUT_CLOSE_SEND, LWS_TO_KILL_ASYNC);
+	lws_cancel_service(conn->thread->context); /* or it looks at its timers when something else happens */
+}
+
 void conn_overdue(struct thread *thread)
 {
 	int64_t now = clock_ms();
@@ -164,22 +175,15 @@ void conn_overdue(struct thread *thread)
 		if (conn->deadline <= now) {
 			/* Until it is gone: a piece of a body that comes in between sets libwebsockets' time-out anew. */
 			conn->deadline = now + KILL_AGAIN_MS;
-			conn_kill(conn);
+			cut_off(conn);
 		}
 	}
 }
 
-/* As a time-out of libwebsockets' that is over: the one end that waits for nothing, in whatever state it is. A reset rather
- * than a FIN: nobody takes what is still in the kernel. */
 void conn_kill(struct conn *conn)
 {
-	struct linger hard = {.l_onoff = 1};
-
-	if (conn->gone)
-		return;
-	setsockopt(conn->fd, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard));
-	lws_set_timeout(conn->wsi, PENDING_TIMEOUT_CLOSE_SEND, LWS_TO_KILL_ASYNC);
-	lws_cancel_service(conn->thread->context); /* or it looks at its timers when something else happens */
+	if (!conn->gone)
+		cut_off(conn);
 }
 
 void conn_gone(struct conn *conn)
@@ -200,6 +204,7 @@ void conn_free(struct conn *conn)
 	if (!conn)
 		return;
 	conn_gone(conn);
+	unwatch(conn);
 	exchange_end(conn);
 	if (conn->message)
 		buf_finish(conn->message);

@@ -66,12 +66,12 @@ unsigned long conn_in_flight(struct session *session);
 /* The socket is writable and nothing is held: tells the session if it waits for that. */
 void conn_writable(struct conn *conn);
 
-void conn_watch(struct conn *conn, int64_t ms); /* cut it off that long from now; 0: no more */
+void conn_watch(struct conn *conn, int64_t ms); /* cut it off that long from now, gone or not; 0: no more */
 void conn_overdue(struct thread *thread);       /* cuts off whose deadline has passed */
 
 /* Ends it now, whatever is still to be sent; conn_gone() follows in a later turn. */
 void conn_kill(struct conn *conn);
-/* The connection has ended: tells the hub. Idempotent. */
+/* Nothing more is sent: tells the hub, forgets the deadline. Idempotent. */
 void conn_gone(struct conn *conn);
 void conn_free(struct conn *conn);
 

@@ -42,7 +42,9 @@ static void destroyed(struct lws *wsi, struct conn *conn)
 /* An HTTP connection is rebound for every request; for a stream or websocket the same event means that it closes. */
 static void unbound(struct conn *conn)
 {
-	if (conn && conn->kind != CONN_HTTP)
+	if (conn && conn->kind == CONN_WEBSOCKET)
+		websocket_ends(conn);
+	else if (conn && conn->kind == CONN_STREAM)
 		conn_gone(conn);
 }
 
@@ -62,8 +64,10 @@ static int life(struct lws *wsi, enum lws_callback_reasons reason, struct conn *
 	case LWS_CALLBACK_CLOSED:
 	case LWS_CALLBACK_CLOSED_HTTP:
 	case LWS_CALLBACK_RAW_CLOSE:
-		if (conn)
+		if (conn) {
 			conn_gone(conn);
+			conn_watch(conn, 0);
+		}
 		return 0;
 	default:
 		return 0;

@@ -16,6 +16,7 @@
 #include "wire/wire.h"
 
 #define CLOSE_MS 3000
+#define FAILED_MS 1000
 #define CLOSE_DEAD_MS 500 /* of a peer that takes nothing, or does not answer */
 
 static enum send_result websocket_send(struct session *session, const char *bytes, size_t len)
@@ -174,5 +175,16 @@ int websocket_peer_closes(struct lws *wsi)
 
 	conn->closing = true; /* libwebsockets sends the answer: nothing may follow it */
 	conn_gone(conn);
+	conn_watch(conn, CLOSE_MS); /* it would wait without a limit for the peer to take it */
 	return answers_ours ? -1 : 0;
+}
+
+/* Frames that are none: libwebsockets sends a close frame and waits 5 s for the answer, which it may not recognise any more:
+ * after a reserved bit it goes on in the middle of a frame. So that answer is not worth more than a moment. */
+void websocket_ends(struct conn *conn)
+{
+	if (conn->gone)
+		return;
+	conn_gone(conn);
+	conn_watch(conn, FAILED_MS);
 }

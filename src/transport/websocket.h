@@ -5,10 +5,13 @@
 #include <libwebsockets.h>
 #include <stddef.h>
 
+struct conn;
+
 int websocket_opened(struct lws *wsi);
 int websocket_received(struct lws *wsi, const char *bytes, size_t len);
 int websocket_writable(struct lws *wsi);
 void websocket_ponged(struct lws *wsi);
 int websocket_peer_closes(struct lws *wsi);
+void websocket_ends(struct conn *conn); /* it will, soon: what libwebsockets has still to say is not ours */
 
 #endif
