@@ -31,8 +31,7 @@ static int start(void **state)
 {
 	static const char *const origins[] = {"https://good.example"};
 	static const struct relay_options options = {
-		.server = {.max_message_bytes = MESSAGE_MAX, .cors_origins = origins, .cors_origin_count = 1},
-		.hub = {.heartbeat_ms = 500, .heartbeat_timeout_ms = 500}};
+		.server = {.max_message_bytes = MESSAGE_MAX, .cors_origins = origins, .cors_origin_count = 1}};
 
 	(void)state;
 	relay = relay_start(&options);
@@ -99,9 +98,9 @@ static void expect(struct client *client, const char *text)
 	free(payload);
 }
 
-static struct client connect_user(void)
+static struct client connect_user(const struct relay *to)
 {
-	struct client client = websocket_open(relay_port(relay), "/ws?token=user-7", "");
+	struct client client = websocket_open(relay_port(to), "/ws?token=user-7", "");
 
 	assert_true(client_await(&client, "\"message\":\"Successfully connected.\""));
 	expect(&client, "{\"event\":\"connected\"");
@@ -194,7 +193,7 @@ static char *subscription(size_t len)
 
 static void test_messages(void **state)
 {
-	struct client client = connect_user();
+	struct client client = connect_user(relay);
 	char *large = subscription(MESSAGE_MAX);
 
 	(void)state;
@@ -239,7 +238,7 @@ static void test_bad_messages(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < sizeof(bad_messages) / sizeof(*bad_messages); i++) {
-		struct client client = connect_user();
+		struct client client = connect_user(relay);
 		size_t len = bad_messages[i].len ? bad_messages[i].len : strlen(bad_messages[i].payload);
 		int64_t answered;
 		int code;
@@ -259,7 +258,7 @@ static void test_bad_messages(void **state)
 
 static void test_too_large(void **state)
 {
-	struct client client = connect_user(), parts = connect_user(), claim = connect_user();
+	struct client client = connect_user(relay), parts = connect_user(relay), claim = connect_user(relay);
 	char *large = subscription(MESSAGE_MAX + 1);
 
 	(void)state;
@@ -278,7 +277,9 @@ static void test_too_large(void **state)
 	client_close(&claim);
 }
 
-/* Frames that come with the handshake in one packet, and byte by byte. */
+/* A frame that comes with the whole handshake in one packet; and everything byte by byte, the frame when it may come: after
+ * the answer. (What is read together with the last part of a handshake alone, libwebsockets 4.1 takes for other bytes: it
+ * makes its answer where they lie.) */
 static void test_packets(void **state)
 {
 	static const char handshake[] = "GET /ws HTTP/1.1\r\n" UPGRADE VERSION KEY END;
@@ -297,6 +298,8 @@ static void test_packets(void **state)
 	client_send(&whole, both, at);
 	assert_true(client_await(&whole, "Successfully connected."));
 	for (size_t i = 0; i < at; i++) {
+		if (i == sizeof(handshake) - 1)
+			assert_true(client_await(&slow, "\r\n\r\n"));
 		client_send(&slow, both + i, 1);
 		if (i % 10 == 0)
 			usleep(1000);
@@ -309,23 +312,24 @@ static void test_packets(void **state)
 /* Quiet peers are pinged; who answers stays, who does not is closed. */
 static void test_heartbeat(void **state)
 {
-	struct client client = connect_user(), dead = connect_user();
-	int64_t until = clock_ms() + 2500;
+	static const struct relay_options options = {.hub = {.heartbeat_ms = 500, .heartbeat_timeout_ms = 2500}};
+	struct relay *quick = relay_start(&options);
+	struct client dead = connect_user(quick), client = connect_user(quick);
 	char *payload;
 	size_t len;
 
 	(void)state;
-	while (clock_ms() < until) {
-		int opcode = websocket_next(&client, &payload, &len);
-
-		assert_true(opcode == 9 || opcode == 1);
-		if (opcode == 9)
-			websocket_frame(&client, 0x8a, payload, len);
+	for (int answered = 0; answered < 6; answered++) { /* three seconds, after which who does not answer is gone */
+		assert_int_equal(websocket_next(&client, &payload, &len), 9);
+		websocket_frame(&client, 0x8a, payload, len);
 		free(payload);
 	}
 	assert_int_equal(websocket_close_code(&dead), 1001);
+	websocket_say(&client, "{\"event\":\"subscribe\",\"data\":{}}");
+	assert_true(client_await(&client, "\"subscribed\""));
 	client_close(&client);
 	client_close(&dead);
+	relay_stop(quick);
 }
 
 /* Every way to leave, many times, while events are on their way: nothing crashes, and no session is left over. */
