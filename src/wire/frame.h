@@ -17,11 +17,8 @@ size_t frame_begin(struct buf *buf);
  * message is one: at every multiple of FRAME_PIECE from there a fragment ends. False: buf is full. */
 bool frame_end(struct buf *buf, size_t base, size_t start, enum frame_opcode opcode);
 
-/* Before frame_end(), when another message of the same base follows: appends up to two spaces, so that a fragment of that
- * one can end at the next multiple whatever its length. */
+/* Before frame_end() of JSON text, when another message of the same base follows: appends a space or two where no fragment of
+ * that other one could fill exactly what is left up to the next multiple. */
 void frame_pad(struct buf *buf, size_t base, size_t start);
-
-/* Whether a message whose payload has that length, at its base, is one frame. */
-bool frame_is_whole(size_t payload);
 
 #endif

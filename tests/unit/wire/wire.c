@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "frames.h"
 #include "wire/wire.h"
 
 static struct event *make(const struct event_parts *over)
@@ -109,27 +110,6 @@ static void test_envelopes(void **state)
 	}
 }
 
-/* Takes the message at `at` apart: fragments end at multiples of FRAME_PIECE, lengths are as short as can be. Where it
- * ends; payload: what it says. */
-static size_t take_apart(const struct buf *buf, size_t at, struct buf *payload)
-{
-	const unsigned char *p = (const unsigned char *)buf->bytes;
-	size_t begin = at, len;
-
-	for (bool last = false; !last;) {
-		last = p[at] & 0x80;
-		assert_int_equal(p[at] & 0x7f, at == begin ? 1 : 0);
-		assert_int_equal((at - begin) % FRAME_PIECE, 0);
-		assert_true(p[at + 1] <= 126);
-		len = p[at + 1] < 126 ? p[at + 1] : (size_t)p[at + 2] << 8 | p[at + 3];
-		assert_int_equal(p[at + 1] == 126, len >= 126);
-		at += len < 126 ? 2 : 4;
-		buf_bytes(payload, p + at, len);
-		at += len;
-	}
-	return at;
-}
-
 /* The payload of messages of every header size, and of fragments, is exactly the message. */
 static void test_websocket_messages(void **state)
 {
@@ -142,6 +122,7 @@ static void test_websocket_messages(void **state)
 		AUTO_BUF struct buf buf = buf_init(1 << 20), json = buf_init(1 << 20),
 				    text = buf_init(1 << 20);
 		AUTO_BUF struct buf payload = buf_init(1 << 20);
+		int opcode;
 
 		for (size_t k = 0; k < sizes[i]; k++)
 			buf_text(&text, "a");
@@ -149,7 +130,8 @@ static void test_websocket_messages(void **state)
 		buf_text(&buf, "before");
 		assert_true(wire_message(
 			&buf, ENCODING_WEBSOCKET, "x", buf_as_span(&json), (struct span){NULL, 0}));
-		assert_int_equal(take_apart(&buf, 6, &payload), buf.len);
+		assert_int_equal(take_message(buf_as_span(&buf), 6, 6, &opcode, &payload), buf.len);
+		assert_int_equal(opcode, 1);
 		assert_int_equal(payload.len, json.len + strlen("{\"event\":\"x\",\"data\":}"));
 		assert_memory_equal(payload.bytes, "{\"event\":\"x\",\"data\":", 20);
 		assert_memory_equal(payload.bytes + 20, json.bytes, json.len);
