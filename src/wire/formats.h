@@ -2,6 +2,7 @@
 #ifndef ESINK_WIRE_FORMATS_H
 #define ESINK_WIRE_FORMATS_H
 
+#include "wire/engineio.h"
 #include "wire/wire.h"
 
 /* The `changes` message of event as that class sees it, appended ready to send. */
@@ -10,6 +11,14 @@ bool sse_changes(struct buf *buf, const struct event *event, enum event_class cl
 
 bool json_message(struct buf *buf, const char *name, struct span json);
 bool sse_message(struct buf *buf, const char *name, struct span json, struct span id);
+
+/* Two messages in one, for both Engine.IO encodings. */
+bool emit_changes(struct buf *buf, enum encoding encoding, const struct event *event, enum event_class class);
+bool emit_message(struct buf *buf, enum encoding encoding, const char *name, struct span json);
+
+/* A text packet around what is appended between them; base as for frame_end(). Returns its start. */
+size_t engineio_begin(struct buf *buf, enum encoding encoding, enum engineio_type type);
+bool engineio_end(struct buf *buf, enum encoding encoding, size_t base, size_t start);
 
 /* The path of every event: a formatted print costs more than the rest of an envelope together. */
 #define BUF_LITERAL(buf, text) buf_bytes(buf, text, sizeof(text) - 1)

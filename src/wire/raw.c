@@ -1,4 +1,4 @@
-/* Finds a member's own bytes in JSON text that jansson has accepted. Numbers go through jansson as
+/* Finds a member's or an element's own bytes in JSON text that jansson has accepted. Numbers go through jansson as
  * doubles, so a published 0.10 would leave as 0.10000000000000001: what is only passed on is cut
  * out of the text instead.
  *
@@ -92,18 +92,42 @@ static bool find_member(struct scan *scan, const char *key)
 	return false;
 }
 
+static bool value_here(struct scan *scan, struct span *raw)
+{
+	const char *start = scan->at;
+
+	skip_value(scan);
+	if (scan->at == start)
+		return false;
+	*raw = (struct span){start, (size_t)(scan->at - start)};
+	return true;
+}
+
 bool wire_raw_member(struct span text, const char *const *path, struct span *raw)
 {
 	struct scan scan = {text.p, text.p + text.len};
-	const char *start;
 
 	for (; *path; path++)
 		if (!find_member(&scan, *path))
 			return false;
-	start = scan.at;
-	skip_value(&scan);
-	if (scan.at == start)
+	return value_here(&scan, raw);
+}
+
+bool wire_raw_element(struct span text, size_t index, struct span *raw)
+{
+	struct scan scan = {text.p, text.p + text.len};
+	struct span value;
+
+	if (!take(&scan, '[') || take(&scan, ']'))
 		return false;
-	*raw = (struct span){start, (size_t)(scan.at - start)};
-	return true;
+	do {
+		skip_space(&scan);
+		if (!value_here(&scan, &value))
+			return false;
+		if (index-- == 0) {
+			*raw = value;
+			return true;
+		}
+	} while (take(&scan, ','));
+	return false;
 }

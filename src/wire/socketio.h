@@ -52,7 +52,7 @@ void socketio_packet_finish(struct socketio_packet *packet);
 bool socketio_client_message(const struct socketio_packet *packet, struct buf *text);
 
 /* The names that mean something to a Socket.IO client or server itself, and which no event may have. */
-bool socketio_reserved(const char *name, size_t len);
+bool socketio_reserved(struct span name);
 
 /* Appends the packet in an Engine.IO message, ready to send; see engineio_write(). json is not looked at. */
 bool socketio_write(struct buf *buf, enum encoding encoding, const struct socketio_packet *packet);

@@ -14,9 +14,15 @@
 static bool write_changes(
 	struct buf *buf, enum encoding encoding, const struct event *event, enum event_class class)
 {
-	if (encoding == ENCODING_SSE)
+	switch (encoding) {
+	case ENCODING_SSE:
 		return sse_changes(buf, event, class);
-	return json_changes(buf, event, class);
+	case ENCODING_SOCKETIO:
+	case ENCODING_SOCKETIO_POLLING:
+		return emit_changes(buf, encoding, event, class);
+	default:
+		return json_changes(buf, event, class);
+	}
 }
 
 /* The frame is built in place: its length field first, then the bytes, so that nothing is copied.
@@ -27,8 +33,9 @@ static struct frame *make_frame(
 	static const struct frame empty;
 	struct buf buf = buf_init(BUF_NO_MAX); /* bounded by the event, which the source bounds */
 	struct frame *frame;
+	size_t messages = encoding == ENCODING_SOCKETIO || encoding == ENCODING_SOCKETIO_POLLING ? 2 : 1;
 
-	buf_reserve(&buf, sizeof(empty) + event->size + ENVELOPE_ROOM);
+	buf_reserve(&buf, sizeof(empty) + messages * (event->size + ENVELOPE_ROOM));
 	buf_bytes(&buf, &empty, sizeof(empty));
 	write_changes(&buf, encoding, event, class);
 	frame = (struct frame *)(void *)buf.bytes;
@@ -57,7 +64,13 @@ const struct frame *wire_frame(struct event *event, enum encoding encoding, enum
 bool wire_message(
 	struct buf *buf, enum encoding encoding, const char *name, struct span json, struct span id)
 {
-	if (encoding == ENCODING_SSE)
+	switch (encoding) {
+	case ENCODING_SSE:
 		return sse_message(buf, name, json, id);
-	return json_message(buf, name, json);
+	case ENCODING_SOCKETIO:
+	case ENCODING_SOCKETIO_POLLING:
+		return emit_message(buf, encoding, name, json);
+	default:
+		return json_message(buf, name, json);
+	}
 }

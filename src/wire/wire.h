@@ -13,8 +13,9 @@
 /* The event's JSON envelope (CONTRACT section 2) as a receiver of that class sees it, appended to buf. */
 bool envelope_write(struct buf *buf, const struct event *event, enum event_class class);
 
-/* The `changes` message with that envelope, ready to send, made once per (encoding, class) and kept in the event. Any
- * thread. Lives as long as the event. */
+/* The `changes` message with that envelope, ready to send, made once per (encoding, class) and kept in the event. In the
+ * Socket.IO encodings a message named after the table comes before it, so such a frame is twice as long. Any thread. Lives as
+ * long as the event. */
 const struct frame *wire_frame(struct event *event, enum encoding encoding, enum event_class class);
 
 /* After any multiple of this many bytes of such a frame the rest may be sent later: a websocket's control frames may stand
@@ -31,6 +32,9 @@ json_t *wire_load(struct span text, struct err *err);
 /* The bytes of a member as the client wrote them, digits and all: path names one key a level, ends with NULL. text must have
  * passed wire_load(). False: not there, or its key is written with escapes. */
 bool wire_raw_member(struct span text, const char *const *path, struct span *raw);
+
+/* The bytes of an array's element, likewise. False: it has none of that index. */
+bool wire_raw_element(struct span text, size_t index, struct span *raw);
 
 enum client_message_kind { CLIENT_AUTH, CLIENT_SUBSCRIBE, CLIENT_UNSUBSCRIBE, CLIENT_EVENT, CLIENT_UNKNOWN };
 
