@@ -1,8 +1,8 @@
-/* Socket.IO packets. The decoder takes what socket.io-parser takes from a real client and nothing
- * else: where that one lets pass what no client writes (an event without its array, an id of white
- * space, a CONNECT_ERROR, an empty number of attachments), this one refuses. JSON is read by
- * wire_load(), with its bounds on depth, its refusal of repeated keys and of NULs; what is passed on
- * is cut out of the text and not written anew, so numbers keep their digits.
+/* Socket.IO packets. The decoder takes what socket.io-parser takes from a real client, reads it the
+ * same, and takes nothing else: where that one lets pass what no client writes (an event without its
+ * array, an id of white space, a CONNECT_ERROR), this one refuses. JSON is read by wire_load(), with
+ * its bound on depth, its refusal of repeated keys and of NULs; what is passed on is cut out of the
+ * text and not written anew, so numbers keep their digits.
  */
 #include "wire/socketio.h"
 
@@ -46,7 +46,7 @@ static bool read_attachments(struct reader *reader, unsigned *attachments)
 {
 	uint64_t number;
 
-	if (!read_number(reader, 2, &number) || number > SOCKETIO_ATTACHMENTS_MAX)
+	if (!read_number(reader, 2, &number) || number < 1 || number > SOCKETIO_ATTACHMENTS_MAX)
 		return false;
 	if (reader->at >= reader->end || *reader->at++ != '-')
 		return false;
@@ -90,7 +90,9 @@ static bool read_head(struct reader *reader, struct socketio_packet *packet)
 	if (!read_namespace(reader, &packet->namespace))
 		return false;
 	packet->has_id = digit_at(reader);
-	return !packet->has_id || read_number(reader, ID_DIGITS_MAX, &packet->id);
+	if (packet->has_id && !read_number(reader, ID_DIGITS_MAX, &packet->id))
+		return false;
+	return reader->at == reader->end || *reader->at == '[' || *reader->at == '{'; /* white space would be an id elsewhere */
 }
 
 bool socketio_reserved(struct span name)

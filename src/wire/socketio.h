@@ -25,7 +25,7 @@ enum socketio_type {
 
 struct socketio_packet {
 	enum socketio_type type;
-	unsigned attachments;  /* binary messages that follow; of the BINARY types only */
+	unsigned attachments;  /* binary messages that follow: at least 1 of a BINARY type, 0 of others */
 	struct span namespace; /* read: "/" when none is given, without its query; written: absent is "/" too */
 	bool has_id;           /* the sender of an event wants an ACK, an ACK answers */
 	uint64_t id;
