@@ -1,6 +1,6 @@
 /* From a token to an admitted session. What can be decided without the database is decided at once;
  * a table token goes to a look-up lane and comes back through the inbox, possibly after its session
- * has gone. Three occasions share the way:
+ * has gone, or has moved to another thread, which asks again. Three occasions share the way:
  *
  * - LOGIN: the first token; while the database is away it is tried again until live_timeout, then
  *   503.
@@ -42,6 +42,17 @@ static void abandon(struct credentials *credentials)
 	if (credentials->pending)
 		credentials->pending->session = NULL;
 	credentials->pending = NULL;
+}
+
+/* Whoever goes on with it, another hub perhaps, asks again. */
+void login_interrupt(struct session *session)
+{
+	struct credentials *credentials = session->auth;
+
+	if (!credentials || !credentials->pending)
+		return;
+	abandon(credentials);
+	credentials->due = 0;
 }
 
 void login_forget(struct session *session)

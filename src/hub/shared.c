@@ -132,6 +132,16 @@ void shared_raise_head(struct hub_shared *shared, const char *journal, uint64_t 
 	pthread_mutex_unlock(&shared->lock);
 }
 
+bool shared_journal_is(struct hub_shared *shared, const char *journal)
+{
+	bool is;
+
+	pthread_mutex_lock(&shared->lock);
+	is = strcmp(shared->journal, journal) == 0;
+	pthread_mutex_unlock(&shared->lock);
+	return is;
+}
+
 uint64_t shared_head(struct hub_shared *shared, const char *journal)
 {
 	uint64_t head;

@@ -144,6 +144,13 @@ static bool fake_publish(void *context, struct publish_job *job)
 		memmove(array, array + 1, --(count) * sizeof(*array));                             \
 	} while (0)
 
+static void turn(struct world *world)
+{
+	hub_turn(world->hub);
+	if (world->there)
+		hub_turn(world->there);
+}
+
 void lookup_answer(struct world *world, enum status status, const char *user, bool numeric)
 {
 	struct lookup_job *job = world->lookups[0];
@@ -153,7 +160,7 @@ void lookup_answer(struct world *world, enum status status, const char *user, bo
 	job->status = status;
 	job->user = (struct source_user){mem_text(user), numeric};
 	job->done(job);
-	hub_turn(world->hub);
+	turn(world);
 }
 
 void read_answer(
@@ -167,7 +174,7 @@ void read_answer(
 	for (uint64_t id = from; status == STATUS_OK && id <= to; id++)
 		event_batch_add(&job->batch, event_of(id, users, (struct event_parts){0}));
 	job->done(job);
-	hub_turn(world->hub);
+	turn(world);
 }
 
 void publish_answer(struct world *world, enum status status)
@@ -178,7 +185,7 @@ void publish_answer(struct world *world, enum status status)
 	SHIFT(world->publishes, world->publish_count);
 	job->status = status;
 	job->done(job);
-	hub_turn(world->hub);
+	turn(world);
 }
 
 /* -- the world -- */
@@ -252,6 +259,15 @@ void world_live(struct world *world, const char *journal, uint64_t id)
 	hub_turn(world->hub);
 }
 
+void world_second(struct world *world)
+{
+	struct source_position head = {.journal = JOURNAL, .id = world->head};
+
+	world->there = hub_create(&world->config, world->shared, wake, world);
+	hub_live(world->there, &head);
+	hub_turn(world->there);
+}
+
 int world_teardown(void **state)
 {
 	struct world *world = *state;
@@ -270,6 +286,9 @@ int world_teardown(void **state)
 		read_answer(world, STATUS_UNAVAILABLE, NULL, 1, 0);
 	while (world->publish_count)
 		publish_answer(world, STATUS_UNAVAILABLE);
+	if (world->there)
+		assert_int_equal(hub_session_count(world->there), 0);
+	hub_destroy(world->there);
 	hub_destroy(world->hub);
 	hub_shared_destroy(world->shared);
 	auth_destroy(world->auth);

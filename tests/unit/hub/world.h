@@ -50,7 +50,7 @@ struct world {
 	struct auth *auth;
 	struct ruleset *rules;
 	struct hub_shared *shared;
-	struct hub *hub;
+	struct hub *hub, *there; /* there: world_second() */
 	uint64_t head;
 	struct lookup_job *lookups[256];
 	struct read_job *reads[256];
@@ -67,6 +67,7 @@ struct world {
  * cmocka_unit_test_setup_teardown. */
 int world_setup(void **state);
 int world_teardown(void **state);
+void world_second(struct world *world); /* another thread's hub, live at the same head; events do not come to it by themselves */
 void world_live(struct world *world, const char *journal, uint64_t id);
 
 /* token, after: NULL for none. A websocket. */
