@@ -289,6 +289,10 @@ static bool make_server(struct app *app, struct err *err)
 		.idle_timeout_ms = config->idle_timeout,
 		.send_buffer_bytes = (int)config->send_buffer_bytes,
 		.rules = app->rules,
+		.engineio = {.ping_interval_ms = config->socketio_ping_interval,
+			.ping_timeout_ms = config->socketio_ping_timeout,
+			.connect_timeout_ms = config->socketio_connect_timeout,
+			.max_payload = (size_t)config->socketio_max_payload},
 		.ready = readiness_ask,
 		.ready_context = &app->readiness,
 	};

@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "transport/acknowledged.h"
 #include "transport/http.h"
+#include "transport/socketio/upgrade.h"
 #include "transport/thread.h"
 
 struct conn *conn_get(struct lws *wsi)
@@ -84,10 +85,8 @@ enum send_result conn_send(struct conn *conn, const char *bytes, size_t len)
 	return SEND_BEHIND;
 }
 
-void conn_want_writable(struct session *session)
+void conn_want(struct conn *conn)
 {
-	struct conn *conn = conn_of(session);
-
 	if (conn->gone || conn->closing)
 		return;
 	conn->wants = true;
@@ -96,9 +95,8 @@ void conn_want_writable(struct session *session)
 
 /* Asked of those that are behind, a few times a second. One whose peer has closed its side meanwhile is ended here:
  * libwebsockets would wait for it to read on, without ever sleeping. */
-unsigned long conn_progress(struct session *session)
+unsigned long conn_taken(struct conn *conn)
 {
-	struct conn *conn = conn_of(session);
 	unsigned long bytes = 0;
 	bool closed = false;
 
@@ -110,11 +108,24 @@ unsigned long conn_progress(struct session *session)
 	return bytes;
 }
 
+unsigned long conn_untaken(struct conn *conn)
+{
+	return conn->gone ? 0 : unacknowledged(conn->fd);
+}
+
+void conn_want_writable(struct session *session)
+{
+	conn_want(conn_of(session));
+}
+
+unsigned long conn_progress(struct session *session)
+{
+	return conn_taken(conn_of(session));
+}
+
 unsigned long conn_in_flight(struct session *session)
 {
-	struct conn *conn = conn_of(session);
-
-	return conn->gone ? 0 : unacknowledged(conn->fd);
+	return conn_untaken(conn_of(session));
 }
 
 void conn_writable(struct conn *conn)
@@ -123,7 +134,10 @@ void conn_writable(struct conn *conn)
 		return;
 	conn->behind = conn->wants = false;
 	thread_touch(conn->thread);
-	session_writable(&conn->session);
+	if (conn->engineio)
+		upgrade_writable(conn);
+	else
+		session_writable(&conn->session);
 }
 
 #define KILL_AGAIN_MS 250
@@ -188,15 +202,18 @@ void conn_kill(struct conn *conn)
 
 void conn_gone(struct conn *conn)
 {
+	enum close_reason reason = conn->close_reason ? (enum close_reason)conn->close_reason : CLOSE_CLIENT;
+
 	if (conn->gone)
 		return;
 	conn->gone = true;
 	unwatch(conn);
-	if (!conn->open)
-		return;
-	conn->open = false;
 	thread_touch(conn->thread);
-	session_disconnected(&conn->session, conn->close_reason ? conn->close_reason : CLOSE_CLIENT);
+	if (conn->engineio)
+		upgrade_gone(conn, reason);
+	else if (conn->open)
+		session_disconnected(&conn->session, reason);
+	conn->open = false;
 }
 
 void conn_free(struct conn *conn)

@@ -19,6 +19,8 @@
 #include "base/buf.h"
 #include "esink/session.h"
 
+struct engineio;
+struct errand;
 struct exchange;
 struct thread;
 
@@ -43,6 +45,9 @@ struct conn {
 	int64_t deadline;          /* ms, monotonic; 0: none */
 	struct exchange *exchange; /* the HTTP request under way, http.h; a stream keeps it until its headers are out */
 	struct buf *message;       /* a websocket message that came in parts */
+	bool engineio;             /* the websocket speaks Engine.IO: session is not used, socketio/upgrade.h */
+	struct engineio *engine;   /* its session, once it has one */
+	struct errand *errand;     /* that brings the session here */
 };
 
 static inline struct conn *conn_of(struct session *session)
@@ -58,7 +63,14 @@ struct hub *conn_hub(const struct conn *conn);
  * bytes are framed already. SEND_BEHIND: call nothing more until writable. */
 enum send_result conn_send(struct conn *conn, const char *bytes, size_t len);
 
-/* For transport_ops. */
+/* Asks for conn_writable() in a later turn of the loop. */
+void conn_want(struct conn *conn);
+/* Bytes that the peer has acknowledged so far, and those under way. The first ends a connection whose peer is known to have
+ * gone. */
+unsigned long conn_taken(struct conn *conn);
+unsigned long conn_untaken(struct conn *conn);
+
+/* The same, for transport_ops. */
 void conn_want_writable(struct session *session);
 unsigned long conn_progress(struct session *session);
 unsigned long conn_in_flight(struct session *session);

@@ -11,6 +11,8 @@
 #include "transport/dispatch.h"
 #include "transport/page.h"
 #include "transport/publish.h"
+#include "transport/socketio/errand.h"
+#include "transport/socketio/upgrade.h"
 #include "transport/stream.h"
 #include "transport/thread.h"
 
@@ -22,6 +24,8 @@ static const char *allowed(enum route route)
 	switch (route) {
 	case ROUTE_PUBLISH:
 		return "POST, OPTIONS";
+	case ROUTE_ENGINEIO:
+		return "GET, POST, OPTIONS";
 	case ROUTE_WEBSOCKET:
 		return "GET, OPTIONS";
 	case ROUTE_PING:
@@ -31,13 +35,35 @@ static const char *allowed(enum route route)
 	}
 }
 
+static bool is_post_to(const struct head *head, enum route route)
+{
+	return head->route == route && head->method == METHOD_POST;
+}
+
+static bool publishes(const struct head *head)
+{
+	return is_post_to(head, ROUTE_PUBLISH);
+}
+
+static bool takes_body(const struct head *head)
+{
+	return publishes(head) || is_post_to(head, ROUTE_ENGINEIO);
+}
+
+static size_t body_limit(const struct conn *conn, const struct head *head)
+{
+	const struct server_config *config = &conn->thread->shared->config;
+
+	return head->route == ROUTE_ENGINEIO ? config->engineio.max_payload : config->max_body_bytes;
+}
+
 static struct exchange *exchange_begin(struct conn *conn)
 {
 	struct exchange *exchange = mem_zero(1, sizeof(*exchange));
 
 	exchange_end(conn);
-	head_read(&exchange->head, conn->wsi, &conn->thread->shared->cors);
-	exchange->body = buf_init(conn->thread->shared->config.max_body_bytes);
+	head_read(&exchange->head, conn->wsi, &conn->thread->shared->cors, conn->thread->shared->config.engineio.path);
+	exchange->body = buf_init(body_limit(conn, &exchange->head));
 	exchange->answer = buf_init(BUF_NO_MAX); /* by the number of sessions that an answer names */
 	conn->exchange = exchange;
 	atomic_fetch_add(&conn->thread->shared->requests, 1);
@@ -52,8 +78,10 @@ void exchange_end(struct conn *conn)
 		return;
 	conn->exchange = NULL;
 	conn->served = true;
-	atomic_fetch_sub(&conn->thread->shared->requests, 1);
+	if (!exchange->idle)
+		atomic_fetch_sub(&conn->thread->shared->requests, 1);
 	publish_detach(exchange->call);
+	errand_forget(exchange->errand);
 	head_finish(&exchange->head);
 	if (exchange->body.bytes)
 		memset(exchange->body.bytes, 0, exchange->body.len); /* it may hold the operator's token */
@@ -126,16 +154,15 @@ static bool answer(struct conn *conn)
 		return reply_ready(conn);
 	if (head->route == ROUTE_PAGE && reads)
 		return reply_page(conn);
+	if (head->route == ROUTE_ENGINEIO) {
+		polling_refuse(conn, ENGINEIO_BAD_METHOD);
+		return true;
+	}
 	if (head->route == ROUTE_STREAM && head->method == METHOD_HEAD)
 		return exchange_reply(conn, &(struct reply){.status = 200, .stream = true});
 	if (head->route == ROUTE_WEBSOCKET && head->method == METHOD_GET)
 		return reply_error(conn, 426, "This is a websocket: connect with ws:// or wss://");
 	return reply_error(conn, 405, "Method not allowed");
-}
-
-static bool publishes(const struct head *head)
-{
-	return head->route == ROUTE_PUBLISH && head->method == METHOD_POST;
 }
 
 /* libwebsockets 4.1 takes a body that it has read together with an earlier request from the wrong place, and may then loop
@@ -151,7 +178,6 @@ static bool pipelined_body(const struct conn *conn)
 static int refused(const struct conn *conn, const char **message)
 {
 	const struct head *head = &conn->exchange->head;
-	size_t most = conn->thread->shared->config.max_body_bytes;
 
 	if (head->malformed) {
 		*message = head->malformed;
@@ -161,15 +187,20 @@ static int refused(const struct conn *conn, const char **message)
 		*message = "SECURITY_TOKEN is not configured";
 		return 403;
 	}
-	if (head->encoded || (publishes(head) && !head->has_length)) {
+	if (head->encoded || (takes_body(head) && !head->has_length)) {
 		*message = "A body needs a Content-Length, and no Transfer-Encoding";
 		return 411;
 	}
-	if (publishes(head) && head->content_length > most) {
+	if (takes_body(head) && head->content_length > body_limit(conn, head)) {
 		*message = "The body is too large";
 		return 413;
 	}
 	return 0;
+}
+
+static bool waits_for_events(const struct head *head)
+{
+	return head->method == METHOD_GET && (head->route == ROUTE_STREAM || head->route == ROUTE_ENGINEIO);
 }
 
 int http_headers(struct lws *wsi)
@@ -180,8 +211,8 @@ int http_headers(struct lws *wsi)
 	bool body;
 	int status;
 
-	if (conn->kind != CONN_HTTP || conn->closing)
-		return 1; /* a second request on a stream */
+	if (conn->kind != CONN_HTTP || conn->closing || (conn->exchange && conn->exchange->errand))
+		return 1; /* a second request on a stream, or while a poll waits */
 	exchange = exchange_begin(conn);
 	body = exchange->head.content_length > 0;
 	status = refused(conn, &message);
@@ -192,7 +223,7 @@ int http_headers(struct lws *wsi)
 		!exchange->head.encoded) {
 		return 0; /* http_body_begins() follows */
 	}
-	if (!status && exchange->head.route == ROUTE_STREAM && exchange->head.method == METHOD_GET && !body)
+	if (!status && waits_for_events(&exchange->head) && !body)
 		return 0; /* http_serve() follows */
 	if (!status && exchange->head.keep_alive && !body && exchange->head.method != METHOD_POST)
 		return 0; /* likewise */
@@ -215,6 +246,26 @@ static int done(struct conn *conn, bool alive)
 	return close || lws_http_transaction_completed(conn->wsi) ? -1 : 0;
 }
 
+/* Answered when there is something to say. The connection is kept like a stream's until then. */
+static void poll_waits(struct conn *conn)
+{
+	struct exchange *exchange = conn->exchange;
+
+	exchange->idle = true;
+	atomic_fetch_sub(&conn->thread->shared->requests, 1);
+	lws_http_headers_detach(conn->wsi);
+	lws_set_timeout(conn->wsi, NO_PENDING_TIMEOUT, 0);
+	conn_watch(conn, 0);
+}
+
+static void serve_poll(struct conn *conn)
+{
+	engine_request_read(&conn->exchange->engineio, conn->wsi);
+	polling_get(conn);
+	if (!conn->exchange->answer_waits)
+		poll_waits(conn);
+}
+
 int http_serve(struct lws *wsi, struct lws_process_html_args *args)
 {
 	struct conn *conn = conn_get(wsi);
@@ -222,8 +273,10 @@ int http_serve(struct lws *wsi, struct lws_process_html_args *args)
 	if (!conn->exchange || conn->exchange->head.method == METHOD_POST)
 		return 0;
 	args->final = 1;
-	if (conn->exchange->head.route == ROUTE_STREAM && conn->exchange->head.method == METHOD_GET)
+	if (waits_for_events(&conn->exchange->head) && conn->exchange->head.route == ROUTE_STREAM)
 		stream_begin(conn);
+	else if (waits_for_events(&conn->exchange->head))
+		serve_poll(conn);
 	else if (done(conn, answer(conn)))
 		conn_kill(conn); /* a failure returned from here would be answered a second time */
 	return 0;
@@ -240,6 +293,8 @@ int http_body_begins(struct lws *wsi)
 		return -1;
 	status = refused(conn, &message);
 	if (status) {
+		if (status == 413)
+			polling_too_large(conn);
 		exchange->head.keep_alive = false;
 		if (!reply_error(conn, status, message) || exchange->head.expects)
 			return -1;
@@ -249,6 +304,8 @@ int http_body_begins(struct lws *wsi)
 	}
 	if (publishes(&exchange->head))
 		exchange->bearer = request_bearer(wsi);
+	else if (exchange->head.route == ROUTE_ENGINEIO)
+		engine_request_read(&exchange->engineio, wsi);
 	conn_watch(conn, conn->thread->shared->config.request_timeout_ms);
 	if (exchange->head.expects && exchange->head.content_length)
 		conn_send(conn, "HTTP/1.1 100 Continue\r\n\r\n", 25);
@@ -262,7 +319,7 @@ int http_body(struct lws *wsi, const char *bytes, size_t len)
 
 	if (!exchange)
 		return -1;
-	if (publishes(&exchange->head) && !exchange->lingers)
+	if (takes_body(&exchange->head) && !exchange->lingers)
 		return buf_bytes(&exchange->body, bytes, len) ? 0 : -1;
 	exchange->swallowed += len;
 	return exchange->swallowed > LINGER_BYTES ? -1 : 0;
@@ -277,26 +334,46 @@ int http_body_ends(struct lws *wsi)
 		return -1;
 	if (exchange->answer_waits)
 		return 0;
-	if (exchange->call) {
+	if (exchange->call || exchange->errand) {
 		lws_rx_flow_control(wsi, 0); /* the next request has to wait */
 		return 0;
 	}
 	conn_watch(conn, 0);
-	if (!publishes(&exchange->head))
+	if (publishes(&exchange->head))
+		publish_begin(conn);
+	else if (takes_body(&exchange->head))
+		polling_post(conn);
+	else
 		return done(conn, answer(conn));
-	publish_begin(conn);
 	return 0;
 }
 
 void exchange_answer_later(struct conn *conn, int status, struct span body)
 {
-	struct exchange *exchange = conn->exchange;
-	struct reply reply = {.status = status, .body = body, .close = closes(conn)};
+	exchange_reply_later(conn, &(struct reply){.status = status, .body = body});
+}
 
-	reply_write(&exchange->answer, &reply, &exchange->head, conn->thread->tls);
+void exchange_reply_later(struct conn *conn, const struct reply *reply)
+{
+	struct exchange *exchange = conn->exchange;
+	struct reply whole = *reply;
+
+	whole.close = reply->close || closes(conn);
+	reply_write(&exchange->answer, &whole, &exchange->head, conn->thread->tls);
 	exchange->answer_waits = true;
 	lws_rx_flow_control(conn->wsi, 1);
 	lws_callback_on_writable(conn->wsi);
+}
+
+static bool send_answer(struct conn *conn, struct exchange *exchange)
+{
+	bool sent = conn_send(conn, exchange->answer.bytes, exchange->answer.len) != SEND_DEAD;
+
+	if (sent) {
+		errand_free(exchange->errand);
+		exchange->errand = NULL;
+	}
+	return sent;
 }
 
 int http_writable(struct lws *wsi)
@@ -314,12 +391,13 @@ int http_writable(struct lws *wsi)
 	if (!exchange || !exchange->answer_waits)
 		return 0;
 	exchange->answer_waits = false;
-	return done(conn, conn_send(conn, exchange->answer.bytes, exchange->answer.len) != SEND_DEAD);
+	return done(conn, send_answer(conn, exchange));
 }
 
 /* Why a websocket is refused; 0: it is not. */
 static int upgrade_refused(struct lws *wsi, const struct head *head, const char **message)
 {
+	bool engineio = head->route == ROUTE_ENGINEIO;
 	char version[8] = "";
 
 	lws_hdr_copy(wsi, version, sizeof(version), WSI_TOKEN_VERSION);
@@ -327,7 +405,7 @@ static int upgrade_refused(struct lws *wsi, const struct head *head, const char 
 	if (head->malformed)
 		return 400;
 	*message = "Route not found";
-	if (head->route != ROUTE_WEBSOCKET)
+	if (head->route != ROUTE_WEBSOCKET && !engineio)
 		return 404;
 	*message = "Method not allowed";
 	if (head->method != METHOD_GET)
@@ -343,11 +421,21 @@ static int upgrade_refused(struct lws *wsi, const struct head *head, const char 
 		lws_hdr_total_length(wsi, WSI_TOKEN_KEY) != 24 || head->content_length || head->encoded)
 		return 400;
 	*message = "The only subprotocol spoken here is " PROTOCOL_NAME;
-	if (lws_hdr_total_length(wsi, WSI_TOKEN_PROTOCOL) > 0 &&
+	if (!engineio && lws_hdr_total_length(wsi, WSI_TOKEN_PROTOCOL) > 0 &&
 		(lws_hdr_total_length(wsi, WSI_TOKEN_PROTOCOL) > 100 ||
 			!request_lists(wsi, WSI_TOKEN_PROTOCOL, PROTOCOL_NAME)))
 		return 400;
 	return 0;
+}
+
+static int upgrade_engineio(struct conn *conn)
+{
+	enum engineio_error error = upgrade_check(conn);
+
+	if (error == ENGINEIO_FINE)
+		return 0;
+	polling_refuse(conn, error);
+	return 400;
 }
 
 int http_upgrade(struct lws *wsi, char *protocol)
@@ -370,6 +458,8 @@ int http_upgrade(struct lws *wsi, char *protocol)
 	conn->exchange->head.keep_alive = false;
 	if (status)
 		reply_error(conn, status, message);
+	else if (conn->exchange->head.route == ROUTE_ENGINEIO)
+		status = upgrade_engineio(conn);
 	exchange_end(conn);
 	return status ? -1 : 0;
 }

@@ -12,16 +12,21 @@
 #include "transport/conn.h"
 #include "transport/reply.h"
 #include "transport/request.h"
+#include "transport/socketio/polling.h"
 
+struct errand;
 struct publish_call;
 
 /* From a request's headers to the last byte of its answer. */
 struct exchange {
 	struct head head;
-	struct buf body;           /* of POST /publish */
+	struct buf body;           /* of POST /publish, or to Engine.IO */
 	size_t swallowed;          /* body bytes that nobody reads */
 	char *bearer;              /* of POST /publish; wiped */
 	struct publish_call *call; /* waiting for the database; publish.h */
+	struct engineio_request engineio; /* what the query says to Engine.IO */
+	struct errand *errand;     /* under way to an Engine.IO session, or its answer waits; socketio/errand.h */
+	bool idle;                 /* a poll that waits: nobody's work */
 	struct buf answer;         /* written when the socket is writable */
 	bool answer_waits;
 	bool lingers;              /* answered before its body came: reads on for a moment, then closes */
@@ -37,8 +42,9 @@ int http_upgrade(struct lws *wsi, char *protocol); /* may it become a websocket?
 void http_unfit(struct lws *wsi); /* answers what libwebsockets itself refuses: strict.c */
 int http_foreign(struct lws *wsi, const char *bytes, size_t len); /* what is no HTTP request that libwebsockets knows */
 
-/* Answers as soon as the socket is writable; for answers that come later. body is the caller's. */
-void exchange_answer_later(struct conn *conn, int status, struct span body);
+/* Answers as soon as the socket is writable; for answers that come later. What reply points to is the caller's. */
+void exchange_reply_later(struct conn *conn, const struct reply *reply);
+void exchange_answer_later(struct conn *conn, int status, struct span body); /* with JSON */
 /* Sends an answer now. False: the connection is dead. */
 bool exchange_reply(struct conn *conn, const struct reply *reply);
 void exchange_end(struct conn *conn);

@@ -42,6 +42,8 @@ static void write_cors(struct buf *buf, const struct reply *reply, const struct 
 	if (!head || !head->allow_origin)
 		return;
 	buf_printf(buf, "Access-Control-Allow-Origin: %s\r\n", head->allow_origin);
+	if (head->credentials)
+		buf_text(buf, "Access-Control-Allow-Credentials: true\r\n");
 	if (!reply->preflight)
 		return;
 	buf_printf(buf, "Access-Control-Allow-Methods: %s\r\n", reply->allow);

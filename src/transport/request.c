@@ -124,6 +124,7 @@ static void read_origin(struct head *head, struct lws *wsi, const struct cors *c
 		head->allow_origin = mem_text("*");
 	else if (origin && head->origin_allowed)
 		head->allow_origin = mem_text(origin);
+	head->credentials = head->allow_origin && !cors->all && cors->count == 1;
 	free(origin);
 	free(host);
 }
@@ -139,9 +140,18 @@ static bool has_file(struct lws *wsi, const char *etag)
 		request_lists(wsi, WSI_TOKEN_HTTP_IF_NONE_MATCH, "*");
 }
 
-static void read_route(struct head *head, struct lws *wsi, const char *path, int len)
+static bool is_engineio(struct span path, const char *expected)
+{
+	size_t len = strlen(expected);
+
+	return span_is(path, expected) || (path.len == len - 1 && memcmp(path.p, expected, len - 1) == 0);
+}
+
+static void read_route(struct head *head, struct lws *wsi, const char *path, int len, const char *engineio_path)
 {
 	head->route = route_of(path, len);
+	if (is_engineio((struct span){path, (size_t)len}, engineio_path))
+		head->route = ROUTE_ENGINEIO;
 	if (head->route != ROUTE_NONE)
 		return;
 	head->file = page_find((struct span){path, (size_t)len});
@@ -161,7 +171,7 @@ static bool stays(struct lws *wsi)
 	return current && !request_lists(wsi, WSI_TOKEN_CONNECTION, "close");
 }
 
-void head_read(struct head *head, struct lws *wsi, const struct cors *cors)
+void head_read(struct head *head, struct lws *wsi, const struct cors *cors, const char *engineio_path)
 {
 	char *path = NULL;
 	int len = 0, method = lws_http_get_uri_and_method(wsi, &path, &len);
@@ -169,7 +179,7 @@ void head_read(struct head *head, struct lws *wsi, const struct cors *cors)
 	*head = (struct head){.method = METHOD_OTHER};
 	if (method >= 0) {
 		head->method = method_of(method);
-		read_route(head, wsi, path, len);
+		read_route(head, wsi, path, len, engineio_path);
 	}
 	read_form(head, wsi);
 	read_origin(head, wsi, cors);

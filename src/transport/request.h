@@ -17,7 +17,7 @@
 #include "transport/cors.h"
 
 enum method { METHOD_GET, METHOD_HEAD, METHOD_POST, METHOD_OPTIONS, METHOD_OTHER };
-enum route { ROUTE_NONE, ROUTE_PING, ROUTE_READY, ROUTE_PUBLISH, ROUTE_STREAM, ROUTE_WEBSOCKET, ROUTE_PAGE };
+enum route { ROUTE_NONE, ROUTE_PING, ROUTE_READY, ROUTE_PUBLISH, ROUTE_STREAM, ROUTE_WEBSOCKET, ROUTE_ENGINEIO, ROUTE_PAGE };
 
 struct head {
 	enum method method;
@@ -32,9 +32,11 @@ struct head {
 	bool preflight;
 	bool origin_allowed; /* or there is none */
 	char *allow_origin;  /* of Access-Control-Allow-Origin; NULL: none */
+	bool credentials;    /* and a browser may send what it knows of us along */
 };
 
-void head_read(struct head *head, struct lws *wsi, const struct cors *cors);
+/* engineio_path ends with a slash; the same without it is the route too. */
+void head_read(struct head *head, struct lws *wsi, const struct cors *cors, const char *engineio_path);
 void head_finish(struct head *head);
 
 /* The token of `Authorization: Bearer`, malloc'ed; NULL: no such header; "" when it holds something else. */

@@ -7,6 +7,8 @@
 #include "base/mem.h"
 #include "transport/dispatch.h"
 #include "transport/listen.h"
+#include "transport/socketio/registry.h"
+#include "transport/socketio/session.h"
 #include "transport/thread.h"
 #include "transport/tls.h"
 
@@ -32,6 +34,22 @@ static int64_t lost_after(const struct hub_config *hub)
 	return slow > quiet ? slow : quiet;
 }
 
+static void fill_engineio_defaults(struct engineio_config *config)
+{
+	if (!config->path)
+		config->path = "/socket.io/";
+	if (!config->app)
+		config->app = &socketio_sessions.engine;
+	if (!config->ping_interval_ms)
+		config->ping_interval_ms = 25000;
+	if (!config->ping_timeout_ms)
+		config->ping_timeout_ms = 20000;
+	if (!config->connect_timeout_ms)
+		config->connect_timeout_ms = 45000;
+	if (!config->max_payload)
+		config->max_payload = 1000000;
+}
+
 static void fill_defaults(struct server_config *config, const struct hub_config *hub)
 {
 	if (!config->lost_timeout_ms)
@@ -50,6 +68,7 @@ static void fill_defaults(struct server_config *config, const struct hub_config 
 		config->idle_timeout_ms = 60000;
 	if (!config->send_buffer_bytes)
 		config->send_buffer_bytes = 131072;
+	fill_engineio_defaults(&config->engineio);
 }
 
 /* libwebsockets keeps tables as large as the limit of open files, per thread: neither too few for the connections that are
@@ -98,6 +117,7 @@ struct server *server_create(const struct server_config *config, const struct hu
 	cors_init(&server->shared.cors, config->cors_origins, config->cors_origin_count);
 	atomic_store(&server->shared.complained, INT64_MIN / 2);
 	server->hub_shared = hub_shared_create();
+	server->shared.engines = registry_create(server->shared.config.max_connections);
 	fit_file_limit(&server->shared.config);
 	dispatch_log();
 	if (config->cert_file || config->key_file)
@@ -169,13 +189,27 @@ void server_stop(struct server *server, int64_t limit_ms)
 		thread_join(&server->threads[t]);
 }
 
+/* What is on its way from one thread to another arrives, and what it posts in turn, before the first of them goes. */
+static void settle(struct server *server)
+{
+	bool ran;
+
+	do {
+		ran = false;
+		for (size_t t = 0; t < server->count; t++)
+			ran |= thread_settle(&server->threads[t]);
+	} while (ran);
+}
+
 void server_destroy(struct server *server)
 {
 	if (!server)
 		return;
 	server_stop(server, 1000);
+	settle(server);
 	for (size_t t = 0; t < server->count; t++)
 		thread_finish(&server->threads[t]);
+	registry_destroy(server->shared.engines);
 	hub_shared_destroy(server->hub_shared);
 	cors_finish(&server->shared.cors);
 	free(server->threads);

@@ -13,6 +13,7 @@
 
 #include "esink/status.h"
 #include "hub/hub.h"
+#include "transport/socketio/engineio.h"
 
 struct ruleset;
 
@@ -32,6 +33,7 @@ struct server_config {
 	int send_buffer_bytes;               /* SO_SNDBUF [131072] */
 	int64_t lost_timeout_ms;             /* what was sent may be unacknowledged for so long; 0: longer than the hub waits */
 	const struct ruleset *rules;         /* FILTERS for POST /publish */
+	struct engineio_config engineio;     /* Socket.IO */
 	/* Is capture live? If not, reason is the sentence for GET /ready. Any thread. */
 	bool (*ready)(void *context, struct err *reason);
 	void *ready_context;

@@ -106,11 +106,12 @@ static void on_prepare(uv_prepare_t *prepare)
 	if (thread->touched) {
 		thread->touched = false;
 		hub_turn(thread->hub);
-		if (thread->touched)
-			uv_async_send(&thread->async);
+		engine_turn(thread);
 	}
 	if (thread->draining && drained(thread))
 		uv_stop(&thread->loop);
+	else if (thread->touched)
+		uv_async_send(&thread->async);
 }
 
 static void on_tick(uv_timer_t *tick)
@@ -192,6 +193,7 @@ bool thread_init(struct thread *thread, struct shared *shared, struct hub_shared
 	uv_prepare_init(&thread->loop, &thread->prepare);
 	uv_timer_init(&thread->loop, &thread->tick);
 	thread->async.data = thread->prepare.data = thread->tick.data = thread;
+	engine_host_init(thread);
 	thread->hub = hub_create(&shared->hub, hub_shared, wake, thread);
 	return make_context(thread, certificate, err);
 }
@@ -242,6 +244,7 @@ static void *run(void *argument)
 	uv_timer_stop(&thread->tick);
 	destroy_context(thread);
 	hub_turn(thread->hub);
+	engine_turn(thread);
 	return NULL;
 }
 
@@ -278,6 +281,19 @@ static void close_all(uv_handle_t *handle, void *context)
 	(void)context;
 	if (!uv_is_closing(handle))
 		uv_close(handle, NULL);
+}
+
+bool thread_settle(struct thread *thread)
+{
+	bool ran = false;
+
+	if (!thread->hub)
+		return false;
+	listen_end(thread);
+	destroy_context(thread);
+	ran = inbox_run(hub_inbox(thread->hub));
+	engine_host_finish(thread);
+	return ran;
 }
 
 void thread_finish(struct thread *thread)

@@ -15,6 +15,7 @@
 #include "hub/hub.h"
 #include "transport/cors.h"
 #include "transport/server.h"
+#include "transport/socketio/engineio.h"
 
 #define LISTEN_MAX 4          /* addresses of one host name that are listened on */
 #define SCRATCH_KEPT 1048576  /* a scratch buffer that grew beyond this is given back */
@@ -27,6 +28,7 @@ struct shared {
 	struct server_config config; /* defaults filled in */
 	struct hub_config hub;
 	struct cors cors;
+	struct engineio_registry *engines;
 	atomic_uint connections;
 	atomic_uint requests;       /* under way */
 	_Atomic int64_t complained; /* when a refused connection was last logged, ms */
@@ -55,6 +57,7 @@ struct thread {
 	int64_t drain_began, drain_until; /* ms, monotonic */
 	struct buf scratch;
 	struct conn *watched;        /* those with a deadline, conn.h */
+	struct engineio_host engines;
 
 	atomic_bool stop;
 	_Atomic int64_t stop_limit_ms;
@@ -68,6 +71,8 @@ bool thread_start(struct thread *thread);
 void thread_stop(struct thread *thread, int64_t limit_ms); /* asks only; any thread */
 void thread_join(struct thread *thread);
 void thread_reload(struct thread *thread, SSL_CTX *certificate); /* takes a reference of its own; any thread */
+/* All have ended: takes what others have posted to it. True: there was something. */
+bool thread_settle(struct thread *thread);
 void thread_finish(struct thread *thread); /* not running; tolerates a half-made one */
 
 /* The hub has something to do before the loop sleeps. */

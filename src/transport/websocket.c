@@ -12,6 +12,7 @@
 #include "transport/begin.h"
 #include "transport/conn.h"
 #include "transport/reply.h"
+#include "transport/socketio/upgrade.h"
 #include "transport/thread.h"
 #include "wire/wire.h"
 
@@ -26,9 +27,8 @@ static enum send_result websocket_send(struct session *session, const char *byte
 	return conn->closing ? SEND_DEAD : conn_send(conn, bytes, len);
 }
 
-static void websocket_close(struct session *session, enum close_reason reason)
+void websocket_begin_close(struct conn *conn, enum close_reason reason)
 {
-	struct conn *conn = conn_of(session);
 	const char *word = close_reason_word(reason);
 	int code = close_reason_code(reason);
 	char frame[4 + 123];
@@ -45,6 +45,11 @@ static void websocket_close(struct session *session, enum close_reason reason)
 	memcpy(frame + 4, word, len);
 	conn_watch(conn, reason == CLOSE_SLOW || reason == CLOSE_GONE_QUIET ? CLOSE_DEAD_MS : CLOSE_MS);
 	conn_send(conn, frame, 4 + len);
+}
+
+static void websocket_close(struct session *session, enum close_reason reason)
+{
+	websocket_begin_close(conn_of(session), reason);
 }
 
 /* A ping with one byte: libwebsockets does not report the answer to an empty one. */
@@ -67,12 +72,15 @@ static const struct transport_ops websocket_ops = {
 	.heartbeat = websocket_heartbeat,
 };
 
-/* We end it: the close frame to the client, the news to the hub. */
+/* We end it: the close frame to the client, the news to whom it belongs. */
 static void end(struct conn *conn, enum close_reason reason)
 {
-	websocket_close(&conn->session, reason);
+	websocket_begin_close(conn, reason);
 	conn->open = false;
-	session_disconnected(&conn->session, reason);
+	if (conn->engineio)
+		upgrade_gone(conn, reason);
+	else
+		session_disconnected(&conn->session, reason);
 }
 
 /* The hub refused it before it could speak: why, as it would have said itself. */
@@ -92,21 +100,27 @@ int websocket_opened(struct lws *wsi)
 	const char *message = NULL;
 	struct opening opening;
 
-	opening_read(&opening, conn);
 	conn->kind = CONN_WEBSOCKET;
 	thread_touch(conn->thread);
+	if (conn->engineio) {
+		upgrade_opened(conn);
+		return 0;
+	}
+	opening_read(&opening, conn);
 	conn->open = session_open(&conn->session, conn_hub(conn), &websocket_ops, &opening.request, &reason, &message);
 	if (!conn->open) {
 		explain(conn, reason, message);
-		websocket_close(&conn->session, reason);
+		websocket_begin_close(conn, reason);
 	}
 	opening_finish(&opening);
 	return 0;
 }
 
-static void deliver(struct conn *conn, struct span text)
+static void deliver(struct conn *conn, bool binary, struct span text)
 {
-	if (utf8_valid(text.p, text.len))
+	if (conn->engineio)
+		upgrade_received(conn, binary, text);
+	else if (!binary && utf8_valid(text.p, text.len))
 		session_receive(&conn->session, text);
 	else
 		end(conn, CLOSE_BAD_MESSAGE);
@@ -123,19 +137,20 @@ static void forget(struct conn *conn)
 int websocket_received(struct lws *wsi, const char *bytes, size_t len)
 {
 	struct conn *conn = conn_get(wsi);
-	size_t most = conn->thread->shared->config.max_message_bytes;
-	bool last = lws_is_final_fragment(wsi);
+	const struct server_config *config = &conn->thread->shared->config;
+	size_t most = conn->engineio ? config->engineio.max_payload : config->max_message_bytes;
+	bool last = lws_is_final_fragment(wsi), binary = lws_frame_is_binary(wsi);
 
 	if (conn->closing || conn->gone)
 		return 0;
 	thread_touch(conn->thread);
 	session_heard(&conn->session);
-	if (lws_frame_is_binary(wsi)) {
+	if (binary && !conn->engineio) {
 		end(conn, CLOSE_BAD_MESSAGE);
 		return 0;
 	}
 	if (last && !conn->message && len <= most) {
-		deliver(conn, (struct span){bytes ? bytes : "", len});
+		deliver(conn, binary, (struct span){bytes ? bytes : "", len});
 		return 0;
 	}
 	if (!conn->message) {
@@ -145,7 +160,7 @@ int websocket_received(struct lws *wsi, const char *bytes, size_t len)
 	if (!buf_bytes(conn->message, bytes, len))
 		end(conn, CLOSE_TOO_LARGE);
 	else if (last)
-		deliver(conn, buf_as_span(conn->message));
+		deliver(conn, binary, buf_as_span(conn->message));
 	if (last || conn->closing)
 		forget(conn);
 	return 0;

@@ -5,7 +5,12 @@
 #include <libwebsockets.h>
 #include <stddef.h>
 
+#include "esink/transport.h"
+
 struct conn;
+
+/* Begins the end of a websocket: the close frame, and a moment for the answer. */
+void websocket_begin_close(struct conn *conn, enum close_reason reason);
 
 int websocket_opened(struct lws *wsi);
 int websocket_received(struct lws *wsi, const char *bytes, size_t len);

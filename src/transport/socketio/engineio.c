@@ -1,0 +1,434 @@
+/* The life of one Engine.IO session on its home thread: heartbeat, packets, the end. What is particular to polling is in
+ * polling.c, to websockets and the way to them in upgrade.c.
+ *
+ * The heartbeat is the server's: a ping pingInterval after the last pong, and pingTimeout for the answer. On a websocket the
+ * wait begins anew as long as what stands before the ping is still being taken. All deadlines of a thread are in a few lists
+ * in order of time, and one clock of the loop is set for the earliest.
+ */
+#include "transport/socketio/engineio.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/random.h"
+#include "transport/conn.h"
+#include "transport/socketio/errand.h"
+#include "transport/socketio/polling.h"
+#include "transport/socketio/registry.h"
+#include "transport/thread.h"
+#include "transport/websocket.h"
+
+#define LAST_WORDS_MS 3000 /* for a polling client to fetch them */
+#define GOODBYE_MS 100     /* for a client that said `close` and polled at the same moment */
+#define NOOP_MS 20         /* a poll is kept waiting that long while its client turns to a websocket */
+#define ANSWER_ENOUGH 65536 /* an answer that holds this much is given before more is taken */
+
+static struct engineio_host *host_of(const struct engineio *engine)
+{
+	return &engine->home->engines;
+}
+
+const struct engineio_config *engine_config(const struct engineio *engine)
+{
+	return &engine->home->shared->config.engineio;
+}
+
+enum encoding engine_encoding(const struct engineio *engine)
+{
+	return engine->conn ? ENCODING_SOCKETIO : ENCODING_SOCKETIO_POLLING;
+}
+
+/* -- begin -- */
+
+struct engineio *engine_create(struct conn *conn, bool websocket)
+{
+	struct thread *thread = conn->thread;
+	struct engineio *engine = mem_zero(1, sizeof(*engine) + thread->shared->config.engineio.app->size);
+
+	engine->home = thread;
+	engine->out = buf_init(BUF_NO_MAX); /* by the hub's packs, and one ping */
+	engine->claimed = websocket;
+	engine->beat.engine = engine->patience.engine = engine->noop.engine = engine;
+	random_word(engine->sid, SID_LEN);
+	if (!registry_add(thread->shared->engines, engine)) {
+		free(engine);
+		return NULL;
+	}
+	if (websocket) {
+		engine->conn = conn;
+		conn->engine = engine;
+	}
+	host_of(engine)->count++;
+	return engine;
+}
+
+void engine_write_open(const struct engineio *engine, struct buf *buf)
+{
+	const struct engineio_config *config = engine_config(engine);
+	AUTO_BUF struct buf json = buf_init(512);
+
+	buf_printf(&json, "{\"sid\":\"%s\",\"upgrades\":[%s],\"pingInterval\":%" PRId64 ",\"pingTimeout\":%" PRId64
+		",\"maxPayload\":%zu}", engine->sid, engine->conn ? "" : "\"websocket\"", config->ping_interval_ms,
+		config->ping_timeout_ms, config->max_payload);
+	engineio_write(buf, engine_encoding(engine), ENGINEIO_OPEN, false, buf_as_span(&json));
+}
+
+void engine_begin(struct engineio *engine, struct conn *conn)
+{
+	struct engineio_host *host = host_of(engine);
+
+	engine_timer_set(&host->pings, &engine->beat);
+	engine_timer_set(&host->connects, &engine->patience);
+	engine->waits = !engine->conn;
+	engine_config(engine)->app->opened(engine, conn);
+	thread_touch(engine->home);
+}
+
+/* -- sending -- */
+
+void engine_touch(struct engineio *engine)
+{
+	struct engineio_host *host = host_of(engine);
+
+	thread_touch(engine->home);
+	if (engine->dirty)
+		return;
+	engine->dirty = true;
+	engine->dirty_next = host->dirty;
+	host->dirty = engine;
+}
+
+enum send_result engine_send(struct engineio *engine, const char *bytes, size_t len)
+{
+	if (engine->over)
+		return SEND_DEAD;
+	if (engine->conn)
+		return engine->conn->closing ? SEND_DEAD : conn_send(engine->conn, bytes, len);
+	buf_bytes(&engine->out, bytes, len);
+	if (!engine->poll)
+		return SEND_BEHIND;
+	engine_touch(engine);
+	return engine->out.len < ANSWER_ENOUGH ? SEND_ALL : SEND_BEHIND;
+}
+
+static enum send_result send_packet(struct engineio *engine, enum engineio_type type, bool binary, struct span data)
+{
+	AUTO_BUF struct buf packet = buf_init(BUF_NO_MAX); /* by data */
+
+	engineio_write(&packet, engine_encoding(engine), type, binary, data);
+	return engine_send(engine, packet.bytes, packet.len);
+}
+
+enum send_result engine_message(struct engineio *engine, bool binary, struct span data)
+{
+	return send_packet(engine, ENGINEIO_MESSAGE, binary, data);
+}
+
+void engine_want(struct engineio *engine)
+{
+	if (engine->conn) {
+		conn_want(engine->conn);
+		return;
+	}
+	engine->wants = true;
+	engine_touch(engine);
+}
+
+unsigned long engine_progress(struct engineio *engine)
+{
+	return engine->conn ? conn_taken(engine->conn) : engine->polled;
+}
+
+unsigned long engine_in_flight(struct engineio *engine)
+{
+	return engine->conn ? conn_untaken(engine->conn) : 0;
+}
+
+/* -- receiving -- */
+
+void engine_packet(struct engineio *engine, const struct engineio_packet *packet)
+{
+	if (engine->closing || engine->over)
+		return;
+	switch (packet->type) {
+	case ENGINEIO_MESSAGE:
+		engine_config(engine)->app->received(engine, packet->binary, packet->data);
+		break;
+	case ENGINEIO_PONG:
+		engine_timer_set(&host_of(engine)->pings, &engine->beat);
+		break;
+	case ENGINEIO_CLOSE:
+		engine_close(engine, CLOSE_CLIENT);
+		break;
+	case ENGINEIO_PING: /* only the server pings */
+		engine_close(engine, CLOSE_BAD_MESSAGE);
+		break;
+	default: /* nothing to do, as in the reference server */
+		break;
+	}
+}
+
+/* -- heartbeat -- */
+
+/* The peer's time begins when the ping was due, however late this thread comes to send it. */
+static void ping(struct engineio *engine)
+{
+	int64_t due = engine->beat.due;
+
+	engine->ping_seen = engine_progress(engine);
+	engine->ping_at = engine->ping_seen + engine_in_flight(engine);
+	engine_timer_set(&host_of(engine)->pongs, &engine->beat);
+	engine->beat.due = due + host_of(engine)->pongs.after_ms;
+	send_packet(engine, ENGINEIO_PING, false, (struct span){"", 0});
+}
+
+static void no_pong(struct engineio *engine)
+{
+	unsigned long taken = engine_progress(engine), before = engine->ping_seen;
+
+	engine->ping_seen = taken;
+	if (engine->conn && before < engine->ping_at && taken != before)
+		engine_timer_set(&host_of(engine)->pongs, &engine->beat);
+	else
+		engine_close(engine, CLOSE_GONE_QUIET);
+}
+
+static void not_connected(struct engineio *engine)
+{
+	if (engine_config(engine)->app->idle(engine))
+		engine_close(engine, CLOSE_AUTH_TIMEOUT);
+}
+
+static void not_fetched(struct engineio *engine)
+{
+	engine_end(engine, (enum close_reason)engine->close_reason);
+}
+
+static void noop(struct engineio *engine)
+{
+	if (engine->probed && engine->poll && !engine->out.len)
+		send_packet(engine, ENGINEIO_NOOP, false, (struct span){"", 0});
+}
+
+void engine_ask_to_upgrade(struct engineio *engine)
+{
+	engine->probed = true;
+	if (engine->poll)
+		engine_timer_set(&host_of(engine)->probes, &engine->noop);
+}
+
+bool engine_overdue(struct engineio *engine)
+{
+	if (engine->beat.list != &host_of(engine)->pongs || clock_ms() < engine->beat.due)
+		return false;
+	engine_timer_stop(&engine->beat);
+	no_pong(engine);
+	return engine->over;
+}
+
+void engine_polled(struct engineio *engine, struct errand *poll)
+{
+	engine->poll = poll;
+	engine->polled++;
+	engine->waits = false;
+	if (!engine->closing)
+		engine_config(engine)->app->writable(engine);
+	if (engine->out.len || engine->closing)
+		engine_touch(engine);
+	else if (engine->probed)
+		engine_timer_set(&host_of(engine)->probes, &engine->noop);
+}
+
+/* -- the end -- */
+
+/* Is there something that the peer should still fetch? After a restart or for a peer that is not there: no. */
+static bool has_last_words(const struct engineio *engine, enum close_reason reason)
+{
+	int http = close_reason_http(reason);
+
+	return engine->out.len && http >= 400 && reason != CLOSE_RESTART && reason != CLOSE_JOURNAL;
+}
+
+void engine_close(struct engineio *engine, enum close_reason reason)
+{
+	bool words;
+
+	if (engine->closing || engine->over)
+		return;
+	engine->close_reason = (uint8_t)reason;
+	if (engine->conn) {
+		engine->closing = true;
+		engine_timer_stop(&engine->beat);
+		websocket_begin_close(engine->conn, reason); /* engine_end() when it has gone */
+		return;
+	}
+	words = engine->poll || reason == CLOSE_CLIENT || has_last_words(engine, reason);
+	if (words) /* a client that said so itself only needs its poll back */
+		send_packet(engine, reason == CLOSE_CLIENT ? ENGINEIO_NOOP : ENGINEIO_CLOSE, false, (struct span){"", 0});
+	engine->closing = true;
+	engine_timer_stop(&engine->beat);
+	if (!words)
+		engine_end(engine, reason);
+	else if (!engine->poll)
+		engine_timer_set(reason == CLOSE_CLIENT ? &host_of(engine)->goodbyes : &host_of(engine)->last_words,
+			&engine->patience);
+}
+
+void engine_end(struct engineio *engine, enum close_reason reason)
+{
+	if (engine->over)
+		return;
+	engine->over = true;
+	if (!engine->close_reason)
+		engine->close_reason = (uint8_t)reason;
+	registry_remove(engine->home->shared->engines, engine);
+	engine_unhost(engine);
+	engine_touch(engine);
+}
+
+static bool take_out(struct engineio **at, const struct engineio *engine)
+{
+	while (*at && *at != engine)
+		at = &(*at)->dirty_next;
+	if (!*at)
+		return false;
+	*at = engine->dirty_next;
+	return true;
+}
+
+void engine_unhost(struct engineio *engine)
+{
+	struct engineio_host *host = host_of(engine);
+
+	engine_timer_stop(&engine->beat);
+	engine_timer_stop(&engine->patience);
+	engine_timer_stop(&engine->noop);
+	if (engine->dirty && !take_out(&host->dirty, engine))
+		take_out(&host->turning, engine);
+	engine->dirty = false;
+}
+
+void engine_host(struct engineio *engine)
+{
+	engine->home->engines.count++;
+	engine_timer_set(&host_of(engine)->pings, &engine->beat);
+	if (engine_config(engine)->app->idle(engine))
+		engine_timer_set(&host_of(engine)->connects, &engine->patience);
+}
+
+void engine_free(struct engineio *engine)
+{
+	buf_finish(&engine->out);
+	free(engine);
+}
+
+/* -- the turn -- */
+
+static void over(struct engineio *engine)
+{
+	struct thread *home = engine->home;
+
+	if (engine->poll) {
+		engine->poll->status = 400;
+		engine->poll->code = ENGINEIO_UNKNOWN_SID;
+		errand_return(engine->poll);
+		engine->poll = NULL;
+	}
+	if (engine->conn) {
+		engine->conn->engine = NULL;
+		engine->conn = NULL;
+	}
+	if (engine->away)
+		home->shared->config.engineio.app->vanish(engine, (enum close_reason)engine->close_reason);
+	else
+		home->shared->config.engineio.app->ended(engine, (enum close_reason)engine->close_reason);
+	home->engines.count--;
+	engine_free(engine);
+}
+
+void engine_answer(struct engineio *engine)
+{
+	struct errand *poll = engine->poll;
+
+	engine->poll = NULL;
+	engine_timer_stop(&engine->noop);
+	engine->polled += engine->out.len;
+	buf_finish(&poll->body);
+	poll->body = engine->out;
+	poll->status = 200;
+	engine->out = buf_init(BUF_NO_MAX);
+	errand_return(poll);
+	if (engine->closing) {
+		engine_end(engine, (enum close_reason)engine->close_reason);
+	} else if (!engine->waits) {
+		engine->waits = true;
+		engine_config(engine)->app->paused(engine);
+	}
+}
+
+/* writable() may ask for itself again: that is for the next turn. */
+static void go_on(struct engineio *engine)
+{
+	engine->wants = false;
+	if (engine->poll && !engine->closing && !engine->out.len)
+		engine_config(engine)->app->writable(engine);
+}
+
+void engine_turn(struct thread *thread)
+{
+	struct engineio_host *host = &thread->engines;
+	struct engineio *engine;
+
+	/* Those that are dirty now; each may become so again, for the next turn, or end another. */
+	host->turning = host->dirty;
+	host->dirty = NULL;
+	while ((engine = host->turning)) {
+		host->turning = engine->dirty_next;
+		engine->dirty = false;
+		if (engine->wants && !engine->over)
+			go_on(engine);
+		if (engine->over)
+			over(engine);
+		else if (engine->poll && engine->out.len)
+			engine_answer(engine);
+	}
+	if (host->dirty)
+		thread_touch(thread);
+}
+
+/* Each is on one of the lists of the heartbeat, or has said its last words. */
+static void end_all(struct engineio_timers *list)
+{
+	while (list->first)
+		engine_end(list->first->engine, CLOSE_RESTART);
+}
+
+void engine_host_finish(struct thread *thread)
+{
+	struct engineio_host *host = &thread->engines;
+
+	end_all(&host->pings);
+	end_all(&host->pongs);
+	end_all(&host->last_words);
+	end_all(&host->goodbyes);
+	do
+		engine_turn(thread);
+	while (host->dirty);
+}
+
+void engine_host_init(struct thread *thread)
+{
+	const struct engineio_config *config = &thread->shared->config.engineio;
+	struct engineio_host *host = &thread->engines;
+
+	host->pings = (struct engineio_timers){.after_ms = config->ping_interval_ms, .due = ping};
+	host->pongs = (struct engineio_timers){.after_ms = config->ping_timeout_ms, .due = no_pong};
+	host->connects = (struct engineio_timers){.after_ms = config->connect_timeout_ms, .due = not_connected};
+	host->goodbyes = (struct engineio_timers){.after_ms = GOODBYE_MS, .due = not_fetched};
+	host->last_words = (struct engineio_timers){.after_ms = LAST_WORDS_MS, .due = not_fetched};
+	host->probes = (struct engineio_timers){.after_ms = NOOP_MS, .due = noop};
+	engine_clock_init(thread);
+}

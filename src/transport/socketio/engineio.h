@@ -1,0 +1,165 @@
+/* Engine.IO sessions (protocol 4): what lies under Socket.IO. A session begins with HTTP long-polling or on a websocket, and
+ * may go from the first to the second. It has an id of its own (sid) because polling is many requests, on many connections.
+ *
+ * Threads. A session has a home, the network thread that alone touches it. Connections are spread over the threads by the
+ * system, so a request may arrive elsewhere: it then travels to the home and back (errand.h). When a session upgrades to a
+ * websocket of another thread, the session itself moves there: from then on nothing of it crosses threads.
+ *
+ * Ending. engine_close() begins it: last words, then the end as the transport has one; a polling client may fetch them for
+ * LAST_WORDS_MS. The application hears of it once, by ended(), outside of its own calls, and its memory goes at the end of the
+ * turn of the loop.
+ *
+ * Sending while polling: packets wait in `out` until a poll asks; the answer goes out at the end of the turn, with all that
+ * came together by then. After it the peer takes nothing until it polls again (paused()).
+ */
+#ifndef ESINK_ENGINEIO_H
+#define ESINK_ENGINEIO_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "base/buf.h"
+#include "esink/session.h"
+#include "wire/engineio.h"
+
+struct conn;
+struct engineio;
+struct engineio_registry;
+struct errand;
+struct thread;
+
+#define SID_LEN 20
+
+/* What is spoken over Engine.IO. Each session has `size` bytes for it, zeroed, at engine_memory(). All calls are made on the
+ * session's home thread, but vanish(). */
+struct engineio_app {
+	size_t size;
+	/* The handshake's request is in conn. May send and close. */
+	void (*opened)(struct engineio *engine, struct conn *conn);
+	/* A message. May send and close. */
+	void (*received)(struct engineio *engine, bool binary, struct span data);
+	/* The peer takes more: it polled, or its socket has drained. */
+	void (*writable)(struct engineio *engine);
+	/* The peer was given an answer and takes nothing until writable(). */
+	void (*paused)(struct engineio *engine);
+	/* Nothing was spoken for connect_timeout_ms since opened(); the application says whether that matters. */
+	bool (*idle)(const struct engineio *engine);
+	/* It goes on as a websocket: the encoding is another one. writable() follows. */
+	void (*upgraded)(struct engineio *engine);
+	/* The last call. */
+	void (*ended)(struct engineio *engine, enum close_reason reason);
+	/* To another thread: what session_depart() and session_arrive() say. vanish() instead of arriving and of ended(). */
+	void (*depart)(struct engineio *engine);
+	bool (*arrive)(struct engineio *engine, struct thread *thread);
+	void (*vanish)(struct engineio *engine, enum close_reason reason);
+};
+
+/* Part of struct server_config. Zero for a number: the default in brackets. */
+struct engineio_config {
+	const char *path;               /* [/socket.io/] ends with a slash; the same without it is served too */
+	const struct engineio_app *app; /* [sessions of the hub] */
+	const void *context;            /* the application's own */
+	int64_t ping_interval_ms, ping_timeout_ms; /* [25 s, 20 s] */
+	int64_t connect_timeout_ms;     /* [45 s] */
+	size_t max_payload;             /* of a polling request's body, of a websocket message [1000000] */
+};
+
+/* A deadline. Those of a list all last equally long, so that the oldest is always the first to be due. */
+struct engineio_timer {
+	struct engineio_timer *next, *prev;
+	struct engineio_timers *list; /* NULL: not set */
+	struct engineio *engine;
+	int64_t due; /* ms, monotonic */
+};
+
+struct engineio_timers {
+	struct engineio_timer *first, *last;
+	int64_t after_ms;
+	void (*due)(struct engineio *engine);
+};
+
+/* What a network thread keeps of its sessions. */
+struct engineio_host {
+	struct engineio_timers pings, pongs, connects, last_words, goodbyes, probes;
+	struct engineio *dirty, *turning; /* have something to do at the end of the turn, of this turn */
+	uv_timer_t clock;
+	int64_t clock_due;      /* when it is set for; 0: it is not */
+	size_t count;
+};
+
+struct engineio {
+	struct thread *home;  /* NULL: on the way. Written under the registry's lock */
+	struct conn *conn;    /* the websocket; NULL: polling */
+	struct errand *poll;  /* a poll that waits for something to say */
+	struct engineio *dirty_next;
+	struct buf out;       /* polling: packets for the next answer, a record separator before each */
+	struct engineio_timer beat, patience, noop;
+	unsigned long polled; /* grows with what the peer fetches */
+	unsigned long ping_seen, ping_at; /* progress when the ping was sent, and once it has got there */
+	uint8_t close_reason;
+	bool dirty, wants; /* wants: writable() is asked for */
+	bool waits;        /* paused() was told, writable() was not yet */
+	bool probed;       /* a websocket has shown that it works */
+	bool closing;      /* last words have been said */
+	bool over;         /* to be told and freed at the end of the turn */
+	bool away;         /* the application has departed and not arrived */
+	bool claimed;      /* by a websocket that wants to upgrade it; the registry's */
+	char sid[SID_LEN + 1];
+};
+
+void engine_host_init(struct thread *thread);
+/* The thread has ended: so do all that are left. After engine_settle() of all threads. */
+void engine_host_finish(struct thread *thread);
+void engine_turn(struct thread *thread);        /* at the end of a turn of the loop, after the hub's */
+
+/* A session that begins with the request in conn: over a websocket when conn is one, else by polling. NULL: too many. */
+struct engineio *engine_create(struct conn *conn, bool websocket);
+/* The packet that tells the sid and the heartbeat, appended in the session's encoding. */
+void engine_write_open(const struct engineio *engine, struct buf *buf);
+void engine_begin(struct engineio *engine, struct conn *conn); /* heartbeat, opened() */
+
+static inline void *engine_memory(struct engineio *engine)
+{
+	return engine + 1;
+}
+
+static inline struct engineio *engine_of(void *memory)
+{
+	return (struct engineio *)memory - 1;
+}
+
+const struct engineio_config *engine_config(const struct engineio *engine);
+enum encoding engine_encoding(const struct engineio *engine);
+
+/* -- for the application -- */
+/* Packets in the session's encoding. As transport_ops.send(). */
+enum send_result engine_send(struct engineio *engine, const char *bytes, size_t len);
+/* One message packet. */
+enum send_result engine_message(struct engineio *engine, bool binary, struct span data);
+/* Asks for writable() in a later turn. */
+void engine_want(struct engineio *engine);
+unsigned long engine_progress(struct engineio *engine);
+unsigned long engine_in_flight(struct engineio *engine);
+void engine_close(struct engineio *engine, enum close_reason reason);
+
+/* -- for the other files of this folder -- */
+void engine_packet(struct engineio *engine, const struct engineio_packet *packet); /* from the peer */
+void engine_touch(struct engineio *engine); /* it has something to do at the end of the turn */
+void engine_end(struct engineio *engine, enum close_reason reason); /* nobody can be told anything more */
+void engine_ask_to_upgrade(struct engineio *engine); /* a probe has come: polls are answered at once from now on */
+bool engine_overdue(struct engineio *engine); /* it has missed its pong, and is over now */
+void engine_polled(struct engineio *engine, struct errand *poll);
+/* What has come together is the answer to the poll that waits. */
+void engine_answer(struct engineio *engine);
+/* Off the lists of its thread, and onto those of another. */
+void engine_unhost(struct engineio *engine);
+void engine_host(struct engineio *engine);
+void engine_free(struct engineio *engine);
+
+void engine_timer_set(struct engineio_timers *list, struct engineio_timer *timer);
+void engine_timer_stop(struct engineio_timer *timer);
+void engine_clock_init(struct thread *thread);
+
+#endif

@@ -1,0 +1,237 @@
+/* The checks and their order, the numbers and words of refusals are Engine.IO's own. Two polls at once end the session, as
+ * does a body that holds something malformed: what comes after it cannot be trusted.
+ *
+ * A poll that waits keeps its connection, read on by libwebsockets, so that a client that goes is seen at once.
+ */
+#include "transport/socketio/polling.h"
+
+#include <string.h>
+
+#include "transport/conn.h"
+#include "transport/http.h"
+#include "transport/socketio/errand.h"
+#include "transport/socketio/registry.h"
+#include "transport/thread.h"
+
+#define TEXT "text/plain; charset=UTF-8"
+
+static void take(struct engineio_request *request, struct span name, struct span value)
+{
+	if (span_is(name, "EIO")) {
+		request->version = span_is(value, "4");
+	} else if (span_is(name, "transport")) {
+		request->websocket = span_is(value, "websocket");
+		request->polling = span_is(value, "polling");
+	} else if (span_is(name, "sid") && value.len && !request->has_sid) {
+		request->has_sid = true;
+		if (value.len == SID_LEN)
+			memcpy(request->sid, value.p, SID_LEN);
+	}
+}
+
+void engine_request_read(struct engineio_request *request, struct lws *wsi)
+{
+	char part[64]; /* longer ones are none of ours */
+
+	*request = (struct engineio_request){0};
+	for (int i = 0;; i++) {
+		int n = lws_hdr_copy_fragment(wsi, part, sizeof(part), WSI_TOKEN_HTTP_URI_ARGS, i);
+		const char *equals = n > 0 ? memchr(part, '=', (size_t)n) : NULL;
+
+		if (equals)
+			take(request, (struct span){part, (size_t)(equals - part)},
+				(struct span){equals + 1, (size_t)(part + n - equals - 1)});
+		if (n < 0 && lws_hdr_fragment_length(wsi, WSI_TOKEN_HTTP_URI_ARGS, i) <= 0)
+			return;
+	}
+}
+
+const char *engine_error_text(enum engineio_error error)
+{
+	static const char *const texts[] = {"Transport unknown", "Session ID unknown", "Bad handshake method", "Bad request",
+		"Forbidden", "Unsupported protocol version"};
+
+	return texts[error];
+}
+
+void engine_error_body(struct buf *buf, enum engineio_error error)
+{
+	buf_printf(buf, "{\"code\":%d,\"message\":\"%s\"}", (int)error, engine_error_text(error));
+}
+
+static void refusal(struct buf *body, struct reply *reply, enum engineio_error error)
+{
+	engine_error_body(body, error);
+	*reply = (struct reply){.status = error == ENGINEIO_FORBIDDEN ? 403 : 400, .body = buf_as_span(body)};
+}
+
+void polling_refuse(struct conn *conn, enum engineio_error error)
+{
+	AUTO_BUF struct buf body = buf_init(256);
+	struct reply reply;
+
+	refusal(&body, &reply, error);
+	exchange_reply(conn, &reply);
+}
+
+static void refuse_later(struct conn *conn, enum engineio_error error)
+{
+	AUTO_BUF struct buf body = buf_init(256);
+	struct reply reply;
+
+	refusal(&body, &reply, error);
+	exchange_reply_later(conn, &reply);
+}
+
+static void handshake(struct conn *conn)
+{
+	AUTO_BUF struct buf body = buf_init(1024);
+	struct engineio *engine = engine_create(conn, false);
+
+	if (!engine) {
+		reply_error_body(&body, 503, "Too many clients: try again later");
+		exchange_answer_later(conn, 503, buf_as_span(&body));
+		return;
+	}
+	engine_write_open(engine, &body);
+	exchange_reply_later(conn, &(struct reply){.status = 200, .type = TEXT, .body = {body.bytes + 1, body.len - 1}});
+	engine_begin(engine, conn);
+}
+
+static enum engineio_error check(const struct engineio_request *request)
+{
+	if (!request->polling && !request->websocket)
+		return ENGINEIO_UNKNOWN_TRANSPORT;
+	if (request->has_sid && !request->sid[0])
+		return ENGINEIO_UNKNOWN_SID;
+	if (request->websocket)
+		return ENGINEIO_BAD_REQUEST;
+	if (!request->has_sid && !request->version)
+		return ENGINEIO_BAD_VERSION;
+	return ENGINEIO_FINE;
+}
+
+/* To the session. False: there is none. */
+static bool ask(struct conn *conn, enum errand_kind kind, struct buf *body)
+{
+	struct exchange *exchange = conn->exchange;
+	struct errand *errand = errand_create(conn, kind, exchange->engineio.sid);
+
+	if (body) {
+		errand->body = *body;
+		*body = buf_init(0);
+	}
+	exchange->errand = errand;
+	if (errand_send(errand))
+		return true;
+	exchange->errand = NULL;
+	errand_free(errand);
+	return false;
+}
+
+void polling_get(struct conn *conn)
+{
+	const struct engineio_request *request = &conn->exchange->engineio;
+	enum engineio_error error = check(request);
+
+	thread_touch(conn->thread);
+	if (error == ENGINEIO_FINE && !request->has_sid)
+		handshake(conn);
+	else if (error != ENGINEIO_FINE)
+		refuse_later(conn, error);
+	else if (!ask(conn, ERRAND_POLL, NULL))
+		refuse_later(conn, ENGINEIO_UNKNOWN_SID);
+}
+
+void polling_post(struct conn *conn)
+{
+	const struct engineio_request *request = &conn->exchange->engineio;
+	enum engineio_error error = check(request);
+
+	thread_touch(conn->thread);
+	if (error == ENGINEIO_BAD_VERSION || (error == ENGINEIO_FINE && !request->has_sid))
+		refuse_later(conn, ENGINEIO_BAD_METHOD);
+	else if (error != ENGINEIO_FINE)
+		refuse_later(conn, error);
+	else if (!ask(conn, ERRAND_POST, &conn->exchange->body))
+		refuse_later(conn, ENGINEIO_UNKNOWN_SID);
+}
+
+void polling_too_large(struct conn *conn)
+{
+	struct engineio_request request;
+
+	if (conn->exchange->head.route != ROUTE_ENGINEIO)
+		return;
+	engine_request_read(&request, conn->wsi);
+	if (request.polling && request.sid[0])
+		errand_abort(conn->thread, request.sid, CLOSE_TOO_LARGE);
+}
+
+/* -- at home -- */
+
+static void fail(struct errand *errand, enum engineio_error error)
+{
+	errand->status = 400;
+	errand->code = error;
+	errand_return(errand);
+}
+
+void polling_asked(struct errand *errand, struct engineio *engine)
+{
+	if (!engine || engine->over || engine_overdue(engine)) {
+		fail(errand, ENGINEIO_UNKNOWN_SID);
+	} else if (engine->conn) {
+		fail(errand, ENGINEIO_BAD_REQUEST);
+	} else if (engine->poll) {
+		fail(errand, ENGINEIO_BAD_REQUEST);
+		engine_close(engine, CLOSE_BAD_MESSAGE);
+	} else {
+		engine_polled(engine, errand);
+	}
+}
+
+/* False: something in it is malformed. Packets before it count. */
+static bool take_packets(struct engineio *engine, struct span payload)
+{
+	AUTO_BUF struct buf room = buf_init(payload.len);
+	struct engineio_packet packet;
+	enum engineio_result result;
+
+	while ((result = engineio_read_payload(&payload, &room, &packet)) == ENGINEIO_PACKET)
+		engine_packet(engine, &packet);
+	return result == ENGINEIO_END;
+}
+
+void polling_posted(struct errand *errand, struct engineio *engine)
+{
+	if (!engine || engine->over || engine->closing) {
+		fail(errand, ENGINEIO_UNKNOWN_SID);
+	} else if (engine->conn) {
+		fail(errand, ENGINEIO_BAD_REQUEST);
+	} else if (!take_packets(engine, buf_as_span(&errand->body))) {
+		engine_close(engine, CLOSE_BAD_MESSAGE);
+		fail(errand, ENGINEIO_BAD_REQUEST);
+	} else {
+		errand->status = 200;
+		errand_return(errand);
+	}
+}
+
+/* -- back -- */
+
+void polling_answered(struct errand *errand)
+{
+	struct conn *conn = errand->conn;
+	bool poll = errand->kind == ERRAND_POLL;
+	struct reply reply = {.status = 200, .type = poll ? TEXT : "text/html", .body = span_of("ok")};
+
+	errand->answered = true;
+	if (errand->status != 200) {
+		refuse_later(conn, (enum engineio_error)errand->code);
+		return;
+	}
+	if (poll)
+		reply.body = (struct span){errand->body.bytes + 1, errand->body.len - 1};
+	exchange_reply_later(conn, &reply);
+}

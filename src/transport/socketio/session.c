@@ -1,0 +1,322 @@
+/* A CONNECT to `/` opens a session of the hub; its `auth` has the token, and what the query of /ws may have: after, topics,
+ * types. What the query of the handshake said stands in for what `auth` leaves out. The session's id is the Socket.IO id, and the
+ * packet that tells it goes out ahead of the session's first message, also of one that says why there will be no other.
+ *
+ * Only whoever may not come in is sent a DISCONNECT packet, after which a client does not come back by itself. In every other
+ * case the transport is closed, and it does.
+ *
+ * The session outlives the connection that it began on: it is embedded here and not in struct conn, and moves with its Engine.IO
+ * session from thread to thread.
+ */
+#include "transport/socketio/session.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "hub/hub.h"
+#include "transport/begin.h"
+#include "transport/conn.h"
+#include "transport/reply.h"
+#include "transport/thread.h"
+#include "wire/wire.h"
+
+static const struct span root = {"/", 1};
+
+/* In the Engine.IO session's memory. */
+struct client {
+	struct socketio socketio; /* first */
+	struct opening *opening;  /* of the handshake, until CONNECT */
+	struct passage *passage;  /* on the way to another thread */
+	char address[46];         /* of the handshake's peer */
+	bool accepted;            /* the CONNECT was answered */
+	struct session session;
+};
+
+static struct client *client_of(struct engineio *engine)
+{
+	return engine_memory(engine);
+}
+
+static struct engineio *engine_under(struct session *session)
+{
+	return engine_of((char *)session - offsetof(struct client, session));
+}
+
+static void forget_opening(struct client *client)
+{
+	if (!client->opening)
+		return;
+	opening_finish(client->opening);
+	free(client->opening);
+	client->opening = NULL;
+}
+
+/* -- what the hub calls -- */
+
+static void accept_client(struct engineio *engine)
+{
+	struct client *client = client_of(engine);
+
+	if (client->accepted)
+		return;
+	client->accepted = true;
+	socketio_accept(engine, root, client->session.id);
+}
+
+static enum send_result client_send(struct session *session, const char *bytes, size_t len)
+{
+	struct engineio *engine = engine_under(session);
+
+	accept_client(engine);
+	return engine_send(engine, bytes, len);
+}
+
+static void client_want_writable(struct session *session)
+{
+	engine_want(engine_under(session));
+}
+
+static void client_close(struct session *session, enum close_reason reason)
+{
+	struct engineio *engine = engine_under(session);
+
+	if (close_reason_http(reason) == 401 && !engine->closing && socketio_connected(engine, root))
+		socketio_disconnect(engine, root);
+	engine_close(engine, reason);
+}
+
+static unsigned long client_progress(struct session *session)
+{
+	return engine_progress(engine_under(session));
+}
+
+static unsigned long client_in_flight(struct session *session)
+{
+	return engine_in_flight(engine_under(session));
+}
+
+static const struct transport_ops over_polling = {
+	.name = "socketio",
+	.encoding = ENCODING_SOCKETIO_POLLING,
+	.fetches = true,
+	.send = client_send,
+	.want_writable = client_want_writable,
+	.close = client_close,
+	.progress = client_progress,
+	.in_flight = client_in_flight,
+};
+
+static const struct transport_ops over_websocket = {
+	.name = "socketio",
+	.encoding = ENCODING_SOCKETIO,
+	.send = client_send,
+	.want_writable = client_want_writable,
+	.close = client_close,
+	.progress = client_progress,
+	.in_flight = client_in_flight,
+};
+
+static const struct transport_ops *ops_of(const struct engineio *engine)
+{
+	return engine_encoding(engine) == ENCODING_SOCKETIO ? &over_websocket : &over_polling;
+}
+
+/* -- CONNECT -- */
+
+/* Strings of a list, or one alone. Borrowed; *texts is to be freed. */
+static size_t strings(const json_t *value, struct span **texts)
+{
+	size_t count = json_is_string(value) ? 1 : json_array_size(value), n = 0;
+
+	*texts = mem_zero(count + 1, sizeof(**texts));
+	for (size_t i = 0; i < count; i++) {
+		const json_t *one = json_is_string(value) ? value : json_array_get(value, i);
+
+		if (json_is_string(one))
+			(*texts)[n++] = (struct span){json_string_value(one), json_string_length(one)};
+	}
+	return n;
+}
+
+static struct span text_of(const json_t *auth, const char *key, struct span otherwise)
+{
+	const json_t *value = json_object_get(auth, key);
+
+	if (json_is_string(value))
+		return (struct span){json_string_value(value), json_string_length(value)};
+	return !value || json_is_null(value) ? otherwise : span_of(""); /* which no token and no position is */
+}
+
+/* Refused before it could speak: why, as it would have said itself. */
+static void explain(struct engineio *engine, enum close_reason reason, const char *message)
+{
+	AUTO_BUF struct buf json = buf_init(4096), bytes = buf_init(8192);
+
+	if (!client_of(engine)->accepted) {
+		client_of(engine)->accepted = true;
+		socketio_accept(engine, root, engine->sid);
+	}
+	reply_error_body(&json, close_reason_http(reason), message);
+	if (wire_message(&bytes, engine_encoding(engine), "error", buf_as_span(&json), (struct span){NULL, 0}))
+		engine_send(engine, bytes.bytes, bytes.len);
+}
+
+static void open_session(struct engineio *engine, const struct session_request *request)
+{
+	struct client *client = client_of(engine);
+	enum close_reason reason = CLOSE_NONE;
+	const char *message = "";
+
+	client->session = (struct session){0};
+	client->accepted = false;
+	if (session_open(&client->session, engine->home->hub, ops_of(engine), request, &reason, &message)) {
+		if (!engine->closing && !engine->over)
+			accept_client(engine);
+		return;
+	}
+	explain(engine, reason, message);
+	client_close(&client->session, reason);
+}
+
+/* A number is a position too, as everywhere. */
+static struct span after_of(const json_t *auth, struct span otherwise, struct buf *digits)
+{
+	const json_t *after = json_object_get(auth, "after");
+
+	if (!json_is_integer(after))
+		return text_of(auth, "after", otherwise);
+	buf_number(digits, json_integer_value(after));
+	return buf_as_span(digits);
+}
+
+static void on_connect(struct engineio *engine, struct span namespace, const json_t *auth)
+{
+	struct client *client = client_of(engine);
+	AUTO_BUF struct buf digits = buf_init(32);
+	struct session_request request = client->opening ? client->opening->request : (struct session_request){0};
+	struct span *topics = NULL, *types = NULL;
+
+	if (!span_equal(namespace, root)) {
+		socketio_refuse(engine, namespace, "Invalid namespace");
+		return;
+	}
+	request.token = text_of(auth, "token", request.token.p ? request.token : span_of(""));
+	request.after = after_of(auth, request.after, &digits);
+	if (json_object_get(auth, "topics"))
+		request.topic_count = strings(json_object_get(auth, "topics"), &topics);
+	if (json_object_get(auth, "types"))
+		request.type_count = strings(json_object_get(auth, "types"), &types);
+	request.topics = topics ? topics : request.topics;
+	request.types = types ? types : request.types;
+	request.address = client->address;
+	open_session(engine, &request);
+	free(topics);
+	free(types);
+	forget_opening(client);
+}
+
+/* -- what the client says -- */
+
+static void on_packet(struct engineio *engine, const struct socketio_packet *packet, const struct buf *attachments)
+{
+	struct client *client = client_of(engine);
+	AUTO_BUF struct buf text = buf_init(BUF_NO_MAX); /* by the packet */
+
+	(void)attachments;
+	if (packet->type == SOCKETIO_BINARY_EVENT)
+		session_receive(&client->session, span_of("{\"event\":\"binary\"}")); /* which is answered as unknown */
+	else if (packet->type == SOCKETIO_EVENT && socketio_client_message(packet, &text))
+		session_receive(&client->session, buf_as_span(&text));
+}
+
+static void on_disconnect(struct engineio *engine, struct span namespace)
+{
+	(void)namespace;
+	session_disconnected(&client_of(engine)->session, CLOSE_CLIENT);
+}
+
+/* -- what Engine.IO tells -- */
+
+static void on_opened(struct engineio *engine, struct conn *conn)
+{
+	struct client *client = client_of(engine);
+
+	client->opening = mem_zero(1, sizeof(*client->opening));
+	opening_read(client->opening, conn);
+	memcpy(client->address, client->opening->address, sizeof(client->address));
+}
+
+static void on_writable(struct engineio *engine)
+{
+	session_writable(&client_of(engine)->session);
+}
+
+static void on_paused(struct engineio *engine)
+{
+	session_pause(&client_of(engine)->session);
+}
+
+static void on_upgraded(struct engineio *engine)
+{
+	struct client *client = client_of(engine);
+
+	if (client->session.state != SESSION_CLOSED)
+		session_speak_through(&client->session, &over_websocket);
+}
+
+static void on_ended(struct engineio *engine, enum close_reason reason)
+{
+	struct client *client = client_of(engine);
+
+	session_disconnected(&client->session, reason);
+	forget_opening(client);
+	socketio_finish(engine);
+}
+
+static void on_depart(struct engineio *engine)
+{
+	struct client *client = client_of(engine);
+
+	if (client->session.state != SESSION_CLOSED)
+		client->passage = session_depart(&client->session);
+}
+
+static bool on_arrive(struct engineio *engine, struct thread *thread)
+{
+	struct client *client = client_of(engine);
+
+	if (client->passage && !session_arrive(&client->session, thread->hub, client->passage))
+		return false;
+	client->passage = NULL;
+	return true;
+}
+
+static void on_vanish(struct engineio *engine, enum close_reason reason)
+{
+	struct client *client = client_of(engine);
+
+	if (client->passage)
+		session_vanish(&client->session, client->passage, reason);
+	forget_opening(client);
+	socketio_finish(engine);
+}
+
+const struct socketio_app socketio_sessions = {
+	.engine = {
+		.size = sizeof(struct client),
+		.opened = on_opened,
+		.received = socketio_received,
+		.writable = on_writable,
+		.paused = on_paused,
+		.idle = socketio_idle,
+		.upgraded = on_upgraded,
+		.ended = on_ended,
+		.depart = on_depart,
+		.arrive = on_arrive,
+		.vanish = on_vanish,
+	},
+	.connect = on_connect,
+	.packet = on_packet,
+	.disconnect = on_disconnect,
+};

@@ -1,0 +1,211 @@
+/* One packet at a time. What is not as the protocol says ends the connection, as the reference server does: a packet that
+ * cannot be read, one for a namespace that was not connected, a second CONNECT, an attachment that nobody announced or one
+ * that is missing.
+ */
+#include "transport/socketio/socketio.h"
+
+#include <stdlib.h>
+
+#include "base/mem.h"
+
+struct assembly {
+	struct buf text; /* the packet as it came; its spans point here */
+	struct socketio_packet packet;
+	struct buf attachments[SOCKETIO_ATTACHMENTS_MAX];
+	size_t count, bytes;
+};
+
+static const struct socketio_app *app_of(const struct engineio *engine)
+{
+	return (const struct socketio_app *)(const void *)engine_config(engine)->app;
+}
+
+static char **slot_of(struct socketio *socketio, struct span namespace)
+{
+	for (size_t i = 0; i < NAMESPACES_MAX; i++)
+		if (socketio->namespaces[i] && span_is(namespace, socketio->namespaces[i]))
+			return &socketio->namespaces[i];
+	return NULL;
+}
+
+bool socketio_connected(const struct engineio *engine, struct span namespace)
+{
+	return slot_of(engine_memory((struct engineio *)(uintptr_t)engine), namespace);
+}
+
+bool socketio_idle(const struct engineio *engine)
+{
+	const struct socketio *socketio = engine_memory((struct engineio *)(uintptr_t)engine);
+
+	for (size_t i = 0; i < NAMESPACES_MAX; i++)
+		if (socketio->namespaces[i])
+			return false;
+	return true;
+}
+
+static void drop_assembly(struct socketio *socketio)
+{
+	struct assembly *assembly = socketio->assembly;
+
+	if (!assembly)
+		return;
+	socketio->assembly = NULL;
+	socketio_packet_finish(&assembly->packet);
+	buf_finish(&assembly->text);
+	for (size_t i = 0; i < assembly->count; i++)
+		buf_finish(&assembly->attachments[i]);
+	free(assembly);
+}
+
+void socketio_finish(struct engineio *engine)
+{
+	struct socketio *socketio = engine_memory(engine);
+
+	drop_assembly(socketio);
+	for (size_t i = 0; i < NAMESPACES_MAX; i++)
+		free(socketio->namespaces[i]);
+	*socketio = (struct socketio){0};
+}
+
+/* -- sending -- */
+
+enum send_result socketio_send(struct engineio *engine, const struct socketio_packet *packet)
+{
+	AUTO_BUF struct buf bytes = buf_init(BUF_NO_MAX); /* by packet */
+
+	socketio_write(&bytes, engine_encoding(engine), packet);
+	return engine_send(engine, bytes.bytes, bytes.len);
+}
+
+void socketio_accept(struct engineio *engine, struct span namespace, const char *sid)
+{
+	struct socketio *socketio = engine_memory(engine);
+	AUTO_BUF struct buf json = buf_init(256);
+	size_t i = 0;
+
+	while (i < NAMESPACES_MAX && socketio->namespaces[i])
+		i++;
+	if (i == NAMESPACES_MAX) {
+		socketio_refuse(engine, namespace, "Too many namespaces");
+		return;
+	}
+	socketio->namespaces[i] = mem_text_n(namespace.p, namespace.len);
+	buf_text(&json, "{\"sid\":");
+	buf_json_string(&json, span_of(sid));
+	buf_text(&json, "}");
+	socketio_send(engine, &(struct socketio_packet){.type = SOCKETIO_CONNECT, .namespace = namespace,
+				      .json = buf_as_span(&json)});
+}
+
+void socketio_refuse(struct engineio *engine, struct span namespace, const char *message)
+{
+	AUTO_BUF struct buf json = buf_init(1024);
+
+	buf_text(&json, "{\"message\":");
+	buf_json_string(&json, span_of(message));
+	buf_text(&json, "}");
+	socketio_send(engine, &(struct socketio_packet){.type = SOCKETIO_CONNECT_ERROR, .namespace = namespace,
+				      .json = buf_as_span(&json)});
+}
+
+static void leave(struct socketio *socketio, struct span namespace)
+{
+	char **slot = slot_of(socketio, namespace);
+
+	if (!slot)
+		return;
+	free(*slot);
+	*slot = NULL;
+}
+
+void socketio_disconnect(struct engineio *engine, struct span namespace)
+{
+	socketio_send(engine, &(struct socketio_packet){.type = SOCKETIO_DISCONNECT, .namespace = namespace});
+	leave(engine_memory(engine), namespace);
+}
+
+/* -- receiving -- */
+
+static void malformed(struct engineio *engine)
+{
+	engine_close(engine, CLOSE_BAD_MESSAGE);
+}
+
+static void whole(struct engineio *engine, const struct socketio_packet *packet, const struct buf *attachments)
+{
+	struct socketio *socketio = engine_memory(engine);
+	bool in = slot_of(socketio, packet->namespace);
+
+	if (packet->type == SOCKETIO_CONNECT && !in) {
+		app_of(engine)->connect(engine, packet->namespace, packet->root);
+	} else if (packet->type == SOCKETIO_DISCONNECT && in) {
+		leave(socketio, packet->namespace);
+		app_of(engine)->disconnect(engine, packet->namespace);
+	} else if (packet->type != SOCKETIO_CONNECT && in) {
+		app_of(engine)->packet(engine, packet, attachments);
+	} else {
+		malformed(engine);
+	}
+}
+
+/* The parser's spans point into the text, so it is read again where it is kept. */
+static void begin_assembly(struct engineio *engine, struct span text)
+{
+	struct socketio *socketio = engine_memory(engine);
+	struct assembly *assembly = mem_zero(1, sizeof(*assembly));
+	struct err err;
+
+	assembly->text = buf_init(text.len);
+	buf_span(&assembly->text, text);
+	socketio->assembly = assembly;
+	if (socketio_read(buf_as_span(&assembly->text), &assembly->packet, &err) != STATUS_OK)
+		malformed(engine);
+}
+
+static void text_packet(struct engineio *engine, struct span text)
+{
+	struct socketio_packet packet;
+	struct err err;
+
+	if (socketio_read(text, &packet, &err) != STATUS_OK) {
+		malformed(engine);
+		return;
+	}
+	if (packet.attachments)
+		begin_assembly(engine, text);
+	else
+		whole(engine, &packet, NULL);
+	socketio_packet_finish(&packet);
+}
+
+static void attachment(struct engineio *engine, struct assembly *assembly, struct span data)
+{
+	struct socketio *socketio = engine_memory(engine);
+	struct buf *room = &assembly->attachments[assembly->count];
+
+	assembly->bytes += data.len;
+	if (assembly->bytes > engine_config(engine)->max_payload) {
+		engine_close(engine, CLOSE_TOO_LARGE);
+		return;
+	}
+	*room = buf_init(data.len);
+	buf_span(room, data);
+	if (++assembly->count < assembly->packet.attachments)
+		return;
+	socketio->assembly = NULL;
+	whole(engine, &assembly->packet, assembly->attachments);
+	socketio->assembly = assembly;
+	drop_assembly(socketio);
+}
+
+void socketio_received(struct engineio *engine, bool binary, struct span data)
+{
+	struct assembly *assembly = ((struct socketio *)engine_memory(engine))->assembly;
+
+	if (binary && assembly)
+		attachment(engine, assembly, data);
+	else if (!binary && !assembly)
+		text_packet(engine, data);
+	else
+		malformed(engine);
+}

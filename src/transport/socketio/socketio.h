@@ -1,0 +1,49 @@
+/* Socket.IO (protocol 5) over an Engine.IO session: namespaces, events, acknowledgements, binary attachments. What is offered
+ * in a namespace is the application's: esink's sessions (session.c), or a test's.
+ *
+ * An application is a struct socketio_app whose `engine` half it fills in for itself, but for received, idle, which are
+ * socketio_received and socketio_idle, and with a size that counts struct socketio, first in its memory. Its ended() and
+ * vanish() call socketio_finish().
+ */
+#ifndef ESINK_SOCKETIO_H
+#define ESINK_SOCKETIO_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "transport/socketio/engineio.h"
+#include "wire/socketio.h"
+
+#define NAMESPACES_MAX 10 /* of one client */
+
+struct assembly; /* a packet whose attachments are still to come */
+
+struct socketio {
+	char *namespaces[NAMESPACES_MAX]; /* connected ones */
+	struct assembly *assembly;
+};
+
+struct socketio_app {
+	struct engineio_app engine;
+	/* A client wants in. Answers with socketio_accept() or socketio_refuse(), now or later. auth: what the client sent, or NULL. */
+	void (*connect)(struct engineio *engine, struct span namespace, const json_t *auth);
+	/* An EVENT, ACK, or either with its attachments, in a namespace that was accepted. */
+	void (*packet)(struct engineio *engine, const struct socketio_packet *packet, const struct buf *attachments);
+	/* The client leaves a namespace. */
+	void (*disconnect)(struct engineio *engine, struct span namespace);
+};
+
+void socketio_received(struct engineio *engine, bool binary, struct span data);
+bool socketio_idle(const struct engineio *engine);
+void socketio_finish(struct engineio *engine);
+
+/* CONNECT is answered with the id that the client is to be known by in that namespace. */
+void socketio_accept(struct engineio *engine, struct span namespace, const char *sid);
+void socketio_refuse(struct engineio *engine, struct span namespace, const char *message);
+/* From our side. */
+void socketio_disconnect(struct engineio *engine, struct span namespace);
+enum send_result socketio_send(struct engineio *engine, const struct socketio_packet *packet);
+bool socketio_connected(const struct engineio *engine, struct span namespace);
+
+#endif
