@@ -60,7 +60,7 @@ export function raw(port, bytes, { done = () => false, timeout = 10_000 } = {}) 
 }
 
 // What every session has: the named messages in the order of their arrival.
-class Client {
+export class Client {
   constructor(relay) {
     this.relay = relay;
     this.messages = [];

@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import assert from 'node:assert/strict';
 import { SseClient, WsClient, request } from './clients.mjs';
 import { freePort } from './ports.mjs';
+import { SioClient } from './socketio.mjs';
 import { until, within } from './wait.mjs';
 
 export function binary() {
@@ -187,6 +188,17 @@ export class Relay {
 
   openSse(token, options = {}) {
     return this.#adopt(new SseClient(this, token, options), token);
+  }
+
+  // Through socket.io-client.
+  async io(token, options) {
+    const client = this.openIo(token, options);
+    await client.connected();
+    return client;
+  }
+
+  openIo(token, options = {}) {
+    return this.#adopt(new SioClient(this, token, options), token);
   }
 
   // The operator's websocket; needs env.SECURITY_TOKEN.
