@@ -78,8 +78,7 @@ void exchange_end(struct conn *conn)
 		return;
 	conn->exchange = NULL;
 	conn->served = true;
-	if (!exchange->idle)
-		atomic_fetch_sub(&conn->thread->shared->requests, 1);
+	atomic_fetch_sub(exchange->idle ? &conn->thread->shared->polls : &conn->thread->shared->requests, 1);
 	publish_detach(exchange->call);
 	errand_forget(exchange->errand);
 	head_finish(&exchange->head);
@@ -253,6 +252,7 @@ static void poll_waits(struct conn *conn)
 
 	exchange->idle = true;
 	atomic_fetch_sub(&conn->thread->shared->requests, 1);
+	atomic_fetch_add(&conn->thread->shared->polls, 1);
 	lws_http_headers_detach(conn->wsi);
 	lws_set_timeout(conn->wsi, NO_PENDING_TIMEOUT, 0);
 	conn_watch(conn, 0);

@@ -214,8 +214,9 @@ static void add(struct span **list, size_t *count, size_t *room, const char *tex
 }
 
 /* One `name=value` of the query. The first of several tokens or positions counts. */
-static void take(struct query *query, const char *part, size_t len)
+static void take(void *context, const char *part, size_t len)
 {
+	struct query *query = context;
 	const char *equals = memchr(part, '=', len);
 	struct span name = {part, equals ? (size_t)(equals - part) : len};
 	const char *value = equals ? equals + 1 : part + len;
@@ -233,20 +234,25 @@ static void take(struct query *query, const char *part, size_t len)
 	}
 }
 
-void query_read(struct query *query, struct lws *wsi)
+void query_each(struct lws *wsi, void (*each)(void *context, const char *part, size_t len), void *context)
 {
-	*query = (struct query){.token = request_bearer(wsi), .after = custom_header(wsi, "last-event-id:")};
 	for (int i = 0;; i++) {
 		int len = lws_hdr_fragment_length(wsi, WSI_TOKEN_HTTP_URI_ARGS, i), n;
 		char *part = mem_zero((size_t)(len < 0 ? 0 : len) + 1, 1);
 
 		n = lws_hdr_copy_fragment(wsi, part, len + 1, WSI_TOKEN_HTTP_URI_ARGS, i);
 		if (n > 0)
-			take(query, part, (size_t)n);
+			each(context, part, (size_t)n);
 		mem_wipe_free(part);
 		if (n < 0)
 			return;
 	}
+}
+
+void query_read(struct query *query, struct lws *wsi)
+{
+	*query = (struct query){.token = request_bearer(wsi), .after = custom_header(wsi, "last-event-id:")};
+	query_each(wsi, take, query);
 }
 
 static void drop(struct span *list, size_t count)

@@ -52,6 +52,9 @@ struct query {
 	bool token_in_query;
 };
 
+/* Each part between two & of the query, decoded. */
+void query_each(struct lws *wsi, void (*each)(void *context, const char *part, size_t len), void *context);
+
 /* token: from Authorization, else from the query; after: from Last-Event-ID, else from the query. */
 void query_read(struct query *query, struct lws *wsi);
 void query_finish(struct query *query); /* wipes the token */

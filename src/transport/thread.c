@@ -58,6 +58,7 @@ static void drain_sessions(struct thread *thread, int64_t now)
 		return;
 	thread->hub_draining = true;
 	hub_drain(thread->hub, left < 2 * DRAIN_SPREAD_MS ? left / 2 : DRAIN_SPREAD_MS);
+	engine_drain(thread);
 }
 
 static void drain(struct thread *thread)
@@ -77,7 +78,7 @@ static bool drained(struct thread *thread)
 	if (now >= thread->drain_until)
 		return true;
 	return thread->hub_draining && !hub_session_count(thread->hub) &&
-		(!busy(thread) || now >= thread->drain_began + REQUESTS_LAST_MS);
+		((!busy(thread) && !atomic_load(&thread->shared->polls)) || now >= thread->drain_began + REQUESTS_LAST_MS);
 }
 
 static void take_certificate(struct thread *thread)

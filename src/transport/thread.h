@@ -31,6 +31,7 @@ struct shared {
 	struct engineio_registry *engines;
 	atomic_uint connections;
 	atomic_uint requests;       /* under way */
+	atomic_uint polls;          /* of Engine.IO, that wait */
 	_Atomic int64_t complained; /* when a refused connection was last logged, ms */
 };
 

@@ -151,7 +151,7 @@ unsigned long engine_in_flight(struct engineio *engine)
 
 void engine_packet(struct engineio *engine, const struct engineio_packet *packet)
 {
-	if (engine->closing || engine->over)
+	if ((engine->closing && packet->type != ENGINEIO_CLOSE) || engine->over)
 		return;
 	switch (packet->type) {
 	case ENGINEIO_MESSAGE:
@@ -161,6 +161,8 @@ void engine_packet(struct engineio *engine, const struct engineio_packet *packet
 		engine_timer_set(&host_of(engine)->pings, &engine->beat);
 		break;
 	case ENGINEIO_CLOSE:
+		if (engine->closing)
+			engine_end(engine, CLOSE_CLIENT);
 		engine_close(engine, CLOSE_CLIENT);
 		break;
 	case ENGINEIO_PING: /* only the server pings */
@@ -229,6 +231,15 @@ bool engine_overdue(struct engineio *engine)
 	return engine->over;
 }
 
+/* A client that said `close` itself only needs its poll back. */
+static void say_goodbye(struct engineio *engine)
+{
+	bool asked = engine->close_reason == CLOSE_CLIENT;
+
+	send_packet(engine, asked ? ENGINEIO_NOOP : ENGINEIO_CLOSE, false, (struct span){"", 0});
+	engine->goodbye = true;
+}
+
 void engine_polled(struct engineio *engine, struct errand *poll)
 {
 	engine->poll = poll;
@@ -236,7 +247,9 @@ void engine_polled(struct engineio *engine, struct errand *poll)
 	engine->waits = false;
 	if (!engine->closing)
 		engine_config(engine)->app->writable(engine);
-	if (engine->out.len || engine->closing)
+	else if (!engine->out.len)
+		say_goodbye(engine);
+	if (engine->out.len)
 		engine_touch(engine);
 	else if (engine->probed)
 		engine_timer_set(&host_of(engine)->probes, &engine->noop);
@@ -254,8 +267,6 @@ static bool has_last_words(const struct engineio *engine, enum close_reason reas
 
 void engine_close(struct engineio *engine, enum close_reason reason)
 {
-	bool words;
-
 	if (engine->closing || engine->over)
 		return;
 	engine->close_reason = (uint8_t)reason;
@@ -265,14 +276,13 @@ void engine_close(struct engineio *engine, enum close_reason reason)
 		websocket_begin_close(engine->conn, reason); /* engine_end() when it has gone */
 		return;
 	}
-	words = engine->poll || reason == CLOSE_CLIENT || has_last_words(engine, reason);
-	if (words) /* a client that said so itself only needs its poll back */
-		send_packet(engine, reason == CLOSE_CLIENT ? ENGINEIO_NOOP : ENGINEIO_CLOSE, false, (struct span){"", 0});
 	engine->closing = true;
 	engine_timer_stop(&engine->beat);
-	if (!words)
+	if (engine->poll && !has_last_words(engine, reason))
+		say_goodbye(engine);
+	else if (!engine->poll && reason != CLOSE_CLIENT && !has_last_words(engine, reason))
 		engine_end(engine, reason);
-	else if (!engine->poll)
+	else
 		engine_timer_set(reason == CLOSE_CLIENT ? &host_of(engine)->goodbyes : &host_of(engine)->last_words,
 			&engine->patience);
 }
@@ -361,9 +371,9 @@ void engine_answer(struct engineio *engine)
 	poll->status = 200;
 	engine->out = buf_init(BUF_NO_MAX);
 	errand_return(poll);
-	if (engine->closing) {
+	if (engine->goodbye) {
 		engine_end(engine, (enum close_reason)engine->close_reason);
-	} else if (!engine->waits) {
+	} else if (!engine->waits && !engine->closing) {
 		engine->waits = true;
 		engine_config(engine)->app->paused(engine);
 	}
@@ -397,6 +407,23 @@ void engine_turn(struct thread *thread)
 	}
 	if (host->dirty)
 		thread_touch(thread);
+}
+
+static void close_idle(struct engineio_timers *list)
+{
+	struct engineio_timer *next;
+
+	for (struct engineio_timer *timer = list->first; timer; timer = next) {
+		next = timer->next;
+		if (engine_config(timer->engine)->app->idle(timer->engine))
+			engine_close(timer->engine, CLOSE_RESTART);
+	}
+}
+
+void engine_drain(struct thread *thread)
+{
+	close_idle(&thread->engines.pings);
+	close_idle(&thread->engines.pongs);
 }
 
 /* Each is on one of the lists of the heartbeat, or has said its last words. */

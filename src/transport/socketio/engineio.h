@@ -6,7 +6,7 @@
  * websocket of another thread, the session itself moves there: from then on nothing of it crosses threads.
  *
  * Ending. engine_close() begins it: last words, then the end as the transport has one; a polling client may fetch them for
- * LAST_WORDS_MS. The application hears of it once, by ended(), outside of its own calls, and its memory goes at the end of the
+ * LAST_WORDS_MS, and gets the close packet in the answer after them: clients forget what came in the same one. The application hears of it once, by ended(), outside of its own calls, and its memory goes at the end of the
  * turn of the loop.
  *
  * Sending while polling: packets wait in `out` until a poll asks; the answer goes out at the end of the turn, with all that
@@ -103,6 +103,7 @@ struct engineio {
 	bool waits;        /* paused() was told, writable() was not yet */
 	bool probed;       /* a websocket has shown that it works */
 	bool closing;      /* last words have been said */
+	bool goodbye;      /* and the packet after which nothing comes is in out */
 	bool over;         /* to be told and freed at the end of the turn */
 	bool away;         /* the application has departed and not arrived */
 	bool claimed;      /* by a websocket that wants to upgrade it; the registry's */
@@ -146,6 +147,7 @@ void engine_close(struct engineio *engine, enum close_reason reason);
 
 /* -- for the other files of this folder -- */
 void engine_packet(struct engineio *engine, const struct engineio_packet *packet); /* from the peer */
+void engine_drain(struct thread *thread); /* closes those that no session of the hub closes */
 void engine_touch(struct engineio *engine); /* it has something to do at the end of the turn */
 void engine_end(struct engineio *engine, enum close_reason reason); /* nobody can be told anything more */
 void engine_ask_to_upgrade(struct engineio *engine); /* a probe has come: polls are answered at once from now on */

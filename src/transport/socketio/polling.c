@@ -29,21 +29,20 @@ static void take(struct engineio_request *request, struct span name, struct span
 	}
 }
 
+static void take_part(void *context, const char *part, size_t len)
+{
+	const char *equals = memchr(part, '=', len);
+
+	if (equals)
+		take(context, (struct span){part, (size_t)(equals - part)},
+			(struct span){equals + 1, (size_t)(part + len - equals - 1)});
+}
+
 void engine_request_read(struct engineio_request *request, struct lws *wsi)
 {
-	char part[64]; /* longer ones are none of ours */
-
 	*request = (struct engineio_request){0};
-	for (int i = 0;; i++) {
-		int n = lws_hdr_copy_fragment(wsi, part, sizeof(part), WSI_TOKEN_HTTP_URI_ARGS, i);
-		const char *equals = n > 0 ? memchr(part, '=', (size_t)n) : NULL;
-
-		if (equals)
-			take(request, (struct span){part, (size_t)(equals - part)},
-				(struct span){equals + 1, (size_t)(part + n - equals - 1)});
-		if (n < 0 && lws_hdr_fragment_length(wsi, WSI_TOKEN_HTTP_URI_ARGS, i) <= 0)
-			return;
-	}
+	query_each(wsi, take_part, request);
+	request->octets = request_lists(wsi, WSI_TOKEN_HTTP_CONTENT_TYPE, "application/octet-stream");
 }
 
 const char *engine_error_text(enum engineio_error error)
@@ -98,8 +97,12 @@ static void handshake(struct conn *conn)
 	engine_begin(engine, conn);
 }
 
-static enum engineio_error check(const struct engineio_request *request)
+static enum engineio_error check(const struct conn *conn)
 {
+	const struct engineio_request *request = &conn->exchange->engineio;
+
+	if (!conn->exchange->head.origin_allowed)
+		return ENGINEIO_FORBIDDEN;
 	if (!request->polling && !request->websocket)
 		return ENGINEIO_UNKNOWN_TRANSPORT;
 	if (request->has_sid && !request->sid[0])
@@ -132,7 +135,7 @@ static bool ask(struct conn *conn, enum errand_kind kind, struct buf *body)
 void polling_get(struct conn *conn)
 {
 	const struct engineio_request *request = &conn->exchange->engineio;
-	enum engineio_error error = check(request);
+	enum engineio_error error = check(conn);
 
 	thread_touch(conn->thread);
 	if (error == ENGINEIO_FINE && !request->has_sid)
@@ -146,9 +149,11 @@ void polling_get(struct conn *conn)
 void polling_post(struct conn *conn)
 {
 	const struct engineio_request *request = &conn->exchange->engineio;
-	enum engineio_error error = check(request);
+	enum engineio_error error = check(conn);
 
 	thread_touch(conn->thread);
+	if (request->octets) /* of protocol 3: as an empty body, which is malformed */
+		buf_clear(&conn->exchange->body);
 	if (error == ENGINEIO_BAD_VERSION || (error == ENGINEIO_FINE && !request->has_sid))
 		refuse_later(conn, ENGINEIO_BAD_METHOD);
 	else if (error != ENGINEIO_FINE)
@@ -205,7 +210,7 @@ static bool take_packets(struct engineio *engine, struct span payload)
 
 void polling_posted(struct errand *errand, struct engineio *engine)
 {
-	if (!engine || engine->over || engine->closing) {
+	if (!engine || engine->over) {
 		fail(errand, ENGINEIO_UNKNOWN_SID);
 	} else if (engine->conn) {
 		fail(errand, ENGINEIO_BAD_REQUEST);

@@ -14,6 +14,7 @@ struct reply;
 /* What the query of a request to Engine.IO's path says. */
 struct engineio_request {
 	bool version, websocket, polling; /* EIO=4; transport= */
+	bool octets; /* the body is said to be application/octet-stream */
 	bool has_sid;
 	char sid[SID_LEN + 1];            /* "" when it cannot be one */
 };

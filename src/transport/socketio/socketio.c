@@ -178,6 +178,25 @@ static void text_packet(struct engineio *engine, struct span text)
 	socketio_packet_finish(&packet);
 }
 
+/* Each placeholder names an attachment that is there. The parser has bounded the depth. */
+static bool placeholders_fit(const json_t *value, unsigned count)
+{
+	const json_t *number = json_object_get(value, "num");
+	const char *key;
+	json_t *member;
+	size_t i;
+
+	if (json_is_true(json_object_get(value, "_placeholder")))
+		return json_is_integer(number) && json_integer_value(number) >= 0 && json_integer_value(number) < count;
+	json_array_foreach(value, i, member)
+		if (!placeholders_fit(member, count))
+			return false;
+	json_object_foreach((json_t *)(uintptr_t)value, key, member)
+		if (!placeholders_fit(member, count))
+			return false;
+	return true;
+}
+
 static void attachment(struct engineio *engine, struct assembly *assembly, struct span data)
 {
 	struct socketio *socketio = engine_memory(engine);
@@ -192,9 +211,10 @@ static void attachment(struct engineio *engine, struct assembly *assembly, struc
 	buf_span(room, data);
 	if (++assembly->count < assembly->packet.attachments)
 		return;
-	socketio->assembly = NULL;
-	whole(engine, &assembly->packet, assembly->attachments);
-	socketio->assembly = assembly;
+	if (placeholders_fit(assembly->packet.root, assembly->packet.attachments))
+		whole(engine, &assembly->packet, assembly->attachments);
+	else
+		malformed(engine);
 	drop_assembly(socketio);
 }
 

@@ -9,7 +9,7 @@ import { freePort } from './ports.mjs';
 import { binary } from './relay.mjs';
 import { until, within } from './wait.mjs';
 
-const command = () => process.env.ESINK_CONFORMANCE?.split(' ') ?? [resolve(binary(), '../../../tests/conformance/conformance')];
+const command = () => process.env.ESINK_CONFORMANCE?.split(' ') ?? [resolve(binary(), '../../../tests/unit/transport/transport_conformance')];
 const options = ['--ping-interval', '--ping-timeout', '--connect-timeout'];
 const paths = { engineio: '/engine.io/', socketio: '/socket.io/' };
 
