@@ -39,6 +39,30 @@ threaded('SIGTERM as the packets show it: polls that wait are answered, websocke
   await relay.stop();
 });
 
+// engine.io-client closes as soon as it reads the close packet, socket.io-client reads what stood before it only then.
+threaded('last words come in one answer, the close packet in the next', async (t, threads) => {
+  const { db, relay, token, base } = await setUp(t, threads, { AUTH_RECHECK: '1s' });
+  const refused = await new Polling(base).connect({ token: 'nobody-has-this-token' });
+  const bad = await new Polling(base).open();
+  await bad.send(`40${JSON.stringify({ token, topics: ['('] })}`);
+  const revoked = await new Polling(base).connect({ token });
+  await db.query('DELETE FROM auth');
+  for (const [session, last] of [[refused, '41'], [revoked, '41'], [bad, '42["error"']]) {
+    const answers = [];
+    if (session === refused) answers.push(session.packets);
+    for (;;) {
+      const answer = await session.poll();
+      if (answer.status !== 200) break;
+      answers.push(answer.text.split('\x1e'));
+    }
+    const packets = answers.flat();
+    assert.ok(packets.some((packet) => packet.startsWith('42["error"')) && packets.some((packet) => packet.startsWith(last)), String(packets));
+    assert.equal(packets.at(-1), '1');
+    assert.ok(!answers.at(-1).some((packet) => packet.startsWith('4')), `with the close packet: ${answers.at(-1)}`);
+  }
+  await relay.ready();
+});
+
 threaded('SIGTERM with clients that take nothing: status 0 within 5 s', async (t, threads) => {
   const { db, relay, token, base } = await setUp(t, threads);
   const stalled = [];

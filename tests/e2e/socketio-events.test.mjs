@@ -30,11 +30,12 @@ for (const mode of modes) {
     page.socket.on('changes', (event) => heard.general.push(event));
     const answer = await relay.post('/publish', { securityToken, userId: 1, table: 'cart', type: 'by-api', data: { n: 1 } });
     assert.equal(answer.status, 200, answer.text);
-    assert.deepEqual([...answer.json.sentTo].sort(), [page, second, ws].map(({ welcome }) => welcome.sessionId).sort());
+    assert.deepEqual([...answer.json.sentTo].sort(), [page, second, ws, boss].map(({ welcome }) => welcome.sessionId).sort());
     await until(() => heard.general.length === 1, () => page.state());
     page.say('event', { table: 'cart', type: 'by-socket', data: { n: 2 }, source: 'page', timestamp: 1700000000123, version: 3 });
     await until(() => heard.general.length === 2, () => page.state());
     page.say('event', { table: 'wish', type: 'by-socket', data: { n: 3 }, userId: 2 });
+    await page.count(3);
     await relay.fence(page, second, ws, other, boss);
     const wanted = [['cart', 'by-api', { n: 1 }, 'API', 'api'], ['cart', 'by-socket', { n: 2 }, 'page', 'socketio'], ['wish', 'by-socket', { n: 3 }, 'API', 'socketio']];
     for (const client of [page, second, ws, boss]) assert.deepEqual(client.events.map(brief), wanted);
@@ -117,6 +118,7 @@ for (const mode of modes) {
     const [page, ws] = [await relay.io(tokens[0], { mode }), await relay.ws(tokens[0])];
     relay.secret('hunter2-from-the-socket');
     page.say('event', { table: 'users', type: 'x', data: { id: 1, password: 'hunter2-from-the-socket', n: 0.1 } });
+    await page.count(1);
     await relay.post('/publish', `{"securityToken":"${securityToken}","userId":1,"table":"exact","type":"x","data":{"n":12345678901234567890.10}}`);
     await ws.count(2);
     await relay.fence(page, ws);

@@ -8,7 +8,7 @@ import { calm, rss, sanitized } from './lib/health.mjs';
 import { startRelay } from './lib/relay.mjs';
 import { ended } from './lib/sessions.mjs';
 import { database, insert, rules, threaded } from './lib/socketio.mjs';
-import { until } from './lib/wait.mjs';
+import { until, within } from './lib/wait.mjs';
 
 async function setUp(t, threads, env = {}) {
   const { db, token } = await database(t);
@@ -34,7 +34,7 @@ async function join(t, relay, kind, token, connect = true) {
       send: (...packets) => session.post(packets.map((packet) => (packet instanceof Uint8Array ? `b${Buffer.from(packet).toString('base64')}` : packet)).join(RS)).catch(() => {}),
       get packets() { return session.packets; },
       async over() {
-        await session.run(() => false);
+        await within(session.run(() => false), () => `the end of a polling session; ${session.packets}`);
         assert.equal((await session.poll()).status, 400);
       },
     };
@@ -182,7 +182,7 @@ threaded('a payload of very many packets', async (t, threads) => {
   const { relay, token, health } = await setUp(t, threads, { SOCKETIO_MAX_PAYLOAD: '1MB' });
   for (const [packet, stays] of [['3', true], ['4', false], ['', false], ['42["unsubscribe"]', false], ['b', false], ['6', true], ['2', false]]) {
     const client = await join(t, relay, 'polling', token);
-    await client.send(...Array(Math.floor(900_000 / (packet.length + 1))).fill(packet));
+    await client.send(Array(Math.floor(900_000 / (packet.length + 1))).fill(packet).join(RS));
     if (stays) {
       await client.send('42["subscribe",{"topics":["notes"]}]');
       await client.session.run(() => client.session.named('subscribed').length > 0);
@@ -210,7 +210,7 @@ threaded('DISCONNECT and CONNECT again and again on one connection, also in one 
     await client.send('41');
     await insert(db, kind === 'polling' ? 1 : 2, kind === 'polling' ? 1 : 2);
     await client.send(connect, '41', connect);
-    await wait(13);
+    await wait(12); // the session of the first CONNECT had gone before it was told anything
     const sids = client.packets.filter((packet) => String(packet).startsWith('40')).map((packet) => JSON.parse(packet.slice(2)).sid);
     assert.ok(sids.length >= 12);
     if (kind === 'polling') await client.session.post('1');
@@ -232,7 +232,7 @@ threaded('requests that stop half-way, guesses of sids, methods and paths that a
     return new Promise((resolve) => { socket.on('close', resolve); });
   });
   await Promise.all(halves);
-  for (const sid of ['x'.repeat(20), session.sid.slice(0, -1), `${session.sid}x`, session.sid.toLowerCase() === session.sid ? session.sid.toUpperCase() : session.sid.toLowerCase(), '%00', '../x']) {
+  for (const sid of ['x'.repeat(20), session.sid.slice(0, -1), `${session.sid}x`, session.sid.toLowerCase() === session.sid ? session.sid.toUpperCase() : session.sid.toLowerCase(), '../x', '%25']) {
     const answer = await request(`${base}?EIO=4&transport=polling&sid=${sid}`);
     assert.deepEqual([answer.status, answer.json.code], [400, 1], sid);
   }
@@ -251,11 +251,11 @@ threaded('requests that stop half-way, guesses of sids, methods and paths that a
 
 threaded('packets against the formats, random bytes: the end of that session and of nothing else', async (t, threads) => {
   const { relay, token, health } = await setUp(t, threads);
-  const bad = ['4abc', '42{}', '42["connect"]', '42', '47', '9', '', '40', '44{"message":"x"}', '42/other,["event",{}]', '451-["event",{"_placeholder":true,"num":7}]', '42[1', '42["event",{}]]', '42["event",NaN]', '42["event","\\ud800"]x', '\u0000', '4\u0000'];
+  const bad = ['4abc', '42{}', '42["connect"]', '42', '47', '9', '', '40', '44{"message":"x"}', '42/other,["event",{}]', '42[1', '42["event",{}]]', '42["event",NaN]', '42["event","\\ud800"]x', '\u0000', '4\u0000'];
   for (const kind of both) {
     for (const packet of bad) {
       const client = await join(t, relay, kind, token);
-      await client.send(packet, ...(packet.startsWith('45') ? [Buffer.from('x')] : []));
+      await client.send(packet);
       await client.over().catch((error) => { throw new Error(`${kind} ${JSON.stringify(packet)}: ${error.message}`); });
       noGoodbye(client, packet);
     }
