@@ -1,6 +1,6 @@
 /* Requests, in the order of libwebsockets' callbacks: headers -> (answer at once) or (body -> answer). An answer goes out in
- * one write. A POST whose body is welcome is answered when the body has come; one that is refused unread is answered at
- * once, and the connection reads on for a moment before it closes, so that the answer is not lost to a reset.
+ * one write. A POST whose body is welcome is answered when the body has come; a request that is refused unread is answered at
+ * once and the connection closed, but its socket lingers (linger.h), so that the answer is not lost to a reset.
  */
 #include "transport/http.h"
 
@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "transport/dispatch.h"
+#include "transport/linger.h"
 #include "transport/page.h"
 #include "transport/publish.h"
 #include "transport/socketio/errand.h"
@@ -16,8 +17,7 @@
 #include "transport/stream.h"
 #include "transport/thread.h"
 
-#define LINGER_MS 2000
-#define LINGER_BYTES 1048576
+#define SWALLOWED_BYTES 1048576 /* of a body that nobody asked for */
 
 static const char *allowed(enum route route)
 {
@@ -114,6 +114,14 @@ static bool reply_error(struct conn *conn, int status, const char *message)
 	return exchange_reply(conn,
 		&(struct reply){.status = status, .body = buf_as_span(&body),
 			.allow = method ? allowed(conn->exchange->head.route) : NULL});
+}
+
+/* The last answer here: its client may be sending still. */
+static void refuse(struct conn *conn, int status, const char *message)
+{
+	conn->exchange->head.keep_alive = false;
+	if (reply_error(conn, status, message))
+		linger_begin(conn);
 }
 
 static bool reply_ready(struct conn *conn)
@@ -226,11 +234,13 @@ int http_headers(struct lws *wsi)
 		return 0; /* http_serve() follows */
 	if (!status && exchange->head.keep_alive && !body && exchange->head.method != METHOD_POST)
 		return 0; /* likewise */
-	exchange->head.keep_alive = false;
-	if (status)
-		reply_error(conn, status, message);
-	else
-		answer(conn);
+	if (status) {
+		refuse(conn, status, message);
+	} else {
+		exchange->head.keep_alive = false;
+		if (answer(conn) && body)
+			linger_begin(conn);
+	}
 	exchange_end(conn);
 	return 1;
 }
@@ -295,12 +305,8 @@ int http_body_begins(struct lws *wsi)
 	if (status) {
 		if (status == 413)
 			polling_too_large(conn);
-		exchange->head.keep_alive = false;
-		if (!reply_error(conn, status, message) || exchange->head.expects)
-			return -1;
-		exchange->lingers = true;
-		conn_watch(conn, LINGER_MS);
-		return 0;
+		refuse(conn, status, message);
+		return -1;
 	}
 	if (publishes(&exchange->head))
 		exchange->bearer = request_bearer(wsi);
@@ -319,10 +325,13 @@ int http_body(struct lws *wsi, const char *bytes, size_t len)
 
 	if (!exchange)
 		return -1;
-	if (takes_body(&exchange->head) && !exchange->lingers)
+	if (takes_body(&exchange->head))
 		return buf_bytes(&exchange->body, bytes, len) ? 0 : -1;
 	exchange->swallowed += len;
-	return exchange->swallowed > LINGER_BYTES ? -1 : 0;
+	if (exchange->swallowed <= SWALLOWED_BYTES)
+		return 0;
+	refuse(conn, 413, "The body is too large");
+	return -1;
 }
 
 int http_body_ends(struct lws *wsi)
@@ -330,7 +339,7 @@ int http_body_ends(struct lws *wsi)
 	struct conn *conn = conn_get(wsi);
 	struct exchange *exchange = conn->exchange;
 
-	if (!exchange || exchange->lingers)
+	if (!exchange)
 		return -1;
 	if (exchange->answer_waits)
 		return 0;
@@ -455,9 +464,8 @@ int http_upgrade(struct lws *wsi, char *protocol)
 		return 0;
 	}
 	status = upgrade_refused(wsi, &exchange_begin(conn)->head, &message);
-	conn->exchange->head.keep_alive = false;
 	if (status)
-		reply_error(conn, status, message);
+		refuse(conn, status, message);
 	else if (conn->exchange->head.route == ROUTE_ENGINEIO)
 		status = upgrade_engineio(conn);
 	exchange_end(conn);
@@ -477,8 +485,8 @@ void http_unfit(struct lws *wsi)
 		message = "The target of a request must be a path that begins with /";
 	else if (lws_hdr_total_length(wsi, WSI_TOKEN_UPGRADE) > 0)
 		message = "The only protocol to upgrade to is websocket";
-	exchange_begin(conn)->head.keep_alive = false;
-	reply_error(conn, 400, message);
+	exchange_begin(conn);
+	refuse(conn, 400, message);
 	exchange_end(conn);
 }
 
@@ -501,6 +509,7 @@ int http_foreign(struct lws *wsi, const char *bytes, size_t len)
 	}
 	reply.body = buf_as_span(&body);
 	reply_write(&out, &reply, &head, conn->thread->tls);
-	conn_send(conn, out.bytes, out.len);
+	if (conn_send(conn, out.bytes, out.len) != SEND_DEAD)
+		linger_begin(conn);
 	return -1;
 }

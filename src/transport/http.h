@@ -29,7 +29,6 @@ struct exchange {
 	bool idle;                 /* a poll that waits: nobody's work */
 	struct buf answer;         /* written when the socket is writable */
 	bool answer_waits;
-	bool lingers;              /* answered before its body came: reads on for a moment, then closes */
 };
 
 int http_headers(struct lws *wsi);                                    /* the headers are there */

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "transport/conn.h"
 #include "transport/dispatch.h"
+#include "transport/linger.h"
 #include "transport/listen.h"
 #include "transport/tls.h"
 
@@ -120,6 +121,7 @@ static void on_tick(uv_timer_t *tick)
 	struct thread *thread = tick->data;
 
 	conn_overdue(thread);
+	linger_tick(thread);
 	listen_resume(thread);
 	hub_tick(thread->hub);
 	thread_touch(thread);
@@ -243,6 +245,7 @@ static void *run(void *argument)
 	uv_run(&thread->loop, UV_RUN_DEFAULT);
 	uv_prepare_stop(&thread->prepare);
 	uv_timer_stop(&thread->tick);
+	linger_end(thread);
 	destroy_context(thread);
 	hub_turn(thread->hub);
 	engine_turn(thread);

@@ -22,6 +22,7 @@
 #define TICK_MS 250
 
 struct conn;
+struct lingering;
 
 /* What all threads read and none writes after the start, but for the counters. */
 struct shared {
@@ -59,6 +60,8 @@ struct thread {
 	struct buf scratch;
 	struct conn *watched;        /* those with a deadline, conn.h */
 	struct engineio_host engines;
+	struct lingering *lingering; /* linger.h */
+	size_t lingering_count;
 
 	atomic_bool stop;
 	_Atomic int64_t stop_limit_ms;

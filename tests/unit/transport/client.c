@@ -46,6 +46,7 @@ void client_send(struct client *client, const void *bytes, size_t len)
 	while (len) {
 		ssize_t n = send(client->fd, at, len, MSG_NOSIGNAL);
 
+		client->reset |= n <= 0;
 		if (n <= 0)
 			return; /* the peer has ended it: what it says is what is tested */
 		at += n;

@@ -9,6 +9,7 @@ struct client {
 	int fd;
 	char *in; /* received and not yet taken; NUL-terminated */
 	size_t len, room;
+	bool reset;    /* something could not be sent */
 	char *message; /* a websocket message whose last fragment has not come */
 	size_t message_len;
 };

@@ -362,19 +362,56 @@ static void test_expect_continue(void **state)
 	client_close(&client);
 }
 
-/* The answer arrives although the body is refused unread. */
-static void test_too_large(void **state)
+static const struct {
+	const char *head;
+	int status;
+} refused_unread[] = {
+	{"POST /publish HTTP/1.1\r\nContent-Length: 3000000\r\n" HOST "\r\n", 413},
+	{"POST /publish HTTP/1.1\r\nContent-Length: 3000000\r\nExpect: 100-continue\r\n" HOST "\r\n", 413},
+	{"POST /publish HTTP/1.1\r\nTransfer-Encoding: chunked\r\n" HOST "\r\n", 411},
+	{"POST /ping HTTP/1.1\r\nContent-Length: 3000000\r\n" HOST "\r\n", 413},
+	{"PUT /ping HTTP/1.1\r\nContent-Length: 3000000\r\n" HOST "\r\n", 200},
+	{"GET /ws HTTP/1.1\r\nContent-Length: 3000000\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" HOST "\r\n", 426},
+	{"BREW / HTTP/1.1\r\nContent-Length: 3000000\r\n" HOST "\r\n", 405},
+	{"POST publish HTTP/1.1\r\nContent-Length: 3000000\r\n" HOST "\r\n", 400},
+};
+
+/* A request that is refused unread meets no reset while its client sends on, and then finds the answer. */
+static void test_refused_unread(void **state)
 {
-	struct client client = client_open(relay_port(relay));
-	char *body = mem_zero(1, 400000);
+	enum { BODY = 3000000 };
+	char *body = mem_alloc(BODY);
 
 	(void)state;
-	memset(body, ' ', 400000);
-	client_say(&client, "POST /publish HTTP/1.1\r\nContent-Length: 400000\r\n" HOST "\r\n");
-	client_send(&client, body, 400000);
+	memset(body, 'x', BODY);
+	for (size_t i = 0; i < sizeof(refused_unread) / sizeof(*refused_unread); i++) {
+		struct client client = client_open(relay_port(relay));
+
+		client_say(&client, refused_unread[i].head);
+		client_send(&client, body, BODY);
+		assert_true(client_ends(&client));
+		if (client.reset || client_status(client.in) != refused_unread[i].status)
+			fail_msg("%s%d\n%s", refused_unread[i].head, client.reset, client.in);
+		client_close(&client);
+	}
+	free(body);
+}
+
+/* Who sends on without end is read up to a bound, and cut off: the answer is there all the while. */
+static void test_endless_body(void **state)
+{
+	struct client client = client_open(relay_port(relay));
+	char bytes[10000];
+	size_t sent = 0;
+
+	(void)state;
+	memset(bytes, 'x', sizeof(bytes));
+	client_say(&client, "POST /publish HTTP/1.1\r\nContent-Length: 900000000000\r\n" HOST "\r\n");
+	for (; !client.reset && sent < 100000000; sent += sizeof(bytes))
+		client_send(&client, bytes, sizeof(bytes));
+	assert_true(client.reset && sent < 50000000); /* what the kernel holds comes on top */
 	assert_true(client_ends(&client));
 	assert_int_equal(client_status(client.in), 413);
-	free(body);
 	client_close(&client);
 }
 
@@ -456,7 +493,8 @@ int main(void)
 		cmocka_unit_test(test_pipelined_bodies),
 		cmocka_unit_test(test_requester_leaves),
 		cmocka_unit_test(test_expect_continue),
-		cmocka_unit_test(test_too_large),
+		cmocka_unit_test(test_refused_unread),
+		cmocka_unit_test(test_endless_body),
 		cmocka_unit_test(test_slow_requests),
 		cmocka_unit_test(test_huge_head),
 		cmocka_unit_test(test_not_ready),
