@@ -34,6 +34,14 @@ static void *feed(void *context)
 	return NULL;
 }
 
+/* The first has gone through, and the second has had the time to, if it could. */
+static void await_first(struct feeder *feeder)
+{
+	for (int i = 0; i < 20000 && !atomic_load(&feeder->delivered); i++)
+		usleep(500);
+	usleep(30000);
+}
+
 static void test_deliver_waits_for_the_hub(void **state)
 {
 	struct world *world = *state;
@@ -43,11 +51,11 @@ static void test_deliver_waits_for_the_hub(void **state)
 
 	world->config.inbox_bytes = 1; /* one batch at a time is always let through */
 	assert_int_equal(pthread_create(&thread, NULL, feed, &feeder), 0);
-	pause_ms(30);
+	await_first(&feeder);
 	assert_int_equal(atomic_load(&feeder.delivered), 1);
-	for (int i = 0; i < 2000 && atomic_load(&feeder.delivered) < 40; i++) {
+	for (int i = 0; i < 20000 && atomic_load(&feeder.delivered) < 40; i++) {
 		hub_turn(world->hub);
-		pause_ms(1);
+		usleep(500);
 	}
 	pthread_join(thread, NULL);
 	hub_turn(world->hub);
@@ -62,7 +70,7 @@ static void test_deliver_ends_when_the_hub_stops(void **state)
 
 	world->config.inbox_bytes = 1;
 	assert_int_equal(pthread_create(&thread, NULL, feed, &feeder), 0);
-	pause_ms(30);
+	await_first(&feeder);
 	hub_drain(world->hub, 0);
 	pthread_join(thread, NULL);
 	assert_true(atomic_load(&feeder.refused));

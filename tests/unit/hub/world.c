@@ -4,8 +4,8 @@
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <stdio.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -550,14 +550,12 @@ char *jwt_of(const char *user, double seconds)
 {
 	static const char header[] = "{\"alg\":\"HS256\",\"typ\":\"JWT\"}";
 	struct buf out = buf_init(4096);
-	struct timespec now;
 	char payload[256];
 	unsigned char mac[32];
 	unsigned mac_len;
 
-	clock_gettime(CLOCK_REALTIME, &now);
 	snprintf(payload, sizeof(payload), "{\"sub\":\"%s\",\"exp\":%.3f}", user,
-		(double)now.tv_sec + (double)now.tv_nsec / 1e9 + seconds);
+		(double)clock_wall_ms() / 1000 + seconds);
 	add_base64url(&out, header, strlen(header));
 	buf_text(&out, ".");
 	add_base64url(&out, payload, strlen(payload));
@@ -566,9 +564,4 @@ char *jwt_of(const char *user, double seconds)
 	buf_text(&out, ".");
 	add_base64url(&out, mac, mac_len);
 	return buf_take(&out);
-}
-
-void pause_ms(int ms)
-{
-	nanosleep(&(struct timespec){ms / 1000, ms % 1000 * 1000000L}, NULL);
 }

@@ -108,6 +108,6 @@ void publish_answer(struct world *world, enum status status);
 
 /* A token of JWT_SECRET; malloc'ed. seconds from now. */
 char *jwt_of(const char *user, double seconds);
-void pause_ms(int ms);
+void pause_ms(int ms); /* lets time pass: clock.c */
 
 #endif

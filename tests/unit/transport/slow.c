@@ -61,7 +61,7 @@ static void read_all(struct client *client, uint64_t first, uint64_t last, int p
 	uint64_t expected = first;
 	int pongs = 0;
 
-	for (int i = 0; expected <= last; i++) {
+	for (int i = 0; expected <= last || !pongs; i++) { /* a pong may come behind all that was sent before */
 		char *payload = NULL, ping[16];
 		size_t len;
 		int opcode;
@@ -80,7 +80,6 @@ static void read_all(struct client *client, uint64_t first, uint64_t last, int p
 			fail_msg("frame %d after event %d: opcode %d", i, (int)expected - 1, opcode);
 		free(payload);
 	}
-	assert_true(pongs > 0);
 }
 
 static void test_partial_sends(void **state)
