@@ -34,8 +34,6 @@ static enum status check_database(struct config *config, const char *const *envi
 	if ((config->mysql_database || url) && config_given(environment, "SQLITE_PATH"))
 		config_warn(config, mem_format("SQLITE_PATH is ignored: %s is set and wins",
 			config->mysql_database ? "MYSQL_DATABASE" : "POSTGRES_DATABASE_URL"));
-	if (config->mysql_database && !config->mysql_username)
-		return complain("MYSQL_USERNAME", "", "allowed to be empty when MYSQL_DATABASE is set", err);
 	return STATUS_OK;
 }
 

@@ -1,8 +1,9 @@
 // Prevents: a first command that does not work. A stranger has only what deploy/demo prints.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
+import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { test } from './lib/harness.mjs';
 import { request } from './lib/clients.mjs';
@@ -26,7 +27,11 @@ function start(t, command, args, env = {}) {
   return state;
 }
 
-test('its printed lines show an event arrive; Ctrl-C ends everything', { timeout: 300_000 }, async (t) => {
+const read = (path) => { try { return readFileSync(path, 'utf8'); } catch { return ''; } };
+const comm = (pid) => read(`/proc/${pid}/comm`).trim();
+const parent = (pid) => Number(read(`/proc/${pid}/stat`).replace(/.*\) \S+ (\d+) .*/s, '$1'));
+
+test('its printed lines show an event arrive; a relay that is killed comes back; Ctrl-C ends everything', { timeout: 300_000 }, async (t) => {
   const port = await freePort();
   const run = start(t, demo, [], { PORT: String(port) });
   await until(() => {
@@ -49,6 +54,16 @@ test('its printed lines show an event arrive; Ctrl-C ends everything', { timeout
   await until(() => stream.text.includes('Tea is cheap'), () => `the message on the stream: ${stream.text}`);
   await until(() => stream.text.includes('"prices"'), () => `a price that changes by itself: ${stream.text}`);
   assert.ok(!stream.text.includes('margin'), 'the filtered column');
+  const relays = () => readdirSync('/proc').filter((pid) => /^\d+$/.test(pid) && parent(pid) === run.child.pid && comm(pid) === 'esink');
+  await until(() => run.text.includes('Ctrl-C') && relays().length === 1, 'its relay');
+  await pause(2000); // one that dies at once again and again is not started for ever
+  const [relay] = relays();
+  process.kill(Number(relay), 'SIGKILL');
+  await until(() => stream.status, 'the end of the stream');
+  await until(() => run.text.includes('it is started again'), () => `a line that says so: ${run.text}`);
+  const back = start(t, 'bash', ['-c', line('curl -N').replace('curl', 'curl --retry 30 --retry-delay 1 --retry-connrefused')]);
+  await until(() => /event: *connected/.test(back.text), () => `the stream again: ${back.text}`, 30_000);
+  await until(() => back.text.includes('"prices"'), () => `a price after that: ${back.text}`);
   const scratch = /in (\S*esink-demo-\w+)\/shop\.db/.exec(run.text)[1];
   assert.ok(existsSync(scratch));
   process.kill(-run.child.pid, 'SIGINT');

@@ -10,6 +10,7 @@
 #include "source/postgres/install.h"
 #include "source/postgres/owner.h"
 #include "source/postgres/postgres.h"
+#include "source/summary.h"
 
 static enum status schema_exists(struct pg *pg, bool *there, struct err *err)
 {
@@ -107,18 +108,25 @@ static enum status print_plan(
 	struct pg *pg, const struct pg_catalog *catalog, bool there, struct err *err)
 {
 	AUTO_BUF struct buf plan = buf_init(BUF_NO_MAX);
-	enum status status = install_plan(pg, catalog, &plan, err);
+	static const char schema[] = "schema esink with its tables and functions";
+	struct summary summary;
+	enum status status;
 
-	if (status != STATUS_OK)
-		return status;
-	describe(catalog);
+	summary_init(&summary);
 	if (!there)
-		printf("\nwould create schema esink with its tables and functions\n");
-	if (plan.len)
-		printf("\nwould run:\n%s", plan.bytes);
-	else
-		printf("\ntriggers: all in place, nothing to do\n");
-	return STATUS_OK;
+		summary_add(&summary, SUMMARY_CREATE, schema, sizeof(schema) - 1);
+	status = install_plan(pg, catalog, &plan, &summary, err);
+	if (status == STATUS_OK) {
+		summary_print(&summary);
+		printf("\n");
+		describe(catalog);
+		if (plan.len) {
+			printf("\nwould run:\n%s\n", plan.bytes);
+			summary_print(&summary);
+		}
+	}
+	summary_finish(&summary);
+	return status;
 }
 
 static enum status count_relays(struct pg *pg, long long *count, struct err *err)

@@ -22,6 +22,7 @@
 #include "source/postgres/mend.h"
 #include "source/postgres/owner.h"
 #include "source/postgres/recall.h"
+#include "source/summary.h"
 #include "sql.h"
 
 #define DDL_TIMEOUT_MS 60000
@@ -246,6 +247,8 @@ static bool is_wanted(const struct pg_catalog *catalog, const char *function)
 struct steps {
 	struct pg *pg;
 	struct buf *plan; /* NULL: execute */
+	struct summary *summary; /* of the plan */
+	enum summary_verb verb;
 	size_t relations; /* how many the next step has to lock */
 	char busy[160];   /* what could not be done because a table was busy; "" when all was */
 };
@@ -275,6 +278,7 @@ static enum status step(struct steps *steps, const char *what, const char *sql, 
 
 	if (steps->plan) {
 		buf_printf(steps->plan, "-- %s\n%s\n", what, sql);
+		summary_add(steps->summary, steps->verb, what, strlen(what));
 		return STATUS_OK;
 	}
 	write_step(&script, steps, sql);
@@ -387,6 +391,7 @@ static enum status remake_table(struct steps *steps, const struct installed *ins
 			buf_printf(&sql, "%s%s", member->partition ? "" : rows, truncate);
 	}
 	steps->relations = table->member_count;
+	steps->verb = SUMMARY_REPLACE;
 	return step(steps, what, sql.bytes, err);
 }
 
@@ -401,8 +406,10 @@ static enum status attach_table(struct steps *steps, const struct installed *ins
 		return STATUS_OK; /* the table was busy: later, and all at once */
 	recall_withheld(catalog, table, body_of(installed, function));
 	sql = capture_function(catalog, table, installed->notify);
+	steps->verb = body_of(installed, function) ? SUMMARY_REPLACE : SUMMARY_CREATE;
 	if (!has_function(installed, function, capture_body(sql)))
 		status = put_function(steps, catalog, table, function, sql, err);
+	steps->verb = SUMMARY_CREATE;
 	for (size_t i = 0; status == STATUS_OK && i < table->member_count; i++) {
 		const struct pg_member *member = &table->members[i];
 
@@ -459,6 +466,7 @@ static enum status detach_others(struct steps *steps, const struct installed *in
 		what = mem_format("triggers of %s removed: it is no longer watched",
 			PQgetvalue(installed->functions, row, 2));
 		steps->relations = triggers_of(installed, function);
+		steps->verb = SUMMARY_DROP;
 		status = step(steps, what, sql.bytes, err);
 	}
 	return status;
@@ -506,7 +514,7 @@ static enum status difference(
 enum status install_tables(
 	struct pg *pg, const struct pg_catalog *catalog, bool remove, struct err *err)
 {
-	struct steps steps = {pg, NULL, 0, ""};
+	struct steps steps = {.pg = pg};
 	enum status status = difference(&steps, catalog, remove, err);
 
 	if (status == STATUS_OK && steps.busy[0])
@@ -515,10 +523,10 @@ enum status install_tables(
 	return status;
 }
 
-enum status install_plan(
-	struct pg *pg, const struct pg_catalog *catalog, struct buf *plan, struct err *err)
+enum status install_plan(struct pg *pg, const struct pg_catalog *catalog, struct buf *plan,
+	struct summary *summary, struct err *err)
 {
-	struct steps steps = {pg, plan, 0, ""};
+	struct steps steps = {.pg = pg, .plan = plan, .summary = summary};
 
 	return difference(&steps, catalog, true, err);
 }
@@ -543,7 +551,7 @@ enum status install_complaint(struct pg *pg, struct err *complaint, struct err *
 enum status install_drop(struct pg *pg, const char *what, struct err *err)
 {
 	struct installed installed = {0};
-	struct steps steps = {pg, NULL, 0, ""};
+	struct steps steps = {.pg = pg};
 	enum status status = load_installed(pg, &installed, err);
 
 	/* Each watched table, and our own. */

@@ -8,6 +8,8 @@
 #include "esink/event.h"
 #include "source/postgres/catalog.h"
 
+struct summary;
+
 /* Schema and functions; then *journal (JOURNAL_LEN + 1 bytes) is the journal of this very database,
  * a new one where the stored identity is another's. */
 enum status install_schema(struct pg *pg, char *journal, struct err *err) MUST_CHECK;
@@ -24,7 +26,7 @@ enum status install_tables(
 /* The same as statements for a person, changing nothing: appends `CREATE ...;` lines, or nothing
  * where all is in place. */
 enum status install_plan(struct pg *pg, const struct pg_catalog *catalog, struct buf *plan,
-	struct err *err) MUST_CHECK;
+	struct summary *summary, struct err *err) MUST_CHECK;
 
 /* A trigger of ours that somebody disabled is named in complaint. */
 enum status install_complaint(struct pg *pg, struct err *complaint, struct err *err) MUST_CHECK;

@@ -7,6 +7,7 @@
 #include "source/sqlite/auth_table.h"
 #include "source/sqlite/install.h"
 #include "source/sqlite/sqlite.h"
+#include "source/summary.h"
 
 #define WAIT_MS 10000
 #define BATCH "500" /* rows; nobody should wait for a long journal to go */
@@ -31,6 +32,66 @@ static void describe(const struct catalog *catalog)
 	}
 }
 
+static bool plan_has(const struct buf *plan, const char *begins, const char *name, size_t len)
+{
+	for (const char *at = plan->bytes; at && (at = strstr(at, begins)); at += strlen(begins))
+		if ((at == plan->bytes || at[-1] == '\n') && strncmp(at + strlen(begins), name, len) == 0)
+			return true;
+	return false;
+}
+
+/* The name at the start of text, with its quotes. */
+static size_t name_len(const char *text)
+{
+	const char *end = text + 1;
+
+	if (*text != '"')
+		return strcspn(text, " (;\n");
+	while ((end = strchr(end, '"')) && end[1] == '"')
+		end += 2;
+	return end ? (size_t)(end + 1 - text) : strlen(text);
+}
+
+/* The statements stand at the beginning of their lines. What is dropped first and then made is replaced. */
+static void summarize(const struct buf *plan, struct summary *summary)
+{
+	static const char *const kinds[] = {"TABLE ", "VIEW ", "INDEX ", "TRIGGER "};
+	const char *line = plan->len ? plan->bytes : NULL;
+
+	for (; line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL) {
+		bool create = strncmp(line, "CREATE ", 7) == 0, drop = strncmp(line, "DROP ", 5) == 0;
+		const char *kind = line + (create ? 7 : 5);
+
+		for (size_t i = 0; (create || drop) && i < sizeof(kinds) / sizeof(*kinds); i++) {
+			const char *name = kind + strlen(kinds[i]);
+
+			if (strncmp(kind, kinds[i], strlen(kinds[i])) != 0)
+				continue;
+			if (drop && !plan_has(plan, "CREATE TRIGGER ", name, name_len(name)))
+				summary_add(summary, SUMMARY_DROP, name, name_len(name));
+			if (create)
+				summary_add(summary, plan_has(plan, "DROP TRIGGER ", name, name_len(name)) ? SUMMARY_REPLACE :
+					SUMMARY_CREATE, name, name_len(name));
+		}
+	}
+}
+
+static void print_statements(const struct buf *plan, const struct catalog *catalog)
+{
+	struct summary summary;
+
+	summary_init(&summary);
+	summarize(plan, &summary);
+	summary_print(&summary);
+	printf("\n");
+	describe(catalog);
+	if (plan->len) {
+		printf("\nwould run:\n%s\n", plan->bytes);
+		summary_print(&summary);
+	}
+	summary_finish(&summary);
+}
+
 static enum status print_plan(struct sqlite *source, struct err *err)
 {
 	struct install_result result = {0};
@@ -39,11 +100,7 @@ static enum status print_plan(struct sqlite *source, struct err *err)
 
 	if (status == STATUS_OK) {
 		lite_catalog_warn_idle(catalog);
-		describe(catalog);
-		if (result.statements.len)
-			printf("\nwould run:\n%s", result.statements.bytes);
-		else
-			printf("\ntriggers: all in place, nothing to do\n");
+		print_statements(&result.statements, catalog);
 		printf("\na relay is at work on this file: %s\n", lite_note_busy(source->config->path) ? "yes" : "no");
 	}
 	lite_catalog_free(catalog);

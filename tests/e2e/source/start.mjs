@@ -66,16 +66,22 @@ export function apart(database) {
       assert.deepEqual(await database.ddl(db), before);
       return stdout;
     };
-    assert.match(await plan(), /CREATE TRIGGER[^;]*orders/);
+    const first = await plan();
+    assert.match(first, /CREATE TRIGGER[^;]*orders/);
+    assert.equal(first.match(/^would create: .*orders/gm)?.length, 2, 'in short, before and after all the statements');
+    assert.match(first.split('\n')[0], /^would create: /);
     assert.deepEqual(await database.ours(db), []);
     const relay = await startRelay(t, db, { ...rules, fence: false });
     await relay.stop();
-    assert.doesNotMatch(await plan(), /CREATE TRIGGER/);
+    const second = await plan();
+    assert.doesNotMatch(second, /CREATE TRIGGER/);
+    assert.match(second, /^triggers: all in place, nothing to do$/m);
     await relay.start({ tables: 'orders,other' });
     await relay.stop();
     const less = await plan();
     assert.match(less, /\bother\b/);
     assert.match(less, /^DROP /m, 'what would go');
+    assert.equal(less.match(/^would drop: .*other/gm)?.length, 2, less);
   });
 
   test('--uninstall removes everything of esink, and the tables go on working', async (t) => {

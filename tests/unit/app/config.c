@@ -120,7 +120,7 @@ static const struct text_case texts[] = {
 	TEXT(source, "sqlite", "X="),
 	TEXT(source, "postgres", "POSTGRES_DATABASE_URL=dbname=shop", "SQLITE_PATH=x.db"),
 	TEXT(source, "postgres", "POSTGRES_DATABASE_URL=postgres://h/shop", "MYSQL_DATABASE="),
-	TEXT(source, "mysql", "POSTGRES_DATABASE_URL=postgresql://h/shop", "MYSQL_DATABASE=shop", "MYSQL_USERNAME=u"),
+	TEXT(source, "mysql", "POSTGRES_DATABASE_URL=postgresql://h/shop", "MYSQL_DATABASE=shop"),
 	TEXT(sqlite_path, "x.db", "NODE_ENV=production", "SQLITE_PATH=x.db"),
 };
 
@@ -184,7 +184,6 @@ static const struct {
 	{{"NODE_ENV=production"},
 		"NODE_ENV: \"production\" is not allowed without a database of its own: set POSTGRES_DATABASE_URL, "
 		"MYSQL_DATABASE or SQLITE_PATH"},
-	{{"MYSQL_DATABASE=shop"}, "MYSQL_USERNAME: \"\" is not allowed to be empty when MYSQL_DATABASE is set"},
 	{{"JWT_ALGORITHM=none"},
 		"JWT_ALGORITHM: \"none\" is not one of HS256, HS384, HS512, RS256, RS384, RS512, ES256, ES384, ES512"},
 	{{"JWT_ALGORITHM=RS256"}, "JWT_ALGORITHM: \"RS256\" is not of use without a key: set JWT_SECRET, "

@@ -1,0 +1,18 @@
+/* What --check would do, in a few lines, before and after all the statements. */
+#ifndef ESINK_SUMMARY_H
+#define ESINK_SUMMARY_H
+
+#include "base/buf.h"
+
+enum summary_verb { SUMMARY_CREATE, SUMMARY_REPLACE, SUMMARY_DROP, SUMMARY_VERBS };
+
+struct summary {
+	struct buf what[SUMMARY_VERBS];
+};
+
+void summary_init(struct summary *summary);
+void summary_finish(struct summary *summary);
+void summary_add(struct summary *summary, enum summary_verb verb, const char *what, size_t len);
+void summary_print(const struct summary *summary); /* to stdout */
+
+#endif
