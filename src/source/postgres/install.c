@@ -149,8 +149,10 @@ static enum status check_identity(struct pg *pg, char *journal, struct err *err)
 enum status install_schema(struct pg *pg, char *journal, struct err *err)
 {
 	bool there = false;
-	enum status status = owner_check(pg, &there, err);
+	enum status status = mend_no_restore(pg, err);
 
+	if (status == STATUS_OK)
+		status = owner_check(pg, &there, err);
 	if (status == STATUS_OK && there)
 		status = mend_schema(pg, &there, err);
 	if (status == STATUS_OK && !there)
@@ -548,8 +550,9 @@ enum status install_complaint(struct pg *pg, struct err *complaint, struct err *
 	return status;
 }
 
-enum status install_drop(struct pg *pg, const char *what, struct err *err)
+enum status install_drop(struct pg *pg, const char *what, const char *condition, struct err *err)
 {
+	AUTO_BUF struct buf sql = buf_init(BUF_NO_MAX), body = buf_init(BUF_NO_MAX); /* our own text */
 	struct installed installed = {0};
 	struct steps steps = {.pg = pg};
 	enum status status = load_installed(pg, &installed, err);
@@ -557,8 +560,13 @@ enum status install_drop(struct pg *pg, const char *what, struct err *err)
 	/* Each watched table, and our own. */
 	steps.relations = (size_t)PQntuples(installed.triggers) + 50;
 	installed_finish(&installed);
+	buf_printf(&body, "BEGIN IF %s THEN EXECUTE ", condition);
+	sql_literal(&body, strstr(sql_postgres_uninstall, "\nDROP ") + 1);
+	buf_text(&body, "; END IF; END");
+	buf_text(&sql, "SELECT pg_catalog.pg_advisory_xact_lock(1702062446, 2); DO LANGUAGE plpgsql ");
+	sql_literal(&sql, body.bytes);
 	if (status == STATUS_OK)
-		status = step(&steps, what, strstr(sql_postgres_uninstall, "\nDROP ") + 1, err);
+		status = step(&steps, what, sql.bytes, err);
 	if (status == STATUS_OK && steps.busy[0])
 		return err_set(err, STATUS_TOO_MANY, "a watched table is busy");
 	return status;
@@ -571,7 +579,7 @@ enum status install_remove(struct pg *pg, struct err *err)
 
 	for (;;) {
 		enum status status =
-			install_drop(pg, "schema esink and its triggers are removed", err);
+			install_drop(pg, "schema esink and its triggers are removed", "true", err);
 
 		if (status != STATUS_TOO_MANY)
 			return status;

@@ -34,8 +34,9 @@ enum status install_complaint(struct pg *pg, struct err *complaint, struct err *
 /* A short word for a text's content, the same in every process. */
 void install_version(const char *text, char version[17]);
 
-/* Drops the schema and with it every trigger, which is logged as `what`; STATUS_TOO_MANY: a table was busy. */
-enum status install_drop(struct pg *pg, const char *what, struct err *err) MUST_CHECK;
+/* Drops the schema and with it every trigger, which is logged as `what`, if condition, an SQL expression, holds when nobody else
+ * can make or drop it; STATUS_TOO_MANY: a table was busy. */
+enum status install_drop(struct pg *pg, const char *what, const char *condition, struct err *err) MUST_CHECK;
 
 /* Drops the schema and with it every trigger; retries while tables are busy, up to a minute. */
 enum status install_remove(struct pg *pg, struct err *err) MUST_CHECK;

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "source/postgres/claim.h"
 #include "source/postgres/install.h"
+#include "source/postgres/mend.h"
 #include "source/postgres/postgres.h"
 #include "source/postgres/recall.h"
 
@@ -108,10 +109,18 @@ static enum status watch_drift(struct postgres *source, struct err *err)
 	if (status != STATUS_OK ||
 		(source->fingerprint_known && memcmp(&now, &source->fingerprint, sizeof(now)) == 0))
 		return status;
-	log_info("postgres", "the watched tables have changed: looking at their triggers");
-	status = upkeep_install(source, false, &busy);
+	status = mend_no_restore(&source->pg, &busy);
+	if (status == STATUS_OK) {
+		status = mend_same_schema(&source->pg, source->journal, err);
+		if (status != STATUS_OK) {
+			pg_close(&source->pg);
+			return status;
+		}
+		log_info("postgres", "the watched tables have changed: looking at their triggers");
+		status = upkeep_install(source, false, &busy);
+	}
 	if (status == STATUS_UNAVAILABLE && source->pg.conn) {
-		/* A busy table: capture goes on meanwhile with what there is. */
+		/* A busy table, or a restore: capture goes on meanwhile with what there is. */
 		set_complaint(source, &busy);
 		source->fingerprint_known = false;
 		source->busy_retry_ms = source->busy_retry_ms ? source->busy_retry_ms * 2

@@ -144,3 +144,52 @@ test('a dump restored over the database that it was made of', async (t) => {
   await relay.fence(eye);
   assert.deepEqual(eye.events.map(({ data }) => data.id), [...range(101, 120), 126, 127]);
 });
+
+// Many tables, so that it takes a while; each of its statements fails the whole when the relay has been there first.
+for (const [way, args] of [['one connection', []], ['two', ['-j', '2']]]) {
+  test(`pg_restore --clean under a running relay, with ${way}: it stays out of the way until the end, then goes on`, { timeout: 120_000 }, async (t) => {
+    const db = await source.database(t, schema);
+    const token = await db.user(1);
+    for (let i = 0; i < 60; i++) await db.query(`CREATE TABLE a_${i} (id int PRIMARY KEY, t text UNIQUE); CREATE TABLE z_${i} (LIKE a_${i} INCLUDING ALL)`);
+    const relay = await startRelay(t, db, rules);
+    const ws = await relay.ws(token);
+    await insert(db, 1, 20);
+    await ws.count(20);
+    const file = join(source.scratch, `${db.name}-live.dump`);
+    for (let round = 0; round < 3; round++) {
+      await source.command('pg_dump', ['-Fc', '-d', db.url, '-f', file]);
+      await db.query('TRUNCATE notes');
+      await source.command('pg_restore', ['--clean', '--if-exists', '--exit-on-error', ...args, '-d', db.url, file]);
+      await until(() => relay.log.match(/is not the one that journal/g)?.length === round + 1, () => `a journal of its own: ${relay.log.slice(-2000)}`, 60_000);
+      await until(async () => (await relay.get('/ready')).status === 200, () => `it to be ready: ${relay.log.slice(-2000)}`, 60_000);
+      const again = await relay.ws(token);
+      assert.equal((await db.query('SELECT count(*)::int AS n FROM notes')).rows[0].n, 20 + round);
+      await insert(db, 1000 + round, 1000 + round);
+      await again.event(({ data }) => data.id === 1000 + round);
+      await again.close();
+    }
+    assert.doesNotMatch(relay.log, /dropped and made anew/);
+  });
+}
+
+test('what was dropped, not restored, is made anew, by one of two relays; a missing view and index are seen', async (t) => {
+  const db = await source.database(t, schema);
+  const token = await db.user(1);
+  const one = await startRelay(t, db, rules);
+  const two = await startRelay(t, db, rules);
+  await db.query('DROP VIEW esink.here CASCADE; DROP INDEX esink.event_0_xid');
+  for (const relay of [one, two]) await relay.kill();
+  await Promise.all([one.start(), two.start()]);
+  for (const relay of [one, two]) await relay.ready();
+  assert.equal(one.log.match(/created schema esink/g).length + (two.log.match(/created schema esink/g)?.length ?? 0), 2, 'at the start, and once since');
+  await insert(db, 1, 5);
+  for (const relay of [one, two]) {
+    const eye = await relay.operator({ after: `${(await relay.ws(token)).welcome.journal}:0` });
+    await eye.count(5);
+  }
+  await one.kill();
+  await db.query('DROP INDEX esink.event_0_xid');
+  await one.start();
+  await one.ready();
+  await until(() => /index esink.event_0_xid is gone.*run: CREATE INDEX event_0_xid ON esink.event_0 \(xid\);/.test(one.log), 'a line that says what to do');
+});
