@@ -443,6 +443,7 @@ static int upgrade_engineio(struct conn *conn)
 
 	if (error == ENGINEIO_FINE)
 		return 0;
+	conn->exchange->head.keep_alive = false;
 	polling_refuse(conn, error);
 	return 400;
 }

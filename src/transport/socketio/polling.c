@@ -107,7 +107,7 @@ static enum engineio_error check(const struct conn *conn)
 		return ENGINEIO_UNKNOWN_TRANSPORT;
 	if (request->has_sid && !request->sid[0])
 		return ENGINEIO_UNKNOWN_SID;
-	if (request->websocket)
+	if (request->websocket || (request->has_sid && !request->version))
 		return ENGINEIO_BAD_REQUEST;
 	if (!request->has_sid && !request->version)
 		return ENGINEIO_BAD_VERSION;

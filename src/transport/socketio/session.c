@@ -124,19 +124,27 @@ static const struct transport_ops *ops_of(const struct engineio *engine)
 
 /* -- CONNECT -- */
 
-/* Strings of a list, or one alone. Borrowed; *texts is to be freed. */
-static size_t strings(const json_t *value, struct span **texts)
+/* Of `auth`: a list of strings, or one alone. Borrowed; *texts is to be freed. False: it is neither, and must not pass for
+ * everything. */
+static bool take_strings(const json_t *auth, const char *key, const struct span **texts, size_t *count)
 {
-	size_t count = json_is_string(value) ? 1 : json_array_size(value), n = 0;
+	const json_t *value = json_object_get(auth, key);
+	size_t n = json_is_string(value) ? 1 : json_array_size(value);
+	struct span *own;
 
-	*texts = mem_zero(count + 1, sizeof(**texts));
-	for (size_t i = 0; i < count; i++) {
+	if (!value || json_is_null(value))
+		return true;
+	own = mem_zero(n + 1, sizeof(*own));
+	*texts = own;
+	*count = n;
+	for (size_t i = 0; i < n; i++) {
 		const json_t *one = json_is_string(value) ? value : json_array_get(value, i);
 
-		if (json_is_string(one))
-			(*texts)[n++] = (struct span){json_string_value(one), json_string_length(one)};
+		if (!json_is_string(one))
+			return false;
+		own[i] = (struct span){json_string_value(one), json_string_length(one)};
 	}
-	return n;
+	return json_is_string(value) || json_is_array(value);
 }
 
 static struct span text_of(const json_t *auth, const char *key, struct span otherwise)
@@ -162,21 +170,22 @@ static void explain(struct engineio *engine, enum close_reason reason, const cha
 		engine_send(engine, bytes.bytes, bytes.len);
 }
 
+static void refuse(struct engineio *engine, enum close_reason reason, const char *message)
+{
+	explain(engine, reason, message);
+	client_close(&client_of(engine)->session, reason);
+}
+
 static void open_session(struct engineio *engine, const struct session_request *request)
 {
 	struct client *client = client_of(engine);
 	enum close_reason reason = CLOSE_NONE;
 	const char *message = "";
 
-	client->session = (struct session){0};
-	client->accepted = false;
-	if (session_open(&client->session, engine->home->hub, ops_of(engine), request, &reason, &message)) {
-		if (!engine->closing && !engine->over)
-			accept_client(engine);
-		return;
-	}
-	explain(engine, reason, message);
-	client_close(&client->session, reason);
+	if (!session_open(&client->session, engine->home->hub, ops_of(engine), request, &reason, &message))
+		refuse(engine, reason, message);
+	else if (!engine->closing && !engine->over)
+		accept_client(engine);
 }
 
 /* A number is a position too, as everywhere. */
@@ -195,24 +204,27 @@ static void on_connect(struct engineio *engine, struct span namespace, const jso
 	struct client *client = client_of(engine);
 	AUTO_BUF struct buf digits = buf_init(32);
 	struct session_request request = client->opening ? client->opening->request : (struct session_request){0};
-	struct span *topics = NULL, *types = NULL;
+	const struct span *topics = NULL, *types = NULL;
 
 	if (!span_equal(namespace, root)) {
 		socketio_refuse(engine, namespace, "Invalid namespace");
 		return;
 	}
+	client->session = (struct session){0};
+	client->accepted = false;
 	request.token = text_of(auth, "token", request.token.p ? request.token : span_of(""));
 	request.after = after_of(auth, request.after, &digits);
-	if (json_object_get(auth, "topics"))
-		request.topic_count = strings(json_object_get(auth, "topics"), &topics);
-	if (json_object_get(auth, "types"))
-		request.type_count = strings(json_object_get(auth, "types"), &types);
-	request.topics = topics ? topics : request.topics;
-	request.types = types ? types : request.types;
 	request.address = client->address;
-	open_session(engine, &request);
-	free(topics);
-	free(types);
+	if (!take_strings(auth, "topics", &topics, &request.topic_count) ||
+		!take_strings(auth, "types", &types, &request.type_count)) {
+		refuse(engine, CLOSE_BAD_MESSAGE, "topics and types must be strings, or lists of strings.");
+	} else {
+		request.topics = topics ? topics : request.topics;
+		request.types = types ? types : request.types;
+		open_session(engine, &request);
+	}
+	free((void *)(uintptr_t)topics);
+	free((void *)(uintptr_t)types);
 	forget_opening(client);
 }
 
