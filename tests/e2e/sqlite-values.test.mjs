@@ -10,6 +10,7 @@ import { startRelay } from './lib/relay.mjs';
 import { sqliteDatabase } from './lib/sqlite.mjs';
 import { until } from './lib/wait.mjs';
 
+const tooLong = Buffer.from('\x1besink: too long').toString('base64');
 const env = { SECURITY_TOKEN: 'operators-own-token-4711' };
 
 // The last event after a write.
@@ -87,11 +88,57 @@ test('a row that SQLite takes and that is too long beside another one: the write
   // A BLOB of zeros costs neither memory nor disk until it is written; half of the limit twice is over it.
   await db.query('BEGIN; UPDATE big SET body = zeroblob(999999000)');
   const { rows } = await db.query('SELECT kind, v1, v2, v3 FROM esink_event ORDER BY id DESC LIMIT 1');
-  assert.deepEqual(rows, [{ kind: 5, v1: 1, v2: 7, v3: null }]);
+  assert.deepEqual(rows, [{ kind: 1, v1: 1, v2: 7, v3: { base64: tooLong } }]);
   await db.query('ROLLBACK');
   await db.query('DELETE FROM big');
   await relay.fence(client);
   assert.deepEqual(client.events.map((event) => event.type), ['insert', 'delete']);
+});
+
+// What https://sqlite.org/security.html recommends.
+const limits = { LENGTH: 1_000_000, SQL_LENGTH: 100_000, COLUMN: 100, EXPR_DEPTH: 10, COMPOUND_SELECT: 3, VDBE_OP: 25_000, FUNCTION_ARG: 8,
+  ATTACHED: 0, LIKE_PATTERN_LENGTH: 50, VARIABLE_NUMBER: 10, TRIGGER_DEPTH: 10 };
+
+for (const old of ['', 'docs']) {
+  test(`an application that lowers its limits ${old ? 'and OLD_ROWS' : ''}: no write fails, the key of what is too long is told`, async (t) => {
+    const columns = Array.from({ length: 40 }, (_, i) => `c${i} ${['TEXT', 'INT', 'JSON', 'REAL', ''][i % 5]}`);
+    const db = await sqliteDatabase(t, `CREATE TABLE docs (id INTEGER PRIMARY KEY, owner TEXT, ${columns}, body TEXT)`);
+    const relay = await startRelay(t, db, { tables: 'docs', routing: { docs: 'owner' }, env: { ...env, OLD_ROWS: old } });
+    const [boss, application] = [await relay.operator(), db.connect()];
+    await application.limit(limits);
+    const write = async (sql, ...more) => {
+      await application.query(sql, more);
+      await relay.fence(boss);
+      return boss.events.filter((event) => event.table === 'docs').at(-1);
+    };
+    let event = await write("INSERT INTO docs (id, owner, c0, c3) VALUES (1, '7', 'text', 1.5)");
+    assert.deepEqual([event.data.owner, event.data.c0, event.data.c3, event.incomplete], ['7', 'text', 1.5, undefined]);
+    for (const bytes of [600_000, 999_000, 999_900]) {
+      event = await write(`UPDATE docs SET body = hex(zeroblob(${bytes / 2 - 200}))`);
+      assert.deepEqual([event.data, event.incomplete], [{ id: 1 }, true]);
+    }
+    for (const column of ['c0', 'c1', 'c2', 'c3', 'c4', 'owner']) {
+      event = await write(`UPDATE docs SET body = NULL, ${column} = replace(hex(zeroblob(300000)), '0', 'z')`);
+      assert.deepEqual([event.data, event.incomplete], [{ id: 1 }, true]);
+      await write(`UPDATE docs SET ${column} = NULL`);
+    }
+    // Each of them short, together as long as the limit lets them be.
+    await write(`UPDATE docs SET ${columns.map((column, i) => `${column.split(' ')[0]} = replace(hex(zeroblob(${i < 20 ? 12_000 : 4000})), '0', 'z')`)}`);
+    await write('UPDATE docs SET c0 = c0, body = hex(zeroblob(100000))');
+    await write('DELETE FROM docs');
+    assert.deepEqual(boss.events.filter((one) => one.table === 'docs').map((one) => one.type),
+      ['insert', ...Array.from({ length: 17 }, () => 'update'), 'delete']);
+    const { rows } = await db.query('SELECT max(id) AS n FROM esink_event');
+    assert.ok(rows[0].n >= 19);
+  });
+}
+
+test('a long value, limits as they are: it is told whole', async (t) => {
+  const db = await sqliteDatabase(t, 'CREATE TABLE docs (id INTEGER PRIMARY KEY, a TEXT, b BLOB, c JSON)');
+  const relay = await startRelay(t, db, { tables: 'docs', env: { ...env, OLD_ROWS: '*' } });
+  const boss = await relay.operator();
+  const event = await told(relay, boss, db, "INSERT INTO docs VALUES (1, 'x', x'01', '[1]'); UPDATE docs SET a = hex(zeroblob(1500000)), b = zeroblob(3000000)");
+  assert.deepEqual([event.data.a.length, event.data.b.length, event.data.c, event.old.a, event.incomplete], [3_000_000, 4_000_000, [1], 'x', undefined]);
 });
 
 test('pruning goes by when a row was written, not by the timestamp that a publisher gave it', async (t) => {

@@ -4,7 +4,7 @@
 -- (the greatest there is, plus one) is the event's id, in the order of the commits, without a gap, also when a transaction
 -- is rolled back. That holds as long as the newest row stays: it is never deleted. Its columns v1, v2, .. have no type, so a
 -- value is kept as it is, whatever it is; what they mean, the row's shape tells. kind: 0 insert, 1 update, 2 delete, plus 4
--- when the row carries its key alone; 8 published over the network, 9 by esink_emit. at: a Julian day.
+-- when an older version's trigger wrote the key alone; 8 published over the network, 9 by esink_emit. at: a Julian day.
 CREATE TABLE esink_event (id INTEGER PRIMARY KEY, shape, kind, at, v1, v2, v3, v4, v5, v6, v7, v8, v9);
 -- The form of the rows that one version of a table's triggers writes. retired: when the next version took over.
 CREATE TABLE esink_shape (id INTEGER PRIMARY KEY, topic TEXT NOT NULL, word TEXT NOT NULL, broadcast INTEGER NOT NULL, whole INTEGER NOT NULL, retired REAL);

@@ -6,8 +6,11 @@
  * Whether an update changed the audience is found out when the row is read, not by the writer. Measured against building JSON
  * in the trigger this costs the writer half: the trigger's whole work is one record.
  *
- * One thing could make the INSERT fail: a record longer than SQLite's limit of 10^9 bytes, when the row itself is near it. A
- * pair of triggers with opposite conditions handles it; the length of a value as a BLOB is known without looking at its bytes.
+ * One thing could make the INSERT fail: a record longer than the writer's SQLITE_LIMIT_LENGTH, 10^9 bytes or, where an
+ * application follows https://sqlite.org/security.html, 10^6. So each value that can be long at all is looked at by itself
+ * (add_guarded()), and one that the record may not have room for is written as CAPTURE_TOO_LONG, 16 bytes; the reader tells the
+ * key alone of such a row. The length of a value as a BLOB is known without looking at its bytes. Measured against a pair of
+ * triggers with opposite conditions on the sum of all lengths it costs the writer a third.
  */
 #include "source/sqlite/capture.h"
 
@@ -22,9 +25,12 @@
 #include "source/sqlite/text.h"
 #include "sql.h" /* made by the build from triggers/ */
 
-#define RECORD_MAX 990000000 /* of SQLite's 10^9, less what else is in the record */
-#define KEY_MAX 100000       /* longest key or user that a row too long is told by */
-#define GROUP 50             /* of operands: SQLite bounds an expression's depth at 1000 */
+/* Shares of the record, in bytes. Values shorter than these together fit into a record of 10^6 bytes. */
+#define SMALL_FIXED 350000 /* of keys, users, and columns declared as numbers, which only hold text by mistake */
+#define SMALL_LONG 400000  /* of the others */
+#define FIXED_MAX 100000   /* longest of the first kind */
+#define PROBE_MAX 1200000  /* of the others: up to here the writer's own limit is found out, above it is taken to be SQLite's */
+#define RECORD_MAX 900000000
 
 enum { INSERT, UPDATE, DELETE, EVENTS };
 static const char *const words[] = {"insert", "update", "delete"};
@@ -118,72 +124,93 @@ static void add_value(const struct shape *shape, size_t i, int event, struct buf
 	text_name(out, shape->table->columns[shape->slots[i].column].name);
 }
 
-static void add_length(const struct shape *shape, size_t i, int event, struct buf *out)
-{
-	buf_text(out, "length(CAST(");
-	add_value(shape, i, event, out);
-	buf_text(out, " AS BLOB))");
-}
-
 static size_t slots_of(const struct shape *shape, int event)
 {
 	return event == UPDATE ? shape->count : shape->front;
 }
 
-/* The condition under which a row is too long, in groups with brackets around each. False: no row can be. */
-static bool add_too_long(const struct shape *shape, int event, struct buf *out)
+/* SQLite's column affinity is one that makes numbers of text. */
+static bool is_numeric(const char *type)
 {
-	size_t n = 0;
-
-	for (size_t i = 0; i < slots_of(shape, event); i++) {
-		if (shape->table->columns[shape->slots[i].column].is_rowid)
-			continue;
-		buf_text(out, !n ? "(" : n % GROUP == 0 ? ") + (" : " + ");
-		buf_text(out, "ifnull(");
-		add_length(shape, i, event, out);
-		buf_text(out, ", 0)");
-		n++;
-	}
-	buf_printf(out, ") > %d", RECORD_MAX);
-	return n > 0;
+	return strcasestr(type, "int") || (*type && !strcasestr(type, "char") && !strcasestr(type, "clob") &&
+		!strcasestr(type, "text") && !strcasestr(type, "blob"));
 }
 
-static void add_slots(const struct shape *shape, int event, bool large, struct buf *slots, struct buf *values)
+/* Nothing is lost when a long value in it is not told. A JSON or DATETIME column is numeric, too, but holds text. */
+static bool is_fixed(const struct slot *slot, const struct lite_column *column)
 {
-	for (size_t i = 0; i < slots_of(shape, event); i++) {
-		const struct slot *slot = &shape->slots[i];
+	return slot->route || column->key || strcasestr(column->type, "int") || strcasestr(column->type, "real") ||
+		strcasestr(column->type, "floa") || strcasestr(column->type, "doub");
+}
 
-		if (large && !slot->route && !(slot->sent && shape->table->columns[slot->column].key))
-			continue;
-		buf_printf(slots, ", v%zu", i + 1);
-		buf_text(values, ", ");
-		if (large) {
-			buf_text(values, "CASE WHEN ");
-			add_length(shape, i, event, values);
-			buf_printf(values, " <= %d THEN ", KEY_MAX);
-		}
-		add_value(shape, i, event, values);
-		buf_text(values, large ? " END" : "");
+/* How many values of an event can be long, of each kind. */
+struct guarded {
+	size_t fixed, others;
+};
+
+static struct guarded count_guarded(const struct shape *shape, int event)
+{
+	struct guarded guarded = {0, 0};
+
+	for (size_t i = 0; i < slots_of(shape, event); i++) {
+		const struct lite_column *column = &shape->table->columns[shape->slots[i].column];
+
+		if (!column->is_short)
+			(*(is_fixed(&shape->slots[i], column) ? &guarded.fixed : &guarded.others))++;
+	}
+	return guarded;
+}
+
+/* An application may have lowered SQLITE_LIMIT_LENGTH, which nothing in SQL tells; but printf() gives NULL for text longer than
+ * that, and allocates nothing. Twice the value's share, so that there is room for the fixed ones. Numbers sort before any text:
+ * that comparison saves making text of them. SQLITE_LIMIT_EXPR_DEPTH may be 10: a CASE is flat, and this is 8 deep. */
+static void add_guarded(const struct shape *shape, const struct guarded *guarded, size_t i, int event, struct buf *out)
+{
+	const struct lite_column *column = &shape->table->columns[shape->slots[i].column];
+	AUTO_BUF struct buf text = buf_init(BUF_NO_MAX), number = buf_init(BUF_NO_MAX); /* a name */
+	const char *value;
+
+	add_value(shape, i, event, &text);
+	value = text.bytes;
+	buf_text(&number, "");
+	if (column->is_short) {
+		buf_text(out, value);
+	} else if (is_fixed(&shape->slots[i], column)) {
+		if (is_numeric(column->type))
+			buf_printf(&number, "%s >= '' COLLATE BINARY AND ", value);
+		buf_printf(out, "CASE WHEN %slength(CAST(%s AS BLOB)) > %zu THEN " CAPTURE_TOO_LONG_SQL " ELSE %s END", number.bytes, value,
+			SMALL_FIXED / guarded->fixed < FIXED_MAX ? SMALL_FIXED / guarded->fixed : FIXED_MAX, value);
+	} else {
+		if (is_numeric(column->type))
+			buf_printf(&number, "%s < '' COLLATE BINARY OR ", value);
+		buf_printf(out, "CASE WHEN %sifnull(length(CAST(%s AS BLOB)), 0) <= %zu THEN %s WHEN length(CAST(%s AS BLOB)) > %zu THEN "
+			CAPTURE_TOO_LONG_SQL " WHEN printf('%%*s', %zu * min(length(CAST(%s AS BLOB)), %zu), '') IS NULL THEN "
+			CAPTURE_TOO_LONG_SQL " ELSE %s END", number.bytes, value, SMALL_LONG / guarded->others, value, value,
+			RECORD_MAX / guarded->others, 2 * guarded->others, value, PROBE_MAX / guarded->others, value);
 	}
 }
 
-static struct lite_trigger make_trigger(const struct shape *shape, int64_t id, int event, bool large, const char *when)
+static struct lite_trigger make_trigger(const struct shape *shape, int64_t id, int event)
 {
 	AUTO_BUF struct buf name = buf_init(BUF_NO_MAX), table = buf_init(BUF_NO_MAX); /* bounded by the table's columns */
 	AUTO_BUF struct buf slots = buf_init(BUF_NO_MAX), values = buf_init(BUF_NO_MAX);
-	AUTO_FREE char *id_text = mem_format("%" PRId64, id), *kind = mem_format("%d", event + (large ? 4 : 0));
+	AUTO_FREE char *id_text = mem_format("%" PRId64, id), *kind = mem_format("%d", event);
+	struct guarded guarded = count_guarded(shape, event);
 	struct lite_trigger trigger;
 
-	trigger.name = mem_format("esink %s%s %s", large ? "large " : "", words[event], shape->table->name);
+	trigger.name = mem_format("esink %s %s", words[event], shape->table->name);
 	text_name(&name, trigger.name);
 	text_name(&table, shape->table->name);
 	buf_text(&slots, "");
 	buf_text(&values, "");
-	add_slots(shape, event, large, &slots, &values);
+	for (size_t i = 0; i < slots_of(shape, event); i++) {
+		buf_printf(&slots, ", v%zu", i + 1);
+		buf_text(&values, ", ");
+		add_guarded(shape, &guarded, i, event, &values);
+	}
 	trigger.sql = text_fill(sql_sqlite_capture,
-		(const char *const[]){"name", name.bytes, "event", events[event], "table", table.bytes, "when", when,
-			"slots", slots.len ? slots.bytes : "", "shape", id_text, "kind", kind, "values", values.len ? values.bytes : "",
-			NULL});
+		(const char *const[]){"name", name.bytes, "event", events[event], "table", table.bytes, "slots", slots.bytes,
+			"shape", id_text, "kind", kind, "values", values.bytes, NULL});
 	return trigger;
 }
 
@@ -194,15 +221,8 @@ size_t lite_capture_triggers(const struct shape *shape, int64_t id, struct lite_
 	size_t count = 0;
 	char *guard;
 
-	for (int event = 0; event < EVENTS; event++) {
-		AUTO_BUF struct buf large = buf_init(BUF_NO_MAX); /* bounded by the table's columns */
-		bool can_be_large = add_too_long(shape, event, &large);
-		AUTO_FREE char *small = can_be_large ? mem_format("NOT (%s)", large.bytes) : mem_text("1");
-
-		triggers[count++] = make_trigger(shape, id, event, false, small);
-		if (can_be_large)
-			triggers[count++] = make_trigger(shape, id, event, true, large.bytes);
-	}
+	for (int event = 0; event < EVENTS; event++)
+		triggers[count++] = make_trigger(shape, id, event);
 	text_name(&quoted, guard_name);
 	guard = lite_recall_trigger(shape->table, quoted.bytes);
 	if (guard) {

@@ -6,7 +6,11 @@
 #include "source/sqlite/catalog.h"
 
 #define CAPTURE_MAX_SLOTS 1900 /* columns of esink_event that values may use; SQLite allows 2000 in a table */
-#define CAPTURE_TRIGGERS 7
+#define CAPTURE_TRIGGERS 4
+/* A value that was too long for the record, both spellings of it. An application that writes this very value has its row told
+ * as one that is too long. */
+#define CAPTURE_TOO_LONG "\033esink: too long"
+#define CAPTURE_TOO_LONG_SQL "x'1b6573696e6b3a20746f6f206c6f6e67'"
 
 struct slot {
 	size_t column;

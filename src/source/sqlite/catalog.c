@@ -98,7 +98,7 @@ static void find_rowid(struct lite_table *table, bool without_rowid)
 			key = &table->columns[i];
 	}
 	if (key && !without_rowid)
-		key->is_rowid = !strcasecmp(key->type, "integer");
+		key->is_short |= !strcasecmp(key->type, "integer");
 }
 
 enum status lite_catalog_columns(struct db *db, struct lite_table *table, struct err *err)
@@ -108,14 +108,16 @@ enum status lite_catalog_columns(struct db *db, struct lite_table *table, struct
 	size_t room = 0;
 	/* hidden 1: of a virtual table; 2 and 3: generated, which NEW and OLD have like any other. */
 	enum status status = db_prepare(db,
-		"SELECT x.name, x.type, x.pk, (SELECT l.wr FROM pragma_table_list l WHERE l.schema = 'main' AND l.name = ?1 COLLATE NOCASE) "
-		"FROM pragma_table_xinfo(?1) x WHERE x.hidden <> 1 ORDER BY x.cid", &stmt, err);
+		"SELECT x.name, x.type, x.pk, l.wr, l.strict AND x.type "
+		"COLLATE NOCASE IN ('INT', 'INTEGER', 'REAL') FROM pragma_table_xinfo(?1) x LEFT JOIN pragma_table_list l ON "
+		"l.schema = 'main' AND l.name = ?1 COLLATE NOCASE WHERE x.hidden <> 1 ORDER BY x.cid", &stmt, err);
 
 	if (status == STATUS_OK)
 		db_bind_text(stmt, 1, table->name);
 	while (status == STATUS_OK && (status = db_step(db, stmt, err)) == STATUS_OK) {
 		struct lite_column column = {.name = mem_text((const char *)sqlite3_column_text(stmt, 0)),
-			.type = mem_text(db_bytes(stmt, 1).p), .key = sqlite3_column_int(stmt, 2)};
+			.type = mem_text(db_bytes(stmt, 1).p), .key = sqlite3_column_int(stmt, 2),
+			.is_short = sqlite3_column_int(stmt, 4)};
 
 		if (!column.type)
 			column.type = mem_text("");

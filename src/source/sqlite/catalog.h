@@ -12,7 +12,7 @@ struct lite_column {
 	char *type; /* as declared; "" when there is none */
 	int key;    /* 1.. place in the primary key; 0: not in it */
 	enum value_form form;
-	bool is_rowid;           /* can hold nothing but an integer */
+	bool is_short;           /* can hold nothing but a number: the rowid, or in a STRICT table */
 	char *withheld_as[2];    /* recall.c: the table and column for which it is withheld, when today it has another name */
 };
 

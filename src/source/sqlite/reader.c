@@ -15,6 +15,7 @@
 #include "base/cleanup.h"
 #include "base/mem.h"
 #include "base/utf8.h"
+#include "source/sqlite/capture.h"
 #include "source/sqlite/form.h"
 
 enum column { ID, SHAPE, KIND, AT, VALUES };
@@ -111,6 +112,12 @@ static bool add_json(struct reader *reader, struct db *db, struct span text, str
 	return true;
 }
 
+/* What the trigger found no room for. */
+static bool is_cut(sqlite3_stmt *row, int column)
+{
+	return sqlite3_column_type(row, column) == SQLITE_BLOB && span_is(db_bytes(row, column), CAPTURE_TOO_LONG);
+}
+
 static void add_value(struct reader *reader, struct db *db, sqlite3_stmt *row, int column, enum value_form form, struct buf *out)
 {
 	int64_t number;
@@ -133,7 +140,10 @@ static void add_value(struct reader *reader, struct db *db, sqlite3_stmt *row, i
 			buf_json_string(out, text);
 		break;
 	case SQLITE_BLOB:
-		value_add_base64(out, db_bytes(row, column));
+		if (is_cut(row, column))
+			buf_text(out, "null");
+		else
+			value_add_base64(out, db_bytes(row, column));
 		break;
 	default:
 		buf_text(out, "null");
@@ -178,10 +188,13 @@ static void collect_users(const struct form *form, sqlite3_stmt *row, int side, 
 
 	list->count = 0;
 	for (size_t i = 0; i < form->count && VALUES + (int)i < columns; i++) {
-		int column = VALUES + (int)i, type = sqlite3_column_type(row, column);
+		int column = VALUES + (int)i, type;
 		struct span user;
 
-		if (form->slots[i].side != side || !form->slots[i].route || type == SQLITE_NULL || type == SQLITE_BLOB)
+		if (form->slots[i].side != side || !form->slots[i].route)
+			continue;
+		type = sqlite3_column_type(row, column);
+		if (type == SQLITE_NULL || type == SQLITE_BLOB)
 			continue;
 		user.p = (const char *)sqlite3_column_text(row, column);
 		user.len = (size_t)sqlite3_column_bytes(row, column);
@@ -219,12 +232,22 @@ static bool sends_old(const struct form *form)
 	return false;
 }
 
+static bool any_cut(const struct form *form, sqlite3_stmt *row)
+{
+	int columns = sqlite3_data_count(row);
+
+	for (size_t i = 0; i < form->count && VALUES + (int)i < columns; i++)
+		if (is_cut(row, VALUES + (int)i))
+			return true;
+	return false;
+}
+
 /* Data first, users last: asking for a number's text changes what SQLite says of its type. */
 static void fill_change(struct reader *reader, struct db *db, const struct form *form, sqlite3_stmt *row, int kind,
 	struct event_parts *parts)
 {
 	static const char *const types[] = {"insert", "update", "delete", "update"};
-	bool key_alone = !form->whole || kind & KEY_ALONE, update = (kind & 3) == UPDATE;
+	bool key_alone = !form->whole || kind & KEY_ALONE || any_cut(form, row), update = (kind & 3) == UPDATE;
 
 	parts->topic = span_of(form->topic);
 	parts->type = span_of(types[kind & 3]);

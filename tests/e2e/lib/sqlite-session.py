@@ -28,6 +28,8 @@ def statements(script):
 
 def run(request):
     rows, count = [], 0
+    for name, limit in (request.get("limits") or {}).items():
+        connection.setlimit(getattr(sqlite3, "SQLITE_LIMIT_" + name), limit)
     parts = list(statements(request["sql"]))
     for sql in parts:
         values = request.get("values") or []

@@ -25,13 +25,18 @@ export class Session {
     });
   }
 
-  async query(sql, values) {
+  async query(sql, values, limits) {
     if (this.gone) throw new Error('the session has ended');
     const answer = new Promise((resolve, reject) => { this.#waiting.push({ resolve, reject }); });
-    this.child.stdin.write(`${JSON.stringify({ sql, values })}\n`);
+    this.child.stdin.write(`${JSON.stringify({ sql, values, limits })}\n`);
     const { error, ...result } = await answer;
     if (error) throw new Error(`${error}: ${sql.slice(0, 200)}`);
     return result;
+  }
+
+  // sqlite3_limit(), by the names without SQLITE_LIMIT_.
+  async limit(limits) {
+    return this.query('SELECT 1', [], limits);
   }
 
   async end() {
