@@ -60,10 +60,15 @@ bool buf_span(struct buf *buf, struct span span)
 
 bool buf_number(struct buf *buf, int64_t number)
 {
-	char digits[24];
-	int len = snprintf(digits, sizeof(digits), "%lld", (long long)number);
+	char digits[24], *at = digits + sizeof(digits);
+	uint64_t left = number < 0 ? 0 - (uint64_t)number : (uint64_t)number;
 
-	return buf_bytes(buf, digits, (size_t)len);
+	do
+		*--at = (char)('0' + left % 10);
+	while (left /= 10);
+	if (number < 0)
+		*--at = '-';
+	return buf_bytes(buf, at, (size_t)(digits + sizeof(digits) - at));
 }
 
 bool buf_printf(struct buf *buf, const char *format, ...)

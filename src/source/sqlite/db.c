@@ -23,6 +23,8 @@
 
 #define PROGRESS_STEPS 20000 /* of SQLite's machine between two looks at the clock: well under a millisecond */
 #define MAX_PAUSE_MS 5
+#define INDEX_REGION 32768 /* of the log's index, as SQLite maps it */
+#define INDEX_VERSION 3007000
 
 static bool is_stopped(const struct db *db, int wait_ms)
 {
@@ -147,6 +149,21 @@ enum status db_open(struct db *db, bool create, struct err *err)
 	if (status != STATUS_OK)
 		db_close(db);
 	return status;
+}
+
+/* The log's index begins with its header (https://sqlite.org/walformat.html), 48 bytes that the committing process writes last.
+ * The connection holds the memory as long as the log is open. */
+bool db_mark(const struct db *db, struct db_mark *mark)
+{
+	sqlite3_file *file = NULL;
+	void volatile *index = NULL;
+
+	if (sqlite3_file_control(db->conn, "main", SQLITE_FCNTL_FILE_POINTER, &file) != SQLITE_OK || !file || !file->pMethods ||
+		file->pMethods->iVersion < 2 || file->pMethods->xShmMap(file, 0, INDEX_REGION, 0, &index) != SQLITE_OK || !index)
+		return false;
+	for (size_t i = 0; i < sizeof(mark->words) / sizeof(*mark->words); i++)
+		mark->words[i] = ((uint32_t volatile *)index)[i];
+	return mark->words[0] == INDEX_VERSION;
 }
 
 bool db_is_moved(const struct db *db)

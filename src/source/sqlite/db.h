@@ -26,6 +26,13 @@ enum status db_open(struct db *db, bool create, struct err *err) MUST_CHECK;
 void db_close(struct db *db);
 /* Another file, or none, is under our name by now. */
 bool db_is_moved(const struct db *db);
+/* What every commit to the log changes, read from the memory that SQLite's processes share: no lock, no system call. false: not
+ * to be had, as before the first read. What is torn differs from what it becomes. */
+struct db_mark {
+	uint32_t words[12];
+};
+enum { DB_MARK_COMMITS = 2 }; /* the word that counts them, modulo 2^32 */
+bool db_mark(const struct db *db, struct db_mark *mark);
 void db_wait(struct db *db, int ms); /* locks are waited for so long from now on */
 
 /* All statements of sql; what they return is not looked at. */

@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "base/buf.h"
+#include "base/cleanup.h"
 #include "base/mem.h"
 
 static enum status load_slots(struct db *db, struct form *form, struct err *err)
@@ -15,14 +17,19 @@ static enum status load_slots(struct db *db, struct form *form, struct err *err)
 	if (status == STATUS_OK)
 		sqlite3_bind_int64(stmt, 1, form->id);
 	while (status == STATUS_OK && (status = db_step(db, stmt, err)) == STATUS_OK) {
+		AUTO_BUF struct buf label = buf_init(BUF_NO_MAX); /* a name */
+
+		buf_json_string(&label, span_of(db_bytes(stmt, 1).p));
+		buf_text(&label, ":");
 		mem_grow(&form->slots, &room, form->count, sizeof(*form->slots));
 		form->slots[form->count++] = (struct form_slot){
 			.side = sqlite3_column_int(stmt, 0),
-			.name = mem_text(db_bytes(stmt, 1).p),
 			.sent = sqlite3_column_int(stmt, 2),
 			.route = sqlite3_column_int(stmt, 3),
 			.key = sqlite3_column_int(stmt, 4),
-			.form = (enum value_form)sqlite3_column_int(stmt, 5)};
+			.form = (enum value_form)sqlite3_column_int(stmt, 5),
+			.label_len = label.len};
+		form->slots[form->count - 1].label = buf_take(&label);
 	}
 	return status == STATUS_NOT_FOUND ? STATUS_OK : status;
 }
@@ -53,7 +60,7 @@ enum status lite_form_load(struct db *db, int64_t id, struct form *form, struct 
 void lite_form_finish(struct form *form)
 {
 	for (size_t i = 0; i < form->count; i++)
-		free(form->slots[i].name);
+		free(form->slots[i].label);
 	free(form->slots);
 	free(form->topic);
 	*form = (struct form){0};

@@ -6,7 +6,8 @@
 #include "source/sqlite/value.h"
 
 struct form_slot {
-	char *name;
+	char *label; /* the name as the JSON of an object has it: "name": */
+	size_t label_len;
 	int side;
 	bool sent, route, key;
 	enum value_form form;

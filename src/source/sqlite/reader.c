@@ -165,8 +165,7 @@ static void add_row(struct reader *reader, struct db *db, const struct form *for
 			continue;
 		if (out->len > 1)
 			buf_text(out, ",");
-		buf_json_string(out, span_of(slot->name));
-		buf_text(out, ":");
+		buf_bytes(out, slot->label, slot->label_len);
 		add_value(reader, db, row, VALUES + (int)i, slot->form, out);
 	}
 	buf_text(out, "}");
@@ -222,6 +221,30 @@ static bool same_users(const struct span_list *a, const struct span_list *b)
 	return true;
 }
 
+/* Nothing that routes was changed: found out without making text of it. */
+static bool same_route(const struct form *form, sqlite3_stmt *row)
+{
+	int columns = sqlite3_data_count(row), old = VALUES;
+
+	for (size_t i = 0; i < form->count && form->slots[i].side == 0; i++)
+		old++;
+	for (int new = VALUES; new < columns && new - VALUES < (int)form->count && form->slots[new - VALUES].side == 0; new++) {
+		int type = sqlite3_column_type(row, new);
+
+		if (!form->slots[new - VALUES].route)
+			continue;
+		while (old < columns && old - VALUES < (int)form->count && !form->slots[old - VALUES].route)
+			old++;
+		if (old >= columns || old - VALUES >= (int)form->count || type != sqlite3_column_type(row, old) || type == SQLITE_FLOAT)
+			return false;
+		if (type == SQLITE_INTEGER ? sqlite3_column_int64(row, new) != sqlite3_column_int64(row, old) : type != SQLITE_NULL &&
+			!span_equal(db_bytes(row, new), db_bytes(row, old)))
+			return false;
+		old++;
+	}
+	return true;
+}
+
 /* -- a table's change -------------------------------------------------------------------------------------------------- */
 
 static bool sends_old(const struct form *form)
@@ -248,6 +271,7 @@ static void fill_change(struct reader *reader, struct db *db, const struct form 
 {
 	static const char *const types[] = {"insert", "update", "delete", "update"};
 	bool key_alone = !form->whole || kind & KEY_ALONE || any_cut(form, row), update = (kind & 3) == UPDATE;
+	bool may_move = update && !same_route(form, row);
 
 	parts->topic = span_of(form->topic);
 	parts->type = span_of(types[kind & 3]);
@@ -259,12 +283,12 @@ static void fill_change(struct reader *reader, struct db *db, const struct form 
 		add_row(reader, db, form, row, 1, false, &reader->old);
 		parts->old = buf_as_span(&reader->old);
 	}
-	if (update)
+	if (may_move)
 		add_row(reader, db, form, row, 1, true, &reader->old_key);
 	collect_users(form, row, 0, &reader->users);
 	parts->users = reader->users.items;
 	parts->user_count = reader->users.count;
-	if (!update)
+	if (!may_move)
 		return;
 	collect_users(form, row, 1, &reader->old_users);
 	parts->rerouted = !same_users(&reader->users, &reader->old_users);

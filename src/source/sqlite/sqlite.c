@@ -1,7 +1,7 @@
 /* Capture from an SQLite file: the ops of the source thread.
  *
  * The outbox is the journal (triggers/sqlite/schema.sql says why the row's id is the event's), so there is nothing to make
- * of what was committed: fetch() asks whether anybody has committed (PRAGMA data_version, which costs a few microseconds),
+ * of what was committed: fetch() asks whether anybody has committed (db_mark(), which costs nothing),
  * reads on behind its position, and sleeps (wakeup.c). Read transactions last as long as one batch, so that checkpoints can
  * always come to the end of the log.
  *
@@ -26,10 +26,9 @@
 
 #define OPEN_WAIT_MS 2000      /* for locks; the pump tries again */
 #define READ_WAIT_MS 1000      /* readers wait for nobody, but after a writer was killed the log's index is mended first */
-#define WINDOW_US 20000        /* over which the rate of events is measured */
-#define BUSY_RATE 1000         /* events a second */
-#define PAUSE_US 2000
-#define PAUSE_MAX_US 5000
+#define WINDOW_US 20000        /* over which the rate of commits is measured */
+#define RATE_MAX 10000         /* that we remember, so that it is forgotten after half a second */
+#define LOOK_ANYWAY_US 1000000
 #define BATCH_BYTES (8u << 20) /* a batch is handed on at this size, whatever its count */
 
 static enum status validate(const struct source_config *config, struct err *err)
@@ -58,10 +57,9 @@ static void close_all(struct sqlite *source)
 	lite_wakeup_finish(&source->wakeup);
 	lite_note_close(&source->note);
 	lite_reader_forget(&source->reader);
-	sqlite3_finalize(source->version_stmt);
 	sqlite3_finalize(source->schema_stmt);
 	sqlite3_finalize(source->read_stmt);
-	source->version_stmt = source->schema_stmt = source->read_stmt = NULL;
+	source->schema_stmt = source->read_stmt = NULL;
 	db_close(&source->db);
 }
 
@@ -236,13 +234,12 @@ static enum status settle_journal(struct sqlite *source, bool made_schema, struc
 
 static enum status prepare_all(struct sqlite *source, struct err *err)
 {
-	enum status status = db_prepare(&source->db, "PRAGMA data_version", &source->version_stmt, err);
+	enum status status = db_prepare(&source->db, "PRAGMA schema_version", &source->schema_stmt, err);
 
 	if (status == STATUS_OK)
-		status = db_prepare(&source->db, "PRAGMA schema_version", &source->schema_stmt, err);
-	if (status == STATUS_OK)
 		status = db_prepare(&source->db, READER_SQL, &source->read_stmt, err);
-	source->data_version = -1;
+	source->reprepared = 0;
+	source->mark = (struct db_mark){{0}};
 	return status;
 }
 
@@ -384,7 +381,6 @@ static enum status read_rows(struct sqlite *source, struct event_batch *batch, s
 	sqlite3_reset(source->read_stmt);
 	source->more = status == STATUS_OK;
 	source->fetched = clock_us();
-	source->in_window += (int64_t)batch->count;
 	if (batch->count)
 		lite_note_tell(&source->note, source->position, source->at);
 	/* What came before a failure is committed and in order: it goes on, and the failure shows again. */
@@ -393,37 +389,57 @@ static enum status read_rows(struct sqlite *source, struct event_batch *batch, s
 	return status == STATUS_NOT_FOUND || batch->count ? STATUS_OK : status;
 }
 
+/* SQLite compiles a statement again when it finds another schema. */
+static void note_schema(struct sqlite *source)
+{
+	int reprepared = sqlite3_stmt_status(source->read_stmt, SQLITE_STMTSTATUS_REPREPARE, 0);
+
+	source->look_at_schema |= reprepared != source->reprepared;
+	source->reprepared = reprepared;
+}
+
 /* Reads when somebody has committed since the last time. */
 static enum status look(struct sqlite *source, struct event_batch *batch, struct err *err)
 {
-	int64_t version;
-	enum status status = db_step(&source->db, source->version_stmt, err);
+	struct db_mark mark = {{0}};
+	bool marked = db_mark(&source->db, &mark), changed = !marked || memcmp(&mark, &source->mark, sizeof(mark)) != 0;
+	enum status status;
 
-	version = status == STATUS_OK ? sqlite3_column_int64(source->version_stmt, 0) : 0;
-	sqlite3_reset(source->version_stmt);
-	if (status != STATUS_OK || (version == source->data_version && !source->more))
-		return status;
-	source->look_at_schema |= version != source->data_version;
+	if (!changed && !source->more && clock_us() - source->fetched < LOOK_ANYWAY_US)
+		return STATUS_OK;
+	if (marked && source->mark.words[0])
+		source->in_window += (uint32_t)(mark.words[DB_MARK_COMMITS] - source->mark.words[DB_MARK_COMMITS]);
 	status = read_rows(source, batch, err);
-	if (status == STATUS_OK)
-		source->data_version = version;
+	note_schema(source);
+	if (status == STATUS_OK && marked)
+		source->mark = mark;
 	return status;
 }
 
-/* A look costs the writers something: it reads the log's index, which they write, and wakes threads on their cores. While
- * events come in at more than a few a millisecond it pays to let some gather. False: stopping. */
+/* The more commits a second, the longer the pause between two looks, in us. */
+static const struct {
+	int64_t rate, pause;
+} pace[] = {{4000, 5000}, {1000, 2000}, {400, 1000}};
+
+/* A look costs the writers something: it takes locks that they take, and wakes threads on their cores. While commits come at
+ * several hundred a second it pays to let some gather. A writer that stands still for a moment, since it copies the log or waits
+ * for the disk, is expected back: the rate falls by an eighth in each window. False: stopping. */
 static bool keep_pace(struct sqlite *source)
 {
-	int64_t now = clock_us(), pause;
-	bool busy;
+	int64_t now = clock_us(), took = now - source->window, pause = 0;
 
-	if (now - source->window >= WINDOW_US) {
-		source->rate = source->in_window * 1000000 / (now - source->window);
+	if (took >= WINDOW_US) {
+		int64_t rate = source->in_window * 1000000 / took;
+
+		for (; took >= WINDOW_US && source->rate > rate; took -= WINDOW_US)
+			source->rate -= source->rate / 8 + 1;
+		source->rate = source->rate > rate ? source->rate : rate < RATE_MAX ? rate : RATE_MAX;
 		source->in_window = 0;
 		source->window = now;
 	}
-	busy = source->rate >= BUSY_RATE && !source->more;
-	pause = busy ? source->fetched + (source->rate >= 4 * BUSY_RATE ? PAUSE_MAX_US : PAUSE_US) - now : 0;
+	for (size_t i = 0; i < sizeof(pace) / sizeof(*pace) && !pause; i++)
+		pause = source->rate >= pace[i].rate ? pace[i].pause : 0;
+	pause = pause && !source->more ? source->fetched + pause - now : 0;
 	return pause <= 0 || lite_wakeup_pause(&source->wakeup, pause);
 }
 

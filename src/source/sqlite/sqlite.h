@@ -16,16 +16,18 @@ struct sqlite {
 	struct reader reader;
 	struct wakeup wakeup;
 	struct note note;
-	sqlite3_stmt *version_stmt, *schema_stmt, *read_stmt;
+	sqlite3_stmt *schema_stmt, *read_stmt;
 	char journal[JOURNAL_LEN + 1];
 	uint64_t position; /* the last event returned */
 	double at;         /* its time */
-	int64_t data_version, schema_version;
+	int64_t schema_version;
+	struct db_mark mark; /* of the last look */
+	int reprepared;      /* how often read_stmt was compiled again: the schema has changed */
 	bool started; /* opened once: from now on the configuration's faults are complaints, not ends */
 	bool lost;    /* the journal no longer reaches our position: begin anew at its head */
 	bool broken;  /* and is not the one that was told: it needs a new name */
 	bool more;    /* the last read did not come to the end */
-	int64_t window, in_window, rate, fetched; /* us, monotonic: see keep_pace() */
+	int64_t window, in_window, rate, fetched; /* us, monotonic; commits, in the window and a second: see keep_pace() */
 	bool look_at_schema, look_at_file;
 	int64_t next_look, next_prune; /* ms, monotonic */
 	int64_t prune_count;           /* rows of the next batch */
