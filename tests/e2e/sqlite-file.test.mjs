@@ -15,6 +15,8 @@ const operator = 'operators-own-token-4711';
 const orders = 'CREATE TABLE orders (id INTEGER PRIMARY KEY, owner INT)';
 const rules = { tables: 'orders', routing: { orders: 'owner' }, env: { SECURITY_TOKEN: operator } };
 const jwt = { JWT_SECRET: 'a-secret-of-more-than-32-characters' };
+const journalOf = async (relay) => (await relay.operator()).welcome.journal;
+const write = (db, id) => db.query('INSERT INTO orders VALUES ($1, 7)', [id]);
 const line = (log) => log.split('\n').find((one) => one.startsWith('esink: '));
 
 test('what can never work ends the start with one line that says what to do', async (t) => {
@@ -92,6 +94,69 @@ test('a missing file is made, with nothing configured at all', async (t) => {
   await until(() => tester.events.length, 'a sample event');
 });
 
+test('--check and a start agree about a missing AUTH_TABLE: a database without tables is warned of, any other refused', async (t) => {
+  const db = await sqliteDatabase(t, 'DROP TABLE auth; DROP TABLE fence');
+  const env = db.env;
+  const check = async () => runToEnd(t, { args: ['--check'], env });
+  let end = await check();
+  assert.deepEqual([end.code, /warn.*AUTH_TABLE: there is no table "auth"/.test(end.log)], [0, true], end.log);
+  const relay = await startRelay(t, db, { fence: false });
+  assert.match(relay.log, /warn.*AUTH_TABLE: there is no table "auth"/);
+  await relay.stop();
+  await db.query('CREATE TABLE orders (id)');
+  for (const args of [['--check'], []]) {
+    end = await runToEnd(t, { args, env });
+    assert.equal(end.code, 3, end.log);
+    assert.match(line(end.log), /^esink: AUTH_TABLE: there is no table "auth"/);
+  }
+});
+
+test('the note is deleted under two relays: made anew, one with other rules still waits, the journal stays', async (t) => {
+  const db = await sqliteDatabase(t, orders);
+  const [relay, twin] = [await startRelay(t, db, rules), await startRelay(t, db, rules)];
+  const before = await journalOf(relay);
+  await write(db, 1);
+  const boss = await relay.operator({ after: `${before}:0` });
+  await relay.fence(boss);
+  rmSync(`${db.path}-esink`);
+  await until(() => existsSync(`${db.path}-esink`), 'the note');
+  const other = await startRelay(t, db, { ...rules, routing: { orders: '*' }, ready: false });
+  await until(async () => /another relay with other rules/.test((await other.get('/ready')).json.message), () => other.log);
+  await write(db, 2);
+  const second = await twin.operator({ after: `${before}:0` });
+  await twin.fence(second);
+  assert.equal(second.welcome.recovered, true);
+  await other.stop();
+  for (const one of [relay, twin]) await one.stop();
+  await relay.start(rules);
+  assert.equal(await journalOf(relay), before);
+});
+
+test('the note is deleted again and again while a relay with other rules waits for its turn: one of the two is at work', async (t) => {
+  const db = await sqliteDatabase(t, orders);
+  const relay = await startRelay(t, db, rules);
+  const other = await startRelay(t, db, { ...rules, routing: { orders: '*' }, ready: false });
+  await until(async () => /another relay with other rules/.test((await other.get('/ready')).json.message), () => other.log);
+  for (let i = 0; i < 20; i++) {
+    rmSync(`${db.path}-esink`, { force: true });
+    await until(() => existsSync(`${db.path}-esink`), 'the note');
+  }
+  const ready = async () => (await Promise.all([relay, other].map((one) => one.get('/ready')))).map(({ status }) => status).sort();
+  await until(async () => (await ready()).join() === '200,503', async () => `${relay.log}${other.log}`);
+});
+
+test("esink's tables were dropped: the journal that begins then is not called the first one", async (t) => {
+  const db = await sqliteDatabase(t, orders);
+  const relay = await startRelay(t, db, rules);
+  const before = await journalOf(relay);
+  assert.match(relay.log, /a new journal begins, \w+: the first one of this file/);
+  await relay.stop();
+  await db.query('DROP TRIGGER "esink insert orders"; DROP TRIGGER "esink update orders"; DROP TRIGGER "esink delete orders"; DROP VIEW esink_emit; DROP TABLE esink_event');
+  await relay.start(rules);
+  assert.match(relay.log, /a new journal begins, \w+: the tables of esink were gone and have been made anew/);
+  assert.notEqual(await journalOf(relay), before);
+});
+
 test('a locked database is waited for', async (t) => {
   const db = await sqliteDatabase(t, orders);
   const holder = db.connect();
@@ -103,9 +168,6 @@ test('a locked database is waited for', async (t) => {
   await relay.ready();
   assert.match(relay.log, /the journal mode of ".*" was delete: switched to WAL/);
 });
-
-const journalOf = async (relay) => (await relay.operator()).welcome.journal;
-const write = (db, id) => db.query('INSERT INTO orders VALUES ($1, 7)', [id]);
 
 test('deleted and made again under the relay: a new journal, said so, and capture goes on', async (t) => {
   const db = await sqliteDatabase(t, orders);

@@ -195,6 +195,19 @@ test('a second relay with other rules waits; one with the same works beside it',
   await other.ready();
 });
 
+test('what names no watched table is warned of, at the start as with --check', async (t) => {
+  const db = await sqliteDatabase(t, users);
+  const relay = await startRelay(t, db, { ...rules, routing: { users: 'owner', elsewhere: 'id' }, env: { OLD_ROWS: 'users,zzz' } });
+  const { code, log } = await runToEnd(t, { args: ['--check'],
+    env: { ...db.env, TABLE_NAMES: 'users', TABLE_AUTH_COLUMN_ROUTING: '{"elsewhere":"id"}', OLD_ROWS: 'users,zzz' } });
+  assert.equal(code, 0, log);
+  for (const said of [relay.log, log]) {
+    assert.match(said, /warn.*OLD_ROWS: table "zzz" is not in TABLE_NAMES: naming it does nothing/);
+    assert.match(said, /warn.*TABLE_AUTH_COLUMN_ROUTING: table "elsewhere" is not in TABLE_NAMES: its rule does nothing/);
+    assert.doesNotMatch(said, /OLD_ROWS: table "users"/);
+  }
+});
+
 test('--uninstall leaves nothing of esink, and writers work; --check changes nothing', async (t) => {
   const db = await sqliteDatabase(t, users);
   const env = { ...db.env, TABLE_NAMES: 'users', TABLE_AUTH_COLUMN_ROUTING: '{"users":"owner"}', FILTERS: 'users.secret' };
@@ -207,8 +220,11 @@ test('--uninstall leaves nothing of esink, and writers work; --check changes not
   const relay = await startRelay(t, db, rules);
   await db.query("INSERT INTO users VALUES (1, 7, 'a', 'b')");
   assert.notEqual((await objects()).length, 0);
-  assert.match((await runToEnd(t, { args: ['--uninstall'], env })).log, /a relay is at work on this file/);
-  await until(async () => (await objects()).length > 0, 'the running relay to install again');
+  const before = await objects();
+  const refused = await runToEnd(t, { args: ['--uninstall'], env });
+  assert.notEqual(refused.code, 0);
+  assert.match(refused.log, /^esink: SQLITE_PATH: a relay is at work on ".*", which would install all of it again: stop it, then run esink --uninstall once more/m);
+  assert.deepEqual(await objects(), before);
   await relay.stop();
   const removed = await runToEnd(t, { args: ['--uninstall'], env });
   assert.equal(removed.code, 0, removed.log);

@@ -67,6 +67,10 @@ void postgres_warn_unrouted(const struct pg_catalog *catalog, const struct rules
 				"TABLE_AUTH_COLUMN_ROUTING: table \"%s\" is not in TABLE_NAMES: its "
 				"rule does nothing",
 				rules->routes[r].table.text);
+	for (size_t i = 0; i < rules->old_row_count; i++)
+		if (is_idle(&rules->old_rows[i], catalog))
+			log_warn("postgres", "OLD_ROWS: table \"%s\" is not in TABLE_NAMES: naming it does nothing",
+				rules->old_rows[i].text);
 	for (size_t i = 0; i < catalog->table_count; i++) {
 		const struct pg_table *table = &catalog->tables[i];
 

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "source/sqlite/catalog.h"
 #include "source/sqlite/text.h"
@@ -82,5 +83,26 @@ enum status lite_auth_table_statement(struct db *db, const struct source_config 
 		status = db_prepare(db, sql.bytes, ret, err);
 	table_name_finish(&name);
 	lite_catalog_table_finish(&table);
+	return status;
+}
+
+enum status lite_auth_table_check(struct db *db, const struct source_config *config, struct err *err)
+{
+	sqlite3_stmt *stmt = NULL;
+	struct err why = {""};
+	int64_t tables = 0;
+	enum status status = lite_auth_table_statement(db, config, &stmt, &why);
+
+	sqlite3_finalize(stmt);
+	if (status == STATUS_NOT_FOUND && config->auth_table_optional)
+		return STATUS_OK;
+	if (status == STATUS_NOT_FOUND && !config->rules->table_count &&
+		db_number(db, "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'esink\\_%' ESCAPE '\\' AND "
+			"name NOT LIKE 'sqlite\\_%' ESCAPE '\\'", &tables, err) == STATUS_OK && !tables) {
+		log_warn("sqlite", "%s", why.text);
+		return STATUS_OK;
+	}
+	if (status != STATUS_OK)
+		*err = why;
 	return status;
 }

@@ -9,4 +9,8 @@
  * STATUS_NOT_FOUND: the table or a column is missing. */
 enum status lite_auth_table_statement(struct db *db, const struct source_config *config, sqlite3_stmt **ret, struct err *err) MUST_CHECK;
 
+/* At the start and with --check: whether that statement can be made, or need not be, because a JSON Web Token does or because the
+ * database has nothing yet, which is warned of. */
+enum status lite_auth_table_check(struct db *db, const struct source_config *config, struct err *err) MUST_CHECK;
+
 #endif

@@ -254,6 +254,13 @@ static const struct lite_table *almost(const struct catalog *catalog, const stru
 
 void lite_catalog_warn_idle(const struct catalog *catalog)
 {
+	for (size_t i = 0; i < catalog->rules->old_row_count; i++) {
+		bool matches = false;
+
+		if (!almost(catalog, &catalog->rules->old_rows[i], &matches))
+			log_warn("sqlite", "OLD_ROWS: table \"%s\" is not in TABLE_NAMES: naming it does nothing",
+				catalog->rules->old_rows[i].text);
+	}
 	for (size_t r = 0; r < catalog->rules->route_count; r++) {
 		const struct table_name *name = &catalog->rules->routes[r].table;
 		bool matches = false;

@@ -3,7 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/log.h"
+#include "base/cleanup.h"
 #include "source/sqlite/auth_table.h"
 #include "source/sqlite/install.h"
 #include "source/sqlite/sqlite.h"
@@ -111,7 +111,6 @@ static enum status print_plan(struct sqlite *source, struct err *err)
 enum status sqlite_check(void *opaque, struct err *err)
 {
 	struct sqlite *source = opaque;
-	sqlite3_stmt *lookup = NULL;
 	enum status status;
 
 	if (access(source->config->path, F_OK) != 0) {
@@ -124,10 +123,7 @@ enum status sqlite_check(void *opaque, struct err *err)
 	db_wait(&source->db, WAIT_MS);
 	status = db_open(&source->db, false, err);
 	if (status == STATUS_OK)
-		status = lite_auth_table_statement(&source->db, source->config, &lookup, err);
-	sqlite3_finalize(lookup);
-	if (status == STATUS_NOT_FOUND && source->config->auth_table_optional)
-		status = STATUS_OK;
+		status = lite_auth_table_check(&source->db, source->config, err);
 	if (status == STATUS_OK)
 		status = print_plan(source, err);
 	db_close(&source->db);
@@ -153,13 +149,18 @@ enum status sqlite_uninstall(void *opaque, struct err *err)
 {
 	struct sqlite *source = opaque;
 	const char *path = source->config->path;
-	bool any = false, busy = lite_note_busy(path);
+	AUTO_CLOSE int hold = -1;
+	bool any = false;
 	enum status status;
 
+	/* Held until all is gone: a relay that starts meanwhile waits. */
 	if (access(path, F_OK) != 0) {
 		printf("nothing to remove: there is no file \"%s\"\n", path);
 		return STATUS_OK;
 	}
+	if (!lite_note_hold(path, &hold))
+		return err_set(err, STATUS_CONFLICT, "SQLITE_PATH: a relay is at work on \"%s\", which would install all of it again: "
+			"stop it, then run esink --uninstall once more; nothing was removed", path);
 	db_wait(&source->db, WAIT_MS);
 	status = db_open(&source->db, false, err);
 	if (status == STATUS_OK)
@@ -173,9 +174,6 @@ enum status sqlite_uninstall(void *opaque, struct err *err)
 		printf("removed the tables and every trigger of esink from \"%s\", whose journal mode stays WAL\n", path);
 	else
 		printf("nothing to remove: \"%s\" has no tables of esink\n", path);
-	if (busy)
-		log_warn("sqlite", "a relay is at work on this file, which installs all of it again: stop it, then run this once more");
-	else
-		lite_note_remove(path);
+	lite_note_remove(path);
 	return STATUS_OK;
 }

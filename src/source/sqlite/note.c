@@ -8,7 +8,8 @@
  *   not closed properly and the machine was started since: with synchronous=NORMAL the last commits may be gone, and
  *   others have their ids by now: a new journal
  *
- * It also is the claim of a configuration, as a lock that ends with its process: relays with the same rules share it.
+ * It also is the claim of a configuration, as a lock that ends with its process: relays with the same rules share it. When
+ * somebody deletes it under them, the first that sees it makes it anew, with what it said.
  */
 #include "source/sqlite/note.h"
 
@@ -110,25 +111,36 @@ static enum status lock(struct note *note, struct err *err)
 		"is at work on this database: this one waits until it has ended");
 }
 
+bool lite_note_is_gone(const struct note *note)
+{
+	struct stat ours, there;
+
+	return note->fd < 0 || fstat(note->fd, &ours) != 0 || lstat(note->path, &there) != 0 || ours.st_dev != there.st_dev ||
+		ours.st_ino != there.st_ino;
+}
+
 enum status lite_note_claim(struct note *note, const char *database, const char *word, struct err *err)
 {
 	enum status status;
 
 	lite_note_close(note);
 	note->path = path_of(database);
-	note->alone = false;
 	snprintf(note->word, sizeof(note->word), "%s", word);
-	note->fd = open(note->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
-	if (note->fd < 0)
-		status = err_set(err, STATUS_DENIED, "SQLITE_PATH: \"%s\", where esink notes how far it has come, cannot be written: "
-			"%s", note->path, strerror(errno));
-	else
+	for (int i = 0; i < TRIES; i++) {
+		note->alone = false;
+		note->fd = open(note->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+		if (note->fd < 0)
+			return err_set(err, STATUS_DENIED, "SQLITE_PATH: \"%s\", where esink notes how far it has come, cannot be "
+				"written: %s", note->path, strerror(errno));
 		status = lock(note, err);
-	if (status != STATUS_OK && note->fd >= 0) {
-		close(note->fd);
+		if (status == STATUS_OK && !lite_note_is_gone(note))
+			return STATUS_OK;
+		close(note->fd); /* deleted while we waited: the lock is one that nobody sees */
 		note->fd = -1;
+		if (status != STATUS_OK)
+			return status;
 	}
-	return status;
+	return err_set(err, STATUS_UNAVAILABLE, "SQLITE_PATH: \"%s\" is deleted again and again", note->path);
 }
 
 static void map_told(struct note *note)
@@ -172,6 +184,7 @@ struct note_state lite_note_told(const struct note *note)
 	struct content content = read_content(note);
 	struct note_state state = {.head = content.told.head, .at = content.told.at};
 
+	memcpy(state.journal, content.journal, JOURNAL_LEN);
 	return state;
 }
 
@@ -203,6 +216,20 @@ void lite_note_tell(struct note *note, uint64_t head, double at)
 	}
 }
 
+enum status lite_note_renew(struct note *note, const char *database, const struct note_state *state, struct err *err)
+{
+	char word[sizeof(note->word)];
+	enum status status;
+
+	memcpy(word, note->word, sizeof(word));
+	status = lite_note_claim(note, database, word, err);
+	if (status == STATUS_OK && note->alone)
+		lite_note_begin(note, database, state);
+	if (status == STATUS_OK)
+		lite_note_share(note);
+	return status;
+}
+
 void lite_note_close(struct note *note)
 {
 	uint64_t clean = 1;
@@ -221,12 +248,19 @@ void lite_note_close(struct note *note)
 	note->fd = -1;
 }
 
-bool lite_note_busy(const char *database)
+bool lite_note_hold(const char *database, int *fd)
 {
 	AUTO_FREE char *path = path_of(database);
-	AUTO_CLOSE int fd = open(path, O_RDWR | O_CLOEXEC);
 
-	return fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) != 0;
+	*fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	return *fd < 0 || flock(*fd, LOCK_EX | LOCK_NB) == 0;
+}
+
+bool lite_note_busy(const char *database)
+{
+	AUTO_CLOSE int fd = -1;
+
+	return !lite_note_hold(database, &fd);
 }
 
 void lite_note_remove(const char *database)

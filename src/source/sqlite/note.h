@@ -31,8 +31,14 @@ struct note_state lite_note_told(const struct note *note);
 /* Begins anew: from now on it is about this file and this journal. */
 void lite_note_begin(struct note *note, const char *database, const struct note_state *state);
 void lite_note_tell(struct note *note, uint64_t head, double at); /* before it is told */
+/* Somebody deleted it, or put another one in its place: then no other relay sees our claim. */
+bool lite_note_is_gone(const struct note *note);
+/* Makes it anew, with what it said, or joins a twin that has. STATUS_CONFLICT: a relay with other rules has claimed the database. */
+enum status lite_note_renew(struct note *note, const char *database, const struct note_state *state, struct err *err) MUST_CHECK;
 void lite_note_close(struct note *note); /* the last one leaves it clean; also what never was open */
 bool lite_note_busy(const char *database); /* a relay holds it */
+/* No relay holds it, nor will one until *fd is closed; -1: there is none. */
+bool lite_note_hold(const char *database, int *fd);
 void lite_note_remove(const char *database);
 
 #endif

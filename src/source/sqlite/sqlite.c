@@ -123,26 +123,6 @@ static enum status switch_to_wal(struct db *db, struct err *err)
 	return status;
 }
 
-/* The token table may be missing where a JSON Web Token does, and in a database that has nothing yet. */
-static enum status check_tokens(struct sqlite *source, struct err *err)
-{
-	sqlite3_stmt *stmt = NULL;
-	int64_t tables = 0;
-	enum status status = lite_auth_table_statement(&source->db, source->config, &stmt, err);
-
-	sqlite3_finalize(stmt);
-	if (status != STATUS_NOT_FOUND)
-		return status;
-	if (source->config->auth_table_optional)
-		return STATUS_OK;
-	if (db_number(&source->db, "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'esink\\_%' ESCAPE "
-		"'\\' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'", &tables, err) != STATUS_OK || tables > 0 ||
-		source->config->rules->table_count)
-		return STATUS_NOT_FOUND;
-	log_warn("sqlite", "%s", err->text);
-	return STATUS_OK;
-}
-
 static enum status read_head(struct sqlite *source, struct note_state *head, struct err *err)
 {
 	AUTO_STMT sqlite3_stmt *stmt = NULL;
@@ -219,7 +199,8 @@ static enum status settle_journal(struct sqlite *source, bool made_schema, struc
 	if (status != STATUS_OK)
 		return status;
 	if (made_schema || strlen(head->journal) != JOURNAL_LEN)
-		why = "the first one of this file";
+		why = told.journal[0] || source->started ? "the tables of esink were gone and have been made anew" :
+							   "the first one of this file";
 	else
 		why = lite_note_doubt(&source->note, source->config->path, head->journal);
 	if (!why && (!told_there || !ours_there || source->broken))
@@ -253,9 +234,11 @@ static enum status check_configuration(struct sqlite *source, struct err *err)
 
 	if (source->started)
 		return STATUS_OK;
-	status = check_tokens(source, err);
+	status = lite_auth_table_check(&source->db, source->config, err);
 	if (status == STATUS_OK)
 		status = lite_install_plan(&source->db, source->config->rules, &catalog, &ignored, err);
+	if (status == STATUS_OK)
+		lite_catalog_warn_idle(catalog);
 	lite_catalog_free(catalog);
 	lite_install_result_finish(&ignored);
 	return status;

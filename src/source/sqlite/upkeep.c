@@ -54,6 +54,20 @@ enum status lite_upkeep_install(struct sqlite *source, bool strict, bool *made_s
 	return status;
 }
 
+static enum status watch_note(struct sqlite *source, struct err *err)
+{
+	struct note_state state = {.head = source->position, .at = source->at};
+	enum status status;
+
+	if (!lite_note_is_gone(&source->note))
+		return STATUS_OK;
+	memcpy(state.journal, source->journal, sizeof(state.journal));
+	status = lite_note_renew(&source->note, source->config->path, &state, err);
+	if (status == STATUS_OK)
+		log_warn("sqlite", "the note beside \"%s\" (-esink) was deleted: made anew", source->config->path);
+	return status;
+}
+
 /* -- the schema ------------------------------------------------------------------------------------------------------- */
 
 static enum status reinstall(struct sqlite *source, struct err *err)
@@ -220,9 +234,11 @@ enum status lite_upkeep_run(struct sqlite *source, struct err *err)
 	if ((due || source->look_at_file) && db_is_moved(&source->db))
 		return err_set(err, STATUS_UNAVAILABLE, "SQLITE_PATH: \"%s\" was deleted or replaced by another file",
 			source->config->path);
+	if (due || source->look_at_file)
+		status = watch_note(source, err);
 	if (due)
 		source->next_look = clock_ms() + LOOK_EVERY_MS;
-	if (due || source->look_at_schema)
+	if (status == STATUS_OK && (due || source->look_at_schema))
 		status = watch_schema(source, err);
 	if (due)
 		shorten_log(source);

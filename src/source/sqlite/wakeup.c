@@ -40,6 +40,7 @@ void lite_wakeup_start(struct wakeup *wakeup, const char *database, int stop_fd,
 	wakeup->log = mem_format("%s-wal", real);
 	wakeup->base = mem_text(basename(name));
 	wakeup->base_log = mem_format("%s-wal", wakeup->base);
+	wakeup->base_note = mem_format("%s-esink", wakeup->base);
 	wakeup->stop_fd = stop_fd;
 	wakeup->poll_ms = poll_ms;
 	wakeup->written = clock_us();
@@ -64,6 +65,7 @@ void lite_wakeup_finish(struct wakeup *wakeup)
 	free(wakeup->log);
 	free(wakeup->base);
 	free(wakeup->base_log);
+	free(wakeup->base_note);
 	*wakeup = (struct wakeup){.fd = -1, .watch = -1};
 }
 
@@ -75,7 +77,7 @@ static void take_one(struct wakeup *wakeup, const struct inotify_event *event, b
 	}
 	if (!event->len)
 		return;
-	if (!strcmp(event->name, wakeup->base))
+	if (!strcmp(event->name, wakeup->base) || !strcmp(event->name, wakeup->base_note))
 		*replaced = true;
 	if (!strcmp(event->name, wakeup->base_log)) {
 		wakeup->watch = inotify_add_watch(wakeup->fd, wakeup->log, IN_MODIFY);

@@ -9,7 +9,7 @@ struct wakeup {
 	int fd, stop_fd;   /* fd: inotify; -1: none, and only the poll is left */
 	int watch;         /* on the log; -1: none, it is not there or we are deaf */
 	bool deaf;         /* after a pause: we do not listen, to spare the writers */
-	char *log, *base, *base_log; /* path of FILE-wal; names in its folder */
+	char *log, *base, *base_log, *base_note; /* path of FILE-wal; names in its folder */
 	int poll_ms;
 	int64_t written;   /* us, monotonic: when it was last written to; 0: long ago */
 };
