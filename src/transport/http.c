@@ -439,11 +439,16 @@ static int upgrade_refused(struct lws *wsi, const struct head *head, const char 
 
 static int upgrade_engineio(struct conn *conn)
 {
-	enum engineio_error error = upgrade_check(conn);
+	enum engineio_error error = ENGINEIO_FINE;
 
+	conn->exchange->head.keep_alive = false;
+	if (conn->thread->draining) {
+		reply_error(conn, 503, "The server is shutting down");
+		return 503;
+	}
+	error = upgrade_check(conn);
 	if (error == ENGINEIO_FINE)
 		return 0;
-	conn->exchange->head.keep_alive = false;
 	polling_refuse(conn, error);
 	return 400;
 }

@@ -85,10 +85,11 @@ static void refuse_later(struct conn *conn, enum engineio_error error)
 static void handshake(struct conn *conn)
 {
 	AUTO_BUF struct buf body = buf_init(1024);
-	struct engineio *engine = engine_create(conn, false);
+	bool draining = conn->thread->draining;
+	struct engineio *engine = draining ? NULL : engine_create(conn, false);
 
 	if (!engine) {
-		reply_error_body(&body, 503, "Too many clients: try again later");
+		reply_error_body(&body, 503, draining ? "The server is shutting down" : "Too many clients: try again later");
 		exchange_answer_later(conn, 503, buf_as_span(&body));
 		return;
 	}
