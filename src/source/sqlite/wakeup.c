@@ -1,4 +1,4 @@
-/* A commit writes frames to FILE-wal, then perhaps waits for the disk, then shows them to readers by a word in shared memory,
+/* A commit writes frames to FILE-wal, then perhaps waits for the disk, then shows them to readers by words in shared memory,
  * which nobody can be told of. So a write to the log, which inotify tells at once, is the promise of a commit: we look again
  * every 0.1 ms for 2 ms, and if the commit has not come by then (synchronous=FULL, a big transaction that fills the log as it
  * goes) less and less often, until the writer has been silent for a second. An idle database costs nothing but POLL_INTERVAL_MS,
