@@ -73,9 +73,12 @@ function onState(next) {
     notice({ ...words, bad: true }, ['Retry now', () => relay.retry()]);
   } else if (state.name === 'refused') {
     refused(words);
+  } else if (state.name === 'stalled') {
+    notice({ ...words, bad: true });
   } else if (state.name === 'live' && before !== 'live') {
     view(true);
     drawRate();
+    if (before === 'stalled') notice();
   } else if (state.name === 'connecting' && words.title) {
     notice({ ...words, bad: true });
   } else if (state.name === 'idle') {
@@ -140,6 +143,7 @@ function emptyOf(hidden) {
     return [el('h3', {}, 'Nothing matches'), el('p', {}, `${hidden} events are here, none with this text.`),
       el('button', { type: 'button', onclick: () => { $('filter').value = ''; filter(''); $('filter').focus(); } }, 'Show all')];
   }
+  if (state.name === 'stalled') return [el('h3', {}, 'Nothing can arrive now'), el('p', {}, 'Events appear here as soon as the relay is ready.')];
   if (state.name !== 'live') return [el('h3', {}, 'Not connected'), el('p', {}, 'Events appear here as soon as the relay is back.')];
   if (session?.test) return [el('h3', {}, 'A sample arrives in a moment'), el('p', {}, 'TEST sessions get one every five seconds, and nothing of the database.')];
   const origin = new URL('.', location.href).href.replace(/\/$/, '');

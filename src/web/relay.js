@@ -1,7 +1,7 @@
 // The connection to the relay: one websocket at a time, the token in its first message, the resume point in mind. It tells
 // what happens through the handlers that it was given:
 //
-//   state({name, ...})      idle | connecting {again} | live {session} | waiting {at, code, reason, detail} | refused {...}
+//   state({name, ...})      idle | connecting {again} | live | stalled {ready} | waiting {at, code, reason, detail} | refused {...}
 //   session(connected, gap) `connected` came; gap: how a resume went, undefined on a first connection
 //   event(event), subscribed({topics, types}), rejected(message, {topics, types}: what holds instead)
 import { readEvent, readMessage } from './event.js';
@@ -10,7 +10,17 @@ import { rawOf } from './json.js';
 const CONNECT_MS = 25_000; // a relay whose database is away answers after 10 s by itself
 const PATIENCE_MS = 2_000;  // then the reader is told why it takes so long
 const SILENCE_MS = 75_000; // it speaks at least every 30 s
+const LOOK_MS = 5_000;     // so often a quiet connection is asked whether the relay still sees the database
 const STEADY_MS = 10_000;  // what lasted so long begins again with short delays
+
+async function readiness() {
+  try {
+    const response = await fetch('ready', { cache: 'no-store', credentials: 'omit', signal: AbortSignal.timeout(5000) });
+    return { status: response.status, message: (await response.json()).message };
+  } catch {
+    return { status: 0 };
+  }
+}
 
 export class Relay {
   #handlers;
@@ -24,14 +34,17 @@ export class Relay {
   #failure;         // the last `error` of this socket
   #attempts = 0;
   #ready;           // what /ready said since the connection was lost: {status, message}
+  #stalled = false; // live, but nothing can arrive: the relay is not ready
   #timer;
   #watchdog;
   #heard = 0;       // when the relay last said something
+  #told = 0;        // when it last told an event
   #since = 0;       // when this session began
 
   constructor(handlers) {
     this.#handlers = handlers;
     window.addEventListener('online', () => this.retry());
+    setInterval(() => this.#look(), LOOK_MS);
   }
 
   // What the relay was asked for and has confirmed.
@@ -92,7 +105,7 @@ export class Relay {
     this.#timer = undefined;
     const socket = this.#socket;
     this.#socket = this.#session = this.#next = this.#failure = undefined;
-    this.#asked = false;
+    this.#asked = this.#stalled = false;
     socket?.close(1000);
   }
 
@@ -144,6 +157,7 @@ export class Relay {
   }
 
   #event(event) {
+    this.#told = Date.now();
     if (this.#position) this.#position = { journal: this.#session.journal, id: event.id };
     this.#handlers.event(event);
   }
@@ -158,7 +172,7 @@ export class Relay {
     if (!from || !session.recovered) this.#position = test ? undefined : { journal: session.journal, id: session.id };
     this.#patrol();
     this.#handlers.session({ ...session, test }, from && { recovered: session.recovered, from });
-    this.#handlers.state({ name: 'live', session: { ...session, test } });
+    this.#handlers.state({ name: 'live' });
     this.#ask();
   }
 
@@ -212,16 +226,21 @@ export class Relay {
   // A websocket that fails or waits says nothing of why; the relay's readiness may.
   async #inquire(state) {
     const [timer, socket] = [this.#timer, this.#socket];
-    let answer = {};
-    try {
-      const response = await fetch('ready', { cache: 'no-store', credentials: 'omit', signal: AbortSignal.timeout(5000) });
-      answer = { status: response.status, message: (await response.json()).message };
-    } catch {
-      answer = { status: 0 };
-    }
+    const answer = await readiness();
     if (this.#token && !this.#session && timer === this.#timer && socket === this.#socket) {
       this.#ready = answer;
       this.#handlers.state({ ...state, ready: answer });
     }
+  }
+
+  // The websocket of a relay that has lost its database stays, and is as quiet as one where nothing happens.
+  async #look() {
+    const socket = this.#socket;
+    if (!this.#session || document.hidden || (!this.#stalled && Date.now() - this.#told < LOOK_MS)) return;
+    const ready = await readiness();
+    const stalled = ready.status === 503;
+    if (socket !== this.#socket || !this.#session || ready.status === 0 || (!stalled && !this.#stalled)) return;
+    this.#stalled = stalled;
+    this.#handlers.state(stalled ? { name: 'stalled', ready } : { name: 'live' });
   }
 }

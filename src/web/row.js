@@ -150,7 +150,10 @@ export function rowOf(event) {
     row.head.append(el('span', { class: 'tags' }, event.incomplete ? el('span', { class: 'tag' }, 'key only') : '',
       event.replayed ? el('span', { class: 'tag', title: 'It happened while this page was away' }, 'caught up') : ''));
   }
-  row.head.addEventListener('click', () => toggle(row));
+  row.head.addEventListener('click', () => {
+    toggle(row);
+    row.scrollIntoView({ block: 'nearest', behavior: 'instant' }); // what was opened at the lower edge is below it
+  });
   row.append(row.head);
   return row;
 }

@@ -48,6 +48,7 @@ export function describe(state) {
   switch (state.name) {
     case 'connecting': return { ...(state.ready?.status === 503 ? whyWaiting(state) : {}), short: state.again ? 'Reconnecting…' : 'Connecting…' };
     case 'live': return { short: 'Live' };
+    case 'stalled': return { title: 'The relay is not ready', text: `What is committed meanwhile arrives as soon as it is. ${state.ready.message ?? 'Its /ready answers 503.'}`, short: 'No events now' };
     case 'waiting': return { ...whyWaiting(state), short: `Reconnecting in ${seconds(state.at)} s` };
     case 'refused': return { ...whyRefused(state), short: 'Refused' };
     default: return { short: 'Not connected' };

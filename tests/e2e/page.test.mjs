@@ -313,6 +313,53 @@ test('a relay without its database: the page says why nothing comes', { timeout:
   assert.ok(await tab.isHidden('#notice'));
 });
 
+test('the database goes while the page is connected: it says that nothing can arrive, until it can', { timeout: 120_000 }, async (t) => {
+  const db = await postgres.database(t, ORDERS);
+  const token = await db.user(7);
+  const relay = await startRelay(t, db, routed);
+  const tab = await open(t, relay, { secrets: [token] });
+  await signIn(tab, token);
+  await db.query("INSERT INTO orders VALUES (1, 7, 'before')");
+  await rowWith(tab, 'before');
+  await db.close();
+  const alone = (sql) => postgres.once('postgres', sql);
+  await alone(`ALTER DATABASE ${db.name} ALLOW_CONNECTIONS false`);
+  await alone(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${db.name}'`);
+  await tab.waitForSelector('#state[data-state=stalled]');
+  assert.match(await tab.textContent('#notice'), /not ready.*arrives as soon as it is.*not currently accepting connections/s);
+  assert.doesNotMatch(await tab.title(), /live/);
+  await tab.screenshot({ path: join(profile, 'stalled.png') });
+  await alone(`ALTER DATABASE ${db.name} ALLOW_CONNECTIONS true`);
+  await tab.waitForSelector('#state[data-state=live]');
+  assert.ok(await tab.isHidden('#notice'));
+  await postgres.once(db.name, "INSERT INTO orders VALUES (2, 7, 'after')");
+  await rowWith(tab, 'after');
+  assert.equal(tab.seen.addresses.filter((address) => /\/ws$/.test(address)).length, 1, 'one websocket all the while');
+});
+
+for (const size of [{ width: 1440, height: 700 }, { width: 390, height: 700 }]) {
+  test(`a row that is opened at the lower edge is seen, ${size.width} wide`, { timeout: 120_000 }, async (t) => {
+    const db = await postgres.database(t, ORDERS);
+    const token = await db.user(7);
+    const relay = await startRelay(t, db, routed);
+    const tab = await open(t, relay, { ...size, secrets: [token] });
+    await signIn(tab, token);
+    await db.query("INSERT INTO orders SELECT n, 7, 'item ' || n, n, '{\"a\": 1, \"b\": 2}' FROM generate_series(1, 60) n");
+    await rowWith(tab, 'item 60');
+    await rowWith(tab, 'item 1');
+    // The last one whose head can be seen whole.
+    const at = await tab.locator('.row .head').evaluateAll((heads) => heads.findLastIndex((head) => head.getBoundingClientRect().bottom <= innerHeight));
+    const head = tab.locator('.row .head').nth(at);
+    await head.evaluate((it) => it.click());
+    const edges = await tab.locator('.row').nth(at).evaluate((row) => ({ top: row.getBoundingClientRect().top, bottom: row.getBoundingClientRect().bottom, tools: document.querySelector('#tools').getBoundingClientRect().bottom, height: innerHeight }));
+    await tab.screenshot({ path: join(profile, `opened-${size.width}.png`) });
+    assert.ok(edges.bottom <= edges.height + 1 && edges.top >= edges.tools - 1, JSON.stringify(edges));
+    // Closing it moves nothing away.
+    await head.click();
+    assert.equal(await head.getAttribute('aria-expanded'), 'false');
+  });
+}
+
 test('behind a proxy that puts it under a path, the page finds its parts and its websocket', { timeout: 120_000 }, async (t) => {
   const db = await postgres.database(t, ORDERS);
   const token = await db.user(7);
