@@ -38,7 +38,7 @@ async function burst(t, sizes) {
     const start = Date.now();
     await db.query('INSERT INTO notes VALUES ($1, 2, NULL)', [1_000_000 + i]);
     await neighbour.event((event) => event.data.id === 1_000_000 + i);
-    worst = Math.max(worst, Date.now() - start);
+    if (i > 0) worst = Math.max(worst, Date.now() - start); // the first has its 100,000 predecessors in the journal to wait for
     // Before SLOW_TIMEOUT those that had stopped read on, in sips.
     if (i === 2) finish.push(...slow.slice(2).map((session) => session.sip(t)));
   }
