@@ -48,7 +48,7 @@ threaded('any origin by default: every answer may be read, none with credentials
   }
 });
 
-threaded('one configured origin: it gets credentials, others may read nothing', async (t, threads) => {
+threaded('one configured origin: it gets credentials, others are refused', async (t, threads) => {
   const { base, token, relay } = await setUp(t, threads, a);
   for (const [what, answer] of await answers(base, token, a)) {
     assert.equal(answer.headers['access-control-allow-origin'], a, what);
@@ -59,6 +59,7 @@ threaded('one configured origin: it gets credentials, others may read nothing', 
     for (const [what, answer] of await answers(base, token, origin)) {
       assert.equal(answer.headers['access-control-allow-origin'], undefined, `${origin} ${what}`);
       assert.equal(answer.headers['access-control-allow-credentials'], undefined, `${origin} ${what}`);
+      if (what === 'handshake') assert.deepEqual([answer.status, answer.json], [403, { code: 4, message: 'Forbidden' }], origin);
     }
     const wire = new Wire(t, base, { headers: { origin } });
     await wire.closed();
@@ -80,14 +81,15 @@ threaded('a list of origins: each of them, without credentials; no origin at all
     }
   }
   const none = await setUp(t, threads, '');
-  for (const [what, answer] of await answers(none.base, none.token, a)) assert.equal(answer.headers['access-control-allow-origin'], undefined, what);
+  assert.equal((await answers(none.base, none.token, a))[0][1].status, 403);
   await new Polling(none.base).connect({ token: none.token });
 });
 
-threaded("a page of another origin cannot take a session over by a websocket", async (t, threads) => {
+threaded("a session's sid is of no use to a page of another origin", async (t, threads) => {
   const { base, token } = await setUp(t, threads, a);
   const session = await new Polling(base, { headers: { origin: a } }).connect({ token });
   const stranger = { headers: { origin: 'https://evil.example' } };
+  for (const answer of [await session.poll(stranger), await session.post('41', stranger)]) assert.equal(answer.status, 403);
   const wire = new Wire(t, base, { sid: session.sid, ...stranger });
   await wire.closed();
   assert.equal(wire.open, false);

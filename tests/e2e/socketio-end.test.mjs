@@ -39,6 +39,33 @@ threaded('SIGTERM as the packets show it: polls that wait are answered, websocke
   await relay.stop();
 });
 
+// Events that came with the close packet would be kept by socket.io-client until it is connected again, and asked for a second time.
+threaded('SIGTERM under writes: an answer with events is not the one with the close packet', async (t, threads) => {
+  const { db, relay, token, base } = await setUp(t, threads);
+  for (let round = 0; round < 5; round++) {
+    const sessions = await Promise.all(Array.from({ length: 10 }, () => new Polling(base).connect({ token })));
+    const answers = sessions.map(async (session) => {
+      const list = [];
+      for (;;) {
+        const answer = await session.poll().catch(() => undefined); // the relay has gone
+        if (answer?.status !== 200) return list;
+        list.push(answer.text.split('\x1e'));
+      }
+    });
+    const writer = db.connect();
+    let stop = false;
+    const writing = (async () => { for (let n = 0; !stop; n++) await writer.query('INSERT INTO notes VALUES ($1, 1, NULL)', [round * 1_000_000 + n]); })();
+    await relay.fence(await relay.ws(token));
+    await relay.stop();
+    stop = true;
+    await writing;
+    for (const list of await Promise.all(answers)) {
+      for (const packets of list) assert.ok(!packets.includes('1') || packets.every((packet) => packet[0] !== '4'), `with the close packet: ${packets.slice(-3)}`);
+    }
+    await relay.start();
+  }
+});
+
 // engine.io-client closes as soon as it reads the close packet, socket.io-client reads what stood before it only then.
 threaded('last words come in one answer, the close packet in the next', async (t, threads) => {
   const { db, relay, token, base } = await setUp(t, threads, { AUTH_RECHECK: '1s' });

@@ -132,14 +132,17 @@ engine('packets against the format close the session', async (t, base) => {
   }
 });
 
-engine('an unknown method, another version and another transport for a session: refused, and it goes on', async (t, base) => {
+engine('binary content by polling ends the session; an unknown method, version or transport is refused, and it goes on', async (t, base) => {
+  const binary = await open(base);
+  assert.equal((await binary.post('4x', { headers: { 'content-type': 'application/octet-stream' } })).status, 400);
+  await gone(binary);
   const put = await open(base);
   assert.ok((await put.poll({ method: 'PUT' })).status >= 400);
   await put.send('4still there');
   assert.deepEqual(await put.fetch(), ['4still there']);
   for (const [changes, wanted] of [[{ EIO: '3' }, 3], [{ transport: 'websocket' }, 3]]) {
     const answer = await request(put.url(changes));
-    assert.deepEqual([answer.status, answer.json.code], [400, wanted]);
+    assert.deepEqual([answer.status, answer.status === 400 && answer.json.code], [400, wanted], JSON.stringify(changes));
   }
 });
 
@@ -421,9 +424,9 @@ socket('packets against the format: the end', async (t, base) => {
   }
 });
 
-socket('attachments that do not fit: text instead, a binary message out of place', async (t, base) => {
+socket('attachments that do not fit: text instead, a binary message out of place, a placeholder of another number', async (t, base) => {
   const one = '451-["message",{"_placeholder":true,"num":0}]';
-  const cases = [[one, '42["message",1]'], [Buffer.from('out of place')]];
+  const cases = [[one, '42["message",1]'], [Buffer.from('out of place')], ...['5', '-1', '"0"'].map((num) => [`451-["message",{"_placeholder":true,"num":${num}}]`, Buffer.from('x')])];
   for (const packets of cases) {
     const { wire } = await connected(t, base);
     wire.send(...packets);

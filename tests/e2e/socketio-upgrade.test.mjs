@@ -105,3 +105,50 @@ threaded('upgrading while events are sent by the client: each is taken once', as
   await relay.fence(...clients);
   for (const i of clients.keys()) assert.deepEqual(numbers(i), Array.from({ length: 20 }, (_, n) => n));
 });
+
+// The client polls no more once it was told that the probe is good: what is said then can only come by the websocket.
+threaded('last words of a session that upgrades', async (t, threads) => {
+  const { db, token } = await database(t);
+  const relay = await startRelay(t, db, { ...rules, env: { NETWORK_THREADS: String(threads), AUTH_RECHECK: '1s' } });
+  relay.secret(token);
+  const base = `${relay.origin}/socket.io/`;
+  const cases = [[{ token: 'nobody-has-this-token' }, 401], [{ token, topics: ['('] }, 400], [{ token }, 401]];
+  for (const [auth, code] of cases) {
+    for (let i = 0; i < 5; i++) {
+      const revoked = auth === cases[2][0];
+      if (revoked && i > 0) break;
+      const session = new Polling(base);
+      if (revoked) await session.connect(auth);
+      else await session.open();
+      const wire = await new Wire(t, base, { sid: session.sid, pong: true }).opened();
+      wire.send('2probe');
+      assert.equal(await wire.next(), '3probe');
+      if (revoked) {
+        await db.query('DELETE FROM auth');
+        await until(() => /ended: revoked/.test(relay.log), () => relay.log);
+      } else {
+        await session.send(`40${JSON.stringify(auth)}`);
+        if (i % 2) await until(() => relay.log.split('\n').filter((line) => line.includes('ended: ')).length > 0, () => relay.log);
+      }
+      wire.send('5');
+      await wire.closed();
+      const errors = wire.named('error');
+      assert.equal(errors[0]?.code, code, `${JSON.stringify(auth)}: ${wire.state()}`);
+      assert.equal(wire.packets.includes('41'), code === 401, wire.state());
+    }
+  }
+});
+
+threaded('a bad token over the default transports: every client is told so, none comes back', { timeout: 90_000 }, async (t, threads) => {
+  const { db } = await database(t);
+  const relay = await startRelay(t, db, { env: { NETWORK_THREADS: String(threads) } });
+  for (let round = 0; round < 5; round++) {
+    const clients = Array.from({ length: 20 }, (_, i) => relay.openIo('nobody-has-this-token', { mode: 'upgrade', version: i % 2 ? 'newest' : '4.7.2', reconnection: true }));
+    for (const client of clients) {
+      await until(() => client.disconnects.length > 0, () => client.state());
+      assert.deepEqual(client.disconnects, ['io server disconnect'], client.state());
+      assert.equal(client.errors[0]?.code, 401);
+      assert.equal(client.socket.active, false);
+    }
+  }
+});
