@@ -257,7 +257,9 @@ void engine_polled(struct engineio *engine, struct errand *poll)
 
 /* -- the end -- */
 
-/* Is there something that the peer should still fetch? After a restart or for a peer that is not there: no. */
+/* Is there something that the peer should still come for? After a restart or for a peer that is not there: no. What the
+ * answer to a poll that waits is to hold (events too, of this turn) is sent in any case, and ahead of the close packet: a
+ * client that gets both together is closed before it has looked at the events, and has them a second time after it resumes. */
 static bool has_last_words(const struct engineio *engine, enum close_reason reason)
 {
 	int http = close_reason_http(reason);
@@ -278,7 +280,7 @@ void engine_close(struct engineio *engine, enum close_reason reason)
 	}
 	engine->closing = true;
 	engine_timer_stop(&engine->beat);
-	if (engine->poll && !has_last_words(engine, reason))
+	if (engine->poll && !engine->out.len)
 		say_goodbye(engine);
 	else if (!engine->poll && reason != CLOSE_CLIENT && !has_last_words(engine, reason))
 		engine_end(engine, reason);
