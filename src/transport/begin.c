@@ -11,14 +11,14 @@
 #include "transport/conn.h"
 
 /* An IPv4 client of a socket that speaks both is known by its IPv4 address. */
-static void read_address(int fd, char address[46])
+void peer_address(const struct conn *conn, char address[46])
 {
 	struct sockaddr_storage from = {0};
 	socklen_t len = sizeof(from);
 	const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)&from;
 
 	address[0] = 0;
-	if (getpeername(fd, (struct sockaddr *)&from, &len) < 0)
+	if (getpeername(conn->fd, (struct sockaddr *)&from, &len) < 0)
 		return;
 	if (from.ss_family == AF_INET)
 		inet_ntop(AF_INET, &((const struct sockaddr_in *)&from)->sin_addr, address, 46);
@@ -34,7 +34,7 @@ void opening_read(struct opening *opening, struct conn *conn)
 
 	memset(opening, 0, sizeof(*opening));
 	query_read(query, conn->wsi);
-	read_address(conn->fd, opening->address);
+	peer_address(conn, opening->address);
 	if (query->token_in_query && auth_is_operator(hub_config(conn_hub(conn))->auth, span_of(query->token)))
 		query->token[0] = 0;
 	opening->request = (struct session_request){

@@ -15,6 +15,9 @@ struct opening {
 
 /* While the request's headers are there. The operator's token is not taken from a query: it becomes an empty one, which
  * nobody has. */
+/* The peer's, as text; "" when it has gone. */
+void peer_address(const struct conn *conn, char address[46]);
+
 void opening_read(struct opening *opening, struct conn *conn);
 void opening_finish(struct opening *opening);
 

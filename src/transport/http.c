@@ -310,8 +310,10 @@ int http_body_begins(struct lws *wsi)
 	}
 	if (publishes(&exchange->head))
 		exchange->bearer = request_bearer(wsi);
-	else if (exchange->head.route == ROUTE_ENGINEIO)
+	else if (exchange->head.route == ROUTE_ENGINEIO) {
 		engine_request_read(&exchange->engineio, wsi);
+		exchange->unwelcome = !polling_welcome(conn);
+	}
 	conn_watch(conn, conn->thread->shared->config.request_timeout_ms);
 	if (exchange->head.expects && exchange->head.content_length)
 		conn_send(conn, "HTTP/1.1 100 Continue\r\n\r\n", 25);
@@ -325,7 +327,7 @@ int http_body(struct lws *wsi, const char *bytes, size_t len)
 
 	if (!exchange)
 		return -1;
-	if (takes_body(&exchange->head))
+	if (takes_body(&exchange->head) && !exchange->unwelcome)
 		return buf_bytes(&exchange->body, bytes, len) ? 0 : -1;
 	exchange->swallowed += len;
 	if (exchange->swallowed <= SWALLOWED_BYTES)

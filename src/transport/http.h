@@ -22,6 +22,7 @@ struct exchange {
 	struct head head;
 	struct buf body;           /* of POST /publish, or to Engine.IO */
 	size_t swallowed;          /* body bytes that nobody reads */
+	bool unwelcome;            /* the body is for no Engine.IO session that there is */
 	char *bearer;              /* of POST /publish; wiped */
 	struct publish_call *call; /* waiting for the database; publish.h */
 	struct engineio_request engineio; /* what the query says to Engine.IO */

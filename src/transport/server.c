@@ -117,7 +117,7 @@ struct server *server_create(const struct server_config *config, const struct hu
 	cors_init(&server->shared.cors, config->cors_origins, config->cors_origin_count);
 	atomic_store(&server->shared.complained, INT64_MIN / 2);
 	server->hub_shared = hub_shared_create();
-	server->shared.engines = registry_create(server->shared.config.max_connections);
+	server->shared.engines = registry_create(server->shared.config.max_connections, hub_config->max_sessions_per_address);
 	fit_file_limit(&server->shared.config);
 	dispatch_log();
 	if (config->cert_file || config->key_file)

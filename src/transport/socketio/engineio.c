@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/random.h"
+#include "transport/begin.h"
 #include "transport/conn.h"
 #include "transport/socketio/errand.h"
 #include "transport/socketio/polling.h"
@@ -25,6 +26,7 @@
 #define GOODBYE_MS 100     /* for a client that said `close` and polled at the same moment */
 #define NOOP_MS 20         /* a poll is kept waiting that long while its client turns to a websocket */
 #define ANSWER_ENOUGH 65536 /* an answer that holds this much is given before more is taken */
+#define STUFFED 65536 /* unfetched, while nobody polls */
 
 static struct engineio_host *host_of(const struct engineio *engine)
 {
@@ -53,6 +55,7 @@ struct engineio *engine_create(struct conn *conn, bool websocket)
 	engine->claimed = websocket;
 	engine->beat.engine = engine->patience.engine = engine->noop.engine = engine;
 	random_word(engine->sid, SID_LEN);
+	peer_address(conn, engine->address);
 	if (!registry_add(thread->shared->engines, engine)) {
 		free(engine);
 		return NULL;
@@ -137,6 +140,11 @@ void engine_want(struct engineio *engine)
 	engine_touch(engine);
 }
 
+bool engine_stuffed(const struct engineio *engine)
+{
+	return engine->conn ? engine->conn->behind : !engine->poll && engine->out.len > STUFFED;
+}
+
 unsigned long engine_progress(struct engineio *engine)
 {
 	return engine->conn ? conn_taken(engine->conn) : engine->polled;
@@ -211,15 +219,21 @@ static void not_fetched(struct engineio *engine)
 
 static void noop(struct engineio *engine)
 {
-	if (engine->probed && engine->poll && !engine->out.len)
+	if (engine->probes && engine->poll && !engine->out.len)
 		send_packet(engine, ENGINEIO_NOOP, false, (struct span){"", 0});
 }
 
 void engine_ask_to_upgrade(struct engineio *engine)
 {
-	engine->probed = true;
+	engine->probes++;
 	if (engine->poll)
 		engine_timer_set(&host_of(engine)->probes, &engine->noop);
+}
+
+void engine_stay(struct engineio *engine)
+{
+	if (engine->probes && --engine->probes == 0)
+		engine_timer_stop(&engine->noop);
 }
 
 bool engine_overdue(struct engineio *engine)
@@ -251,7 +265,7 @@ void engine_polled(struct engineio *engine, struct errand *poll)
 		say_goodbye(engine);
 	if (engine->out.len)
 		engine_touch(engine);
-	else if (engine->probed)
+	else if (engine->probes)
 		engine_timer_set(&host_of(engine)->probes, &engine->noop);
 }
 

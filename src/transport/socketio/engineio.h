@@ -101,13 +101,14 @@ struct engineio {
 	uint8_t close_reason;
 	bool dirty, wants; /* wants: writable() is asked for */
 	bool waits;        /* paused() was told, writable() was not yet */
-	bool probed;       /* a websocket has shown that it works */
+	unsigned probes;   /* websockets that have shown that they work and may take over: one, or more for a moment */
 	bool closing;      /* last words have been said */
 	bool goodbye;      /* and the packet after which nothing comes is in out */
 	bool over;         /* to be told and freed at the end of the turn */
 	bool away;         /* the application has departed and not arrived */
 	bool claimed;      /* by a websocket that wants to upgrade it; the registry's */
 	char sid[SID_LEN + 1];
+	char address[46];  /* of the handshake's peer; "" when it had gone already */
 };
 
 void engine_host_init(struct thread *thread);
@@ -141,6 +142,8 @@ enum send_result engine_send(struct engineio *engine, const char *bytes, size_t 
 enum send_result engine_message(struct engineio *engine, bool binary, struct span data);
 /* Asks for writable() in a later turn. */
 void engine_want(struct engineio *engine);
+/* What was said lies here untaken: an answer to the peer's own packets would only heap up. */
+bool engine_stuffed(const struct engineio *engine);
 unsigned long engine_progress(struct engineio *engine);
 unsigned long engine_in_flight(struct engineio *engine);
 void engine_close(struct engineio *engine, enum close_reason reason);
@@ -151,6 +154,7 @@ void engine_drain(struct thread *thread); /* closes those that no session of the
 void engine_touch(struct engineio *engine); /* it has something to do at the end of the turn */
 void engine_end(struct engineio *engine, enum close_reason reason); /* nobody can be told anything more */
 void engine_ask_to_upgrade(struct engineio *engine); /* a probe has come: polls are answered at once from now on */
+void engine_stay(struct engineio *engine); /* its websocket came to nothing: polls wait as before */
 bool engine_overdue(struct engineio *engine); /* it has missed its pong, and is over now */
 void engine_polled(struct engineio *engine, struct errand *poll);
 /* What has come together is the answer to the poll that waits. */

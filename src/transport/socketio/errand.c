@@ -65,6 +65,11 @@ static void at_home(struct task *task)
 			engine_ask_to_upgrade(engine);
 		errand_return(errand);
 		break;
+	case ERRAND_STAY:
+		if (engine && !engine->conn)
+			engine_stay(engine);
+		errand_return(errand);
+		break;
 	case ERRAND_UPGRADE:
 		upgrade_asked(errand, engine);
 		break;
@@ -112,7 +117,7 @@ static void back(struct task *task)
 	}
 	if (errand->kind == ERRAND_POLL && !errand->conn && errand->status == 200)
 		errand_abort(errand->from, errand->sid, CLOSE_CLIENT);
-	if (errand->conn && errand->kind != ERRAND_PROBE)
+	if (errand->conn && (errand->kind == ERRAND_POLL || errand->kind == ERRAND_POST))
 		polling_answered(errand); /* the exchange has it until the answer is sent */
 	else
 		errand_free(errand);

@@ -18,6 +18,7 @@ enum errand_kind {
 	ERRAND_POLL,    /* waits at home until there is something to say */
 	ERRAND_POST,    /* packets from the client */
 	ERRAND_PROBE,   /* a websocket works: polls are to be answered at once */
+	ERRAND_STAY,    /* and has gone again: they need not */
 	ERRAND_UPGRADE, /* brings the session, which goes on over the websocket */
 	ERRAND_ABORT    /* the request of a waiting poll, or its answer, was lost, and packets with it: the client must begin anew */
 };
@@ -29,6 +30,7 @@ struct errand {
 	struct conn *conn;       /* of from; NULL: it has gone, or nobody waits */
 	struct engineio *engine; /* upgrade, on the way back: the session */
 	bool hosted;             /* it is on its new thread's lists already */
+	bool probed;             /* upgrade: ERRAND_PROBE has gone ahead */
 	bool sent, answered;     /* answered: it is home again, and its answer waits for the socket */
 	struct buf body;         /* of the request; on the way back, of the answer, with a separator first */
 	int status;              /* on the way back; other than 200: code tells why */

@@ -159,8 +159,16 @@ void polling_post(struct conn *conn)
 		refuse_later(conn, ENGINEIO_BAD_METHOD);
 	else if (error != ENGINEIO_FINE)
 		refuse_later(conn, error);
-	else if (!ask(conn, ERRAND_POST, &conn->exchange->body))
+	else if (conn->exchange->unwelcome || !ask(conn, ERRAND_POST, &conn->exchange->body))
 		refuse_later(conn, ENGINEIO_UNKNOWN_SID);
+}
+
+bool polling_welcome(const struct conn *conn)
+{
+	const struct engineio_request *request = &conn->exchange->engineio;
+
+	return check(conn) == ENGINEIO_FINE && request->has_sid &&
+		registry_home(conn->thread->shared->engines, span_of(request->sid));
 }
 
 void polling_too_large(struct conn *conn)

@@ -40,6 +40,8 @@ void engine_error_body(struct buf *buf, enum engineio_error error);
 void polling_get(struct conn *conn);
 /* POST, with its body in conn->exchange: answers later. */
 void polling_post(struct conn *conn);
+/* POST, by its head: is there somebody to take its body? If not it is not kept, and refused when it has gone by. */
+bool polling_welcome(const struct conn *conn);
 /* POST, with a body over the limit: it is refused, and the session that it was for ends. */
 void polling_too_large(struct conn *conn);
 /* Any other method. */

@@ -5,24 +5,33 @@
 
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/hash.h"
 #include "base/map.h"
 #include "base/mem.h"
 #include "transport/socketio/engineio.h"
 
-struct engineio_registry {
-	pthread_mutex_t lock;
-	struct map sessions;
-	size_t max;
+#define COMING_AND_GOING 10
+
+struct address {
+	size_t count;
+	char text[46];
 };
 
-struct engineio_registry *registry_create(size_t max)
+struct engineio_registry {
+	pthread_mutex_t lock;
+	struct map sessions, addresses; /* addresses: only where their number is limited */
+	size_t max, max_of_address;     /* max_of_address: 0: no limit */
+};
+
+struct engineio_registry *registry_create(size_t max, size_t max_per_address)
 {
 	struct engineio_registry *registry = mem_zero(1, sizeof(*registry));
 
 	pthread_mutex_init(&registry->lock, NULL);
 	registry->max = max;
+	registry->max_of_address = max_per_address ? 2 * max_per_address + COMING_AND_GOING : 0;
 	return registry;
 }
 
@@ -31,6 +40,7 @@ void registry_destroy(struct engineio_registry *registry)
 	if (!registry)
 		return;
 	map_finish(&registry->sessions);
+	map_finish(&registry->addresses);
 	pthread_mutex_destroy(&registry->lock);
 	free(registry);
 }
@@ -40,13 +50,48 @@ static struct engineio *find(const struct engineio_registry *registry, struct sp
 	return map_get(&registry->sessions, hash_bytes(sid.p, sid.len), sid);
 }
 
+static struct address *address_of(const struct engineio_registry *registry, struct span text)
+{
+	return map_get(&registry->addresses, hash_bytes(text.p, text.len), text);
+}
+
+static bool address_enter(struct engineio_registry *registry, const struct engineio *engine)
+{
+	struct span text = span_of(engine->address);
+	struct address *address;
+
+	if (!registry->max_of_address || !text.len)
+		return true;
+	address = address_of(registry, text);
+	if (!address) {
+		address = mem_zero(1, sizeof(*address));
+		memcpy(address->text, text.p, text.len);
+		map_put(&registry->addresses, hash_bytes(text.p, text.len), (struct span){address->text, text.len}, address);
+	}
+	if (address->count >= registry->max_of_address)
+		return false;
+	address->count++;
+	return true;
+}
+
+static void address_leave(struct engineio_registry *registry, const struct engineio *engine)
+{
+	struct span text = span_of(engine->address);
+	struct address *address = text.len ? address_of(registry, text) : NULL;
+
+	if (!address || --address->count)
+		return;
+	map_remove(&registry->addresses, hash_bytes(text.p, text.len), text);
+	free(address);
+}
+
 bool registry_add(struct engineio_registry *registry, struct engineio *engine)
 {
 	struct span sid = {engine->sid, SID_LEN};
 	bool room;
 
 	pthread_mutex_lock(&registry->lock);
-	room = registry->sessions.count < registry->max;
+	room = registry->sessions.count < registry->max && address_enter(registry, engine);
 	if (room)
 		map_put(&registry->sessions, hash_bytes(sid.p, sid.len), sid, engine);
 	pthread_mutex_unlock(&registry->lock);
@@ -58,8 +103,10 @@ void registry_remove(struct engineio_registry *registry, struct engineio *engine
 	struct span sid = {engine->sid, SID_LEN};
 
 	pthread_mutex_lock(&registry->lock);
-	if (find(registry, sid) == engine)
+	if (find(registry, sid) == engine) {
 		map_remove(&registry->sessions, hash_bytes(sid.p, sid.len), sid);
+		address_leave(registry, engine);
+	}
 	pthread_mutex_unlock(&registry->lock);
 }
 
@@ -85,6 +132,16 @@ struct thread *registry_home(struct engineio_registry *registry, struct span sid
 	home = engine ? engine->home : NULL;
 	pthread_mutex_unlock(&registry->lock);
 	return home;
+}
+
+bool registry_knows(struct engineio_registry *registry, struct span sid)
+{
+	bool knows;
+
+	pthread_mutex_lock(&registry->lock);
+	knows = find(registry, sid);
+	pthread_mutex_unlock(&registry->lock);
+	return knows;
 }
 
 void registry_move(struct engineio_registry *registry, struct engineio *engine, struct thread *home)

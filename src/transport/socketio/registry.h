@@ -12,15 +12,19 @@ struct engineio;
 struct engineio_registry;
 struct thread;
 
-struct engineio_registry *registry_create(size_t max);
+/* max_per_address: of sessions of the hub, which count only from CONNECT on; here there may be twice as many and a few, those
+ * that come or go. 0: no limit. */
+struct engineio_registry *registry_create(size_t max, size_t max_per_address);
 void registry_destroy(struct engineio_registry *registry); /* NULL is fine; must be empty */
 
-bool registry_add(struct engineio_registry *registry, struct engineio *engine); /* false: there are max of them */
+bool registry_add(struct engineio_registry *registry, struct engineio *engine); /* false: there are too many */
 void registry_remove(struct engineio_registry *registry, struct engineio *engine);
 /* The session of that sid, if its home is this thread: only there may it be touched. */
 struct engineio *registry_at_home(struct engineio_registry *registry, struct span sid, const struct thread *thread);
 /* Where it is at home now. NULL: there is no such session, or it is on its way. Any thread. */
 struct thread *registry_home(struct engineio_registry *registry, struct span sid);
+/* Is there one, wherever it is? Any thread. */
+bool registry_knows(struct engineio_registry *registry, struct span sid);
 void registry_move(struct engineio_registry *registry, struct engineio *engine, struct thread *home);
 
 /* A websocket wants to take over the session. False: there is none, it is a websocket already, or another one was first. Any

@@ -6,13 +6,16 @@
 
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
+#include "transport/thread.h"
 
 struct assembly {
 	struct buf text; /* the packet as it came; its spans point here */
 	struct socketio_packet packet;
 	struct buf attachments[SOCKETIO_ATTACHMENTS_MAX];
 	size_t count, bytes;
+	bool fits; /* each placeholder names an attachment */
 };
 
 static const struct socketio_app *app_of(const struct engineio *engine)
@@ -148,36 +151,6 @@ static void whole(struct engineio *engine, const struct socketio_packet *packet,
 	}
 }
 
-/* The parser's spans point into the text, so it is read again where it is kept. */
-static void begin_assembly(struct engineio *engine, struct span text)
-{
-	struct socketio *socketio = engine_memory(engine);
-	struct assembly *assembly = mem_zero(1, sizeof(*assembly));
-	struct err err;
-
-	assembly->text = buf_init(text.len);
-	buf_span(&assembly->text, text);
-	socketio->assembly = assembly;
-	if (socketio_read(buf_as_span(&assembly->text), &assembly->packet, &err) != STATUS_OK)
-		malformed(engine);
-}
-
-static void text_packet(struct engineio *engine, struct span text)
-{
-	struct socketio_packet packet;
-	struct err err;
-
-	if (socketio_read(text, &packet, &err) != STATUS_OK) {
-		malformed(engine);
-		return;
-	}
-	if (packet.attachments)
-		begin_assembly(engine, text);
-	else
-		whole(engine, &packet, NULL);
-	socketio_packet_finish(&packet);
-}
-
 /* Each placeholder names an attachment that is there. The parser has bounded the depth. */
 static bool placeholders_fit(const json_t *value, unsigned count)
 {
@@ -197,6 +170,66 @@ static bool placeholders_fit(const json_t *value, unsigned count)
 	return true;
 }
 
+/* The parser's spans point into the text, so it is read again where it is kept. Where nobody wants the attachments nothing is
+ * kept: a megabyte of JSON, read, is twenty of memory, and they may never come. */
+static void begin_assembly(struct engineio *engine, struct span text, const struct socketio_packet *packet)
+{
+	struct socketio *socketio = engine_memory(engine);
+	char **slot = slot_of(socketio, packet->namespace);
+	struct assembly *assembly;
+	struct err err;
+
+	if (!slot) {
+		malformed(engine);
+		return;
+	}
+	assembly = socketio->assembly = mem_zero(1, sizeof(*assembly));
+	assembly->fits = placeholders_fit(packet->root, packet->attachments);
+	assembly->packet = (struct socketio_packet){
+		.type = packet->type, .attachments = packet->attachments, .namespace = span_of(*slot)};
+	if (!app_of(engine)->attachments)
+		return;
+	assembly->text = buf_init(text.len);
+	buf_span(&assembly->text, text);
+	if (socketio_read(buf_as_span(&assembly->text), &assembly->packet, &err) != STATUS_OK)
+		malformed(engine);
+}
+
+/* Of packets that are no events: each may be answered, a CONNECT begins a session anew and with it that one's count of
+ * messages. As many as messages, and none while the answers to earlier ones heap up. */
+static bool too_many(struct engineio *engine)
+{
+	struct socketio *socketio = engine_memory(engine);
+	uint32_t max = engine->home->shared->hub.max_messages_per_second;
+	int64_t now = clock_ms();
+
+	if (now - socketio->counted_since >= 1000) {
+		socketio->counted_since = now;
+		socketio->counted = 0;
+	}
+	return (max && ++socketio->counted > max) || engine_stuffed(engine);
+}
+
+static void text_packet(struct engineio *engine, struct span text)
+{
+	struct socketio_packet packet;
+	struct err err;
+
+	if (socketio_read(text, &packet, &err) != STATUS_OK) {
+		malformed(engine);
+		return;
+	}
+	if (packet.type != SOCKETIO_EVENT && packet.type != SOCKETIO_BINARY_EVENT && too_many(engine))
+		engine_close(engine, CLOSE_TOO_MANY);
+	else if (packet.namespace.len > NAMESPACE_BYTES)
+		malformed(engine);
+	else if (packet.attachments)
+		begin_assembly(engine, text, &packet);
+	else
+		whole(engine, &packet, NULL);
+	socketio_packet_finish(&packet);
+}
+
 static void attachment(struct engineio *engine, struct assembly *assembly, struct span data)
 {
 	struct socketio *socketio = engine_memory(engine);
@@ -208,10 +241,11 @@ static void attachment(struct engineio *engine, struct assembly *assembly, struc
 		return;
 	}
 	*room = buf_init(data.len);
-	buf_span(room, data);
+	if (app_of(engine)->attachments)
+		buf_span(room, data);
 	if (++assembly->count < assembly->packet.attachments)
 		return;
-	if (placeholders_fit(assembly->packet.root, assembly->packet.attachments))
+	if (assembly->fits)
 		whole(engine, &assembly->packet, assembly->attachments);
 	else
 		malformed(engine);

@@ -16,19 +16,24 @@
 #include "wire/socketio.h"
 
 #define NAMESPACES_MAX 10 /* of one client */
+#define NAMESPACE_BYTES 256
 
 struct assembly; /* a packet whose attachments are still to come */
 
 struct socketio {
 	char *namespaces[NAMESPACES_MAX]; /* connected ones */
 	struct assembly *assembly;
+	int64_t counted_since; /* ms, monotonic */
+	uint32_t counted;      /* packets since then that are not the application's to count */
 };
 
 struct socketio_app {
 	struct engineio_app engine;
+	bool attachments; /* packet() is given them; else they are counted and thrown away, and of the packet only its type is left */
 	/* A client wants in. Answers with socketio_accept() or socketio_refuse(), now or later. auth: what the client sent, or NULL. */
 	void (*connect)(struct engineio *engine, struct span namespace, const json_t *auth);
-	/* An EVENT, ACK, or either with its attachments, in a namespace that was accepted. */
+	/* An EVENT, ACK, or either with its attachments, in a namespace that was accepted. How many EVENTs is the application's to
+	 * bound. */
 	void (*packet)(struct engineio *engine, const struct socketio_packet *packet, const struct buf *attachments);
 	/* The client leaves a namespace. */
 	void (*disconnect)(struct engineio *engine, struct span namespace);

@@ -32,7 +32,7 @@ enum engineio_error upgrade_check(struct conn *conn)
 		return request.polling ? ENGINEIO_BAD_REQUEST : ENGINEIO_UNKNOWN_TRANSPORT;
 	if (!request.version)
 		return ENGINEIO_BAD_VERSION;
-	if (request.has_sid && !registry_home(registry_of(conn), span_of(request.sid)))
+	if (request.has_sid && !registry_knows(registry_of(conn), span_of(request.sid)))
 		return ENGINEIO_UNKNOWN_SID;
 	conn->engineio = true;
 	if (!request.has_sid)
@@ -79,14 +79,25 @@ void upgrade_opened(struct conn *conn)
 	}
 }
 
-static void probe(struct conn *conn)
+static void tell_home(struct conn *conn, enum errand_kind kind, const char *sid)
 {
-	struct errand *news = errand_create(conn, ERRAND_PROBE, conn->errand->sid);
+	struct errand *news = errand_create(conn, kind, sid);
 
 	news->conn = NULL;
-	send_packet(conn, ENGINEIO_PONG, "probe");
 	if (!errand_send(news))
 		errand_free(news);
+}
+
+static void probe(struct conn *conn)
+{
+	if (conn->behind) { /* it asks and asks, and does not read the answers */
+		websocket_begin_close(conn, CLOSE_SLOW);
+		return;
+	}
+	send_packet(conn, ENGINEIO_PONG, "probe");
+	if (!conn->errand->probed)
+		tell_home(conn, ERRAND_PROBE, conn->errand->sid);
+	conn->errand->probed = true;
 }
 
 static void upgrade(struct conn *conn)
@@ -130,7 +141,7 @@ void upgrade_received(struct conn *conn, bool binary, struct span data)
 
 void upgrade_writable(struct conn *conn)
 {
-	if (conn->engine && !conn->engine->closing && !conn->engine->over)
+	if (conn->engine && !conn->engine->away && !conn->engine->closing && !conn->engine->over)
 		engine_config(conn->engine)->app->writable(conn->engine);
 }
 
@@ -146,8 +157,11 @@ void upgrade_gone(struct conn *conn, enum close_reason reason)
 	if (!errand)
 		return;
 	conn->errand = NULL;
-	if (!errand->sent)
+	if (!errand->sent) {
 		registry_unclaim(registry_of(conn), span_of(errand->sid));
+		if (errand->probed)
+			tell_home(conn, ERRAND_STAY, errand->sid);
+	}
 	if (errand->hosted)
 		errand->engine = NULL; /* which has just been ended */
 	errand_forget(errand);
@@ -177,7 +191,8 @@ void upgrade_asked(struct errand *errand, struct engineio *engine)
 	if (engine->poll)
 		refuse_poll(engine);
 	errand->engine = engine;
-	engine->probed = engine->waits = false;
+	engine->probes = 0;
+	engine->waits = false;
 	if (errand->to != errand->from) {
 		config->app->depart(engine);
 		engine->away = true;

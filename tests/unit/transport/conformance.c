@@ -141,6 +141,7 @@ static const struct socketio_app socketio_echo = {
 		.arrive = arrive,
 		.vanish = finished,
 	},
+	.attachments = true,
 	.connect = on_connect,
 	.packet = on_packet,
 	.disconnect = on_disconnect,

@@ -1,0 +1,440 @@
+/* Prevents: events that a Socket.IO client gets twice because they came together with the close packet; packets beside the
+ * vocabulary that cost unbounded memory; polls that are answered at once for ever after a websocket that came to nothing. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "client.h"
+#include "esink/event.h"
+#include "relay.h"
+
+#define SID_LEN 20
+#define NEVER_MS 300 /* what would come comes within a tenth of it */
+
+static struct client ask(int port, const char *sid, const char *body, size_t len)
+{
+	struct client client = client_open(port);
+	char *head = mem_format("%s /socket.io/?EIO=4&transport=polling%s%s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n",
+		body ? "POST" : "GET", sid ? "&sid=" : "", sid ? sid : "");
+
+	client_say(&client, head);
+	free(head);
+	head = body ? mem_format("Content-Length: %zu\r\n\r\n", len) : mem_text("\r\n");
+	client_say(&client, head);
+	free(head);
+	client_send(&client, body ? body : "", len);
+	return client;
+}
+
+/* The body, malloc'ed; the connection is closed. */
+static char *answer(struct client *client, int *status)
+{
+	const char *body;
+	char *text;
+
+	assert_true(client_ends(client));
+	body = strstr(client->in, "\r\n\r\n");
+	assert_non_null(body);
+	*status = client_status(client->in);
+	text = mem_text(body + 4);
+	client_close(client);
+	return text;
+}
+
+static char *fetch(int port, const char *sid, int *status)
+{
+	struct client client = ask(port, sid, NULL, 0);
+
+	return answer(&client, status);
+}
+
+static int post_bytes(int port, const char *sid, const char *body, size_t len)
+{
+	struct client client = ask(port, sid, body, len);
+	int status;
+
+	free(answer(&client, &status));
+	return status;
+}
+
+static int post(int port, const char *sid, const char *body)
+{
+	return post_bytes(port, sid, body, strlen(body));
+}
+
+static void handshake(int port, char sid[SID_LEN + 1])
+{
+	int status;
+	char *text = fetch(port, NULL, &status), *at = strstr(text, "\"sid\":\"");
+
+	assert_non_null(at);
+	memcpy(sid, at + 7, SID_LEN);
+	sid[SID_LEN] = 0;
+	free(text);
+}
+
+/* A session of user 7 that has read `connected`. */
+static void join(int port, char sid[SID_LEN + 1])
+{
+	bool connected = false;
+
+	handshake(port, sid);
+	assert_int_equal(post(port, sid, "40{\"token\":\"user-7\"}"), 200);
+	while (!connected) {
+		int status;
+		char *text = fetch(port, sid, &status);
+
+		assert_int_equal(status, 200);
+		connected = strstr(text, "\"connected\"");
+		free(text);
+	}
+}
+
+static bool is_quiet(const struct client *client, int ms)
+{
+	struct pollfd fd = {.fd = client->fd, .events = POLLIN};
+
+	return poll(&fd, 1, ms) == 0;
+}
+
+/* -- the close packet -- */
+
+struct last_turn {
+	struct task task;
+	struct hub *hub;
+	struct event *event;
+};
+
+/* On the hub's thread: an event that is in its inbox when the drain begins, and is sent in the turn that closes its session. */
+static void in_the_last_turn(struct task *task)
+{
+	struct last_turn *last = (struct last_turn *)task;
+
+	assert_true(hub_deliver(last->hub, &last->event, 1));
+	hub_drain(last->hub, 1);
+	usleep(3000);
+}
+
+static struct event *an_event(uint64_t id)
+{
+	struct span user = span_of("7");
+	const struct event_parts parts = {.id = id, .timestamp = 1700000000000, .version = 1, .journal = span_of(RELAY_JOURNAL),
+		.topic = span_of("games"), .type = span_of("update"), .data = span_of("{}"), .source = span_of("postgres"),
+		.source_type = span_of("database"), .users = &user, .user_count = 1};
+
+	return event_create(&parts);
+}
+
+static void close_packet_comes_alone(void **state)
+{
+	const struct relay_options options = {0};
+	struct relay *relay = relay_start(&options);
+	struct last_turn last = {.task.run = in_the_last_turn, .event = an_event(101)};
+	size_t hubs;
+	struct client poll;
+	char sid[SID_LEN + 1], *text;
+	int status;
+
+	(void)state;
+	last.hub = server_hubs(relay_server(relay), &hubs)[0];
+	join(relay_port(relay), sid);
+	poll = ask(relay_port(relay), sid, NULL, 0);
+	assert_int_equal(post(relay_port(relay), sid, "3"), 200); /* the poll has been there */
+	inbox_post(hub_inbox(last.hub), &last.task);
+	text = answer(&poll, &status);
+	assert_int_equal(status, 200);
+	assert_non_null(strstr(text, "42[\"changes\""));
+	assert_null(strstr(text, "\x1e" "1"));
+	free(text);
+	text = fetch(relay_port(relay), sid, &status);
+	assert_string_equal(text, "1");
+	free(text);
+	event_unref(last.event);
+	relay_stop(relay);
+}
+
+/* -- what a client may make us say -- */
+
+static char *many(const char *packet, size_t count, size_t *len)
+{
+	AUTO_BUF struct buf body = buf_init(BUF_NO_MAX);
+
+	for (size_t i = 0; i < count; i++) {
+		buf_text(&body, i ? "\x1e" : "");
+		buf_text(&body, packet);
+	}
+	*len = body.len;
+	return mem_text_n(body.bytes, body.len);
+}
+
+/* The last words, not many of them, then the close packet. */
+static void is_closed(int port, const char *sid)
+{
+	int status;
+	char *text = fetch(port, sid, &status);
+
+	assert_int_equal(status, 200);
+	assert_true(strlen(text) < 100000);
+	if (strcmp(text, "1") != 0) {
+		free(text);
+		text = fetch(port, sid, &status);
+		assert_string_equal(text, "1");
+	}
+	free(text);
+	assert_int_equal(post(port, sid, "3"), 400);
+}
+
+/* Each is answered, and the client never asks for the answers. */
+static void refusals_are_not_heaped_up(void **state)
+{
+	static const char *const packets[] = {"40/x,", "40/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa,"};
+	const struct relay_options options = {0};
+	struct relay *relay = relay_start(&options);
+	int port = relay_port(relay);
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		char sid[SID_LEN + 1], *body;
+		size_t len;
+
+		body = many(packets[i], 10000, &len);
+		handshake(port, sid);
+		post_bytes(port, sid, body, len);
+		for (int more = 0; more < 3; more++)
+			post_bytes(port, sid, body, len);
+		is_closed(port, sid);
+		free(body);
+	}
+	relay_stop(relay);
+}
+
+/* In and out of a namespace, each time with a token to be looked up, and a new count of messages. */
+static void connects_are_counted(void **state)
+{
+	const struct relay_options options = {0};
+	struct relay *relay = relay_start(&options);
+	char sid[SID_LEN + 1], *body;
+	size_t len;
+
+	(void)state;
+	body = many("40{\"token\":\"user-7\"}\x1e" "41", 10000, &len);
+	handshake(relay_port(relay), sid);
+	post_bytes(relay_port(relay), sid, body, len);
+	is_closed(relay_port(relay), sid);
+	assert_int_equal(relay_sessions(relay), 0);
+	free(body);
+	relay_stop(relay);
+}
+
+static void a_long_namespace_is_malformed(void **state)
+{
+	const struct relay_options options = {0};
+	struct relay *relay = relay_start(&options);
+	char sid[SID_LEN + 1], *body = mem_format("40/%0100000d,", 0);
+
+	(void)state;
+	handshake(relay_port(relay), sid);
+	post(relay_port(relay), sid, body);
+	assert_int_equal(post(relay_port(relay), sid, "3"), 400);
+	free(body);
+	relay_stop(relay);
+}
+
+/* -- memory -- */
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define RESIDENT_IS_TRUE 0 /* what was freed is kept for a while */
+#else
+#define RESIDENT_IS_TRUE 1
+#endif
+
+static long resident_mb(void)
+{
+	FILE *file = fopen("/proc/self/statm", "r");
+	long pages = 0;
+
+	assert_non_null(file);
+	assert_int_equal(fscanf(file, "%*d %ld", &pages), 1);
+	fclose(file);
+	return pages * sysconf(_SC_PAGESIZE) >> 20;
+}
+
+#define CROWD 60
+
+/* Nobody knows them, and a megabyte of each is on its way. */
+static void bodies_for_nobody_are_not_kept(void **state)
+{
+	const struct relay_options options = {0};
+	struct relay *relay = relay_start(&options);
+	struct client clients[CROWD];
+	char *part = mem_zero(900000, 1);
+	long before = resident_mb();
+
+	(void)state;
+	for (size_t i = 0; i < CROWD; i++) {
+		clients[i] = client_open(relay_port(relay));
+		client_say(&clients[i], "POST /socket.io/?EIO=4&transport=polling&sid=aaaaaaaaaaaaaaaaaaaa HTTP/1.1\r\nHost: x\r\n"
+					"Content-Length: 900001\r\n\r\n");
+		client_send(&clients[i], part, 900000);
+	}
+	free(part);
+	for (int64_t end = clock_ms() + 2 * NEVER_MS; RESIDENT_IS_TRUE && clock_ms() < end; usleep(10000))
+		assert_true(resident_mb() - before < CROWD / 3);
+	client_say(&clients[0], "x");
+	assert_true(client_await(&clients[0], "\"code\":1"));
+	for (size_t i = 0; i < CROWD; i++)
+		client_close(&clients[i]);
+	relay_stop(relay);
+}
+
+/* JSON of a megabyte, and an attachment that does not come. */
+static void attachments_are_not_awaited_with_all_that_was_read(void **state)
+{
+	const struct relay_options options = {.hub = {.slow_timeout_ms = 60000}};
+	struct relay *relay = relay_start(&options);
+	AUTO_BUF struct buf text = buf_init(BUF_NO_MAX);
+	char sids[8][SID_LEN + 1];
+	long before;
+
+	(void)state;
+	buf_text(&text, "451-[\"event\",{\"_placeholder\":true,\"num\":0},[[]");
+	for (size_t i = 0; i < 300000; i++)
+		buf_text(&text, ",[]");
+	buf_text(&text, "]]");
+	for (size_t i = 0; i < 8; i++)
+		join(relay_port(relay), sids[i]);
+	before = resident_mb();
+	for (size_t i = 0; i < 8; i++)
+		assert_int_equal(post_bytes(relay_port(relay), sids[i], text.bytes, text.len), 200);
+	if (RESIDENT_IS_TRUE)
+		assert_true(resident_mb() - before < 100);
+	for (size_t i = 0; i < 8; i++) {
+		int status;
+		char *answer_text;
+
+		assert_int_equal(post(relay_port(relay), sids[i], "bAA=="), 200);
+		answer_text = fetch(relay_port(relay), sids[i], &status);
+		if (!strstr(answer_text, "\"code\":400"))
+			fail_msg("%d %s", status, answer_text);
+		free(answer_text);
+	}
+	relay_stop(relay);
+}
+
+static void an_address_has_a_bound_before_connect_too(void **state)
+{
+	const struct relay_options options = {.hub = {.max_sessions_per_address = 5}};
+	struct relay *relay = relay_start(&options);
+	char sids[20][SID_LEN + 1];
+	int status;
+
+	(void)state;
+	for (size_t i = 0; i < 20; i++)
+		handshake(relay_port(relay), sids[i]);
+	free(fetch(relay_port(relay), NULL, &status));
+	assert_int_equal(status, 503);
+	assert_int_equal(post(relay_port(relay), sids[7], "1"), 200);
+	for (int64_t end = clock_ms() + 5000; status == 503 && clock_ms() < end; usleep(10000))
+		free(fetch(relay_port(relay), NULL, &status));
+	assert_int_equal(status, 200);
+	relay_stop(relay);
+}
+
+static struct client open_socket(int port, const char *sid)
+{
+	char *path = mem_format("/socket.io/?EIO=4&transport=websocket%s%s", sid ? "&sid=" : "", sid ? sid : "");
+	struct client client = websocket_open(port, path, "");
+
+	free(path);
+	assert_int_equal(client_status(client.in), 0); /* the head was taken off: it is open */
+	return client;
+}
+
+/* -- websockets that come to nothing -- */
+
+static void polls_wait_again_after_a_probe(void **state)
+{
+	const struct relay_options options = {.server = {.threads = 2}};
+	struct relay *relay = relay_start(&options);
+	int port = relay_port(relay), status;
+	char sid[SID_LEN + 1], *payload, *text;
+	struct client poll, socket;
+	size_t len;
+
+	(void)state;
+	join(port, sid);
+	for (int i = 0; i < 3; i++) {
+		socket = open_socket(port, sid);
+		websocket_say(&socket, "2probe");
+		assert_int_equal(websocket_next(&socket, &payload, &len), 1);
+		assert_string_equal(payload, "3probe");
+		free(payload);
+		text = fetch(port, sid, &status); /* while it probes polls are answered */
+		assert_string_equal(text, "6");
+		free(text);
+		websocket_frame(&socket, 0x88, "", 0);
+		assert_true(client_ends(&socket));
+		client_close(&socket);
+		assert_int_equal(post(port, sid, "3"), 200);
+	}
+	usleep(50000); /* the other thread has heard of it */
+	poll = ask(port, sid, NULL, 0);
+	assert_true(is_quiet(&poll, NEVER_MS));
+	relay_emit(relay, "7", 1, 10);
+	text = answer(&poll, &status);
+	assert_non_null(strstr(text, "changes"));
+	free(text);
+	relay_stop(relay);
+}
+
+/* Neither reads: what we would say to each probe or refusal has nowhere to go. */
+static void who_does_not_read_is_not_answered_for_ever(void **state)
+{
+	static const char *const packets[] = {"2probe", "40/x,"};
+	const struct relay_options options = {.server = {.send_buffer_bytes = 16384}};
+	struct relay *relay = relay_start(&options);
+	int port = relay_port(relay);
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		char sid[SID_LEN + 1];
+		struct client socket;
+		int64_t deadline = clock_ms() + 5000;
+
+		handshake(port, sid);
+		socket = open_socket(port, i == 0 ? sid : NULL);
+		while (!socket.reset && clock_ms() < deadline)
+			websocket_say(&socket, packets[i]);
+		assert_true(socket.reset);
+		client_close(&socket);
+	}
+	relay_stop(relay);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(close_packet_comes_alone),
+		cmocka_unit_test(refusals_are_not_heaped_up),
+		cmocka_unit_test(connects_are_counted),
+		cmocka_unit_test(a_long_namespace_is_malformed),
+		cmocka_unit_test(bodies_for_nobody_are_not_kept),
+		cmocka_unit_test(attachments_are_not_awaited_with_all_that_was_read),
+		cmocka_unit_test(an_address_has_a_bound_before_connect_too),
+		cmocka_unit_test(polls_wait_again_after_a_probe),
+		cmocka_unit_test(who_does_not_read_is_not_answered_for_ever),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
