@@ -74,14 +74,16 @@ test('a session that takes nothing for SLOW_TIMEOUT is closed; one that only lag
   lagging.socket.pause();
   await db.query("INSERT INTO notes SELECT n, 1, repeat(md5(n::text), 3000) FROM generate_series(1, 200) n");
   // Takes a little now and then: always behind, never stalled.
+  let halt;
   const sips = setInterval(() => {
     lagging.socket.resume();
-    setTimeout(() => lagging.socket.pause(), 20);
+    halt = setTimeout(() => lagging.socket.pause(), 20);
   }, 300);
   t.defer(() => clearInterval(sips));
   await relay.fence(reader);
   await until(() => /\bslow\b/.test(relay.log), () => `a log line about the slow session:\n${relay.log}`);
   clearInterval(sips);
+  clearTimeout(halt); // or it pauses once more, for ever
   lagging.socket.resume();
   await relay.fence(lagging);
   assert.deepEqual(lagging.events.map((event) => event.data.id), Array.from({ length: 200 }, (_, i) => i + 1));
