@@ -42,20 +42,22 @@ threaded('SIGTERM as the packets show it: polls that wait are answered, websocke
 // Events that came with the close packet would be kept by socket.io-client until it is connected again, and asked for a second time.
 threaded('SIGTERM under writes: an answer with events is not the one with the close packet', async (t, threads) => {
   const { db, relay, token, base } = await setUp(t, threads);
-  for (let round = 0; round < 5; round++) {
-    const sessions = await Promise.all(Array.from({ length: 10 }, () => new Polling(base).connect({ token })));
-    const answers = sessions.map(async (session) => {
-      const list = [];
+  for (let round = 0; round < 4; round++) {
+    const sessions = await Promise.all(Array.from({ length: 40 }, () => new Polling(base).connect({ token })));
+    const lists = sessions.map(() => []);
+    const answers = sessions.map(async (session, i) => {
+      const list = lists[i];
       for (;;) {
-        const answer = await session.poll().catch(() => undefined); // the relay has gone
+        // fetch() polls again on the same connection: also when no new ones are accepted any more.
+        const answer = await fetch(session.url()).catch(() => undefined);
         if (answer?.status !== 200) return list;
-        list.push(answer.text.split('\x1e'));
+        list.push((await answer.text()).split('\x1e'));
       }
     });
     const writer = db.connect();
     let stop = false;
     const writing = (async () => { for (let n = 0; !stop; n++) await writer.query('INSERT INTO notes VALUES ($1, 1, NULL)', [round * 1_000_000 + n]); })();
-    await relay.fence(await relay.ws(token));
+    await until(() => lists.every((list) => list.length >= 5), 'every session to be served');
     await relay.stop();
     stop = true;
     await writing;
