@@ -248,3 +248,69 @@ int websocket_close_code(struct client *client)
 	} while (opcode != 8);
 	return code;
 }
+
+struct client socketio_open(int port, const char *user)
+{
+	struct client client = websocket_open(port, "/socket.io/?EIO=4&transport=websocket", "");
+	char *packet = mem_format("40{\"token\":\"user-%s\"}", user);
+
+	websocket_say(&client, packet);
+	free(packet);
+	return client;
+}
+
+bool client_take_answer(struct client *client)
+{
+	int64_t deadline = clock_ms() + PATIENCE_MS;
+	const char *end, *length;
+	size_t whole;
+
+	while (!(end = memmem(client->in, client->len, "\r\n\r\n", 4)))
+		if (more(client, deadline) <= 0)
+			return false;
+	length = strcasestr(client->in, "\r\nContent-Length: ");
+	whole = (size_t)(end + 4 - client->in) + (length && length < end ? strtoul(length + 18, NULL, 10) : 0);
+	while (client->len < whole)
+		if (more(client, deadline) <= 0)
+			return false;
+	memmove(client->in, client->in + whole, client->len - whole + 1);
+	client->len -= whole;
+	return true;
+}
+
+void polling_say(struct client *client, const char *sid)
+{
+	char *request = mem_format("GET /socket.io/?EIO=4&transport=polling&sid=%s HTTP/1.1\r\nHost: localhost\r\n\r\n", sid);
+
+	client_say(client, request);
+	free(request);
+}
+
+struct client polling_open(int port, const char *user, char sid[21])
+{
+	struct client client = client_open(port);
+	char *packet = mem_format("40{\"token\":\"user-%s\"}", user), *request;
+	const char *at;
+	bool connected = false;
+
+	client_say(&client, "GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: localhost\r\n\r\n");
+	sid[0] = 0;
+	if (client_await(&client, "\"upgrades\"") && (at = strstr(client.in, "\"sid\":\"")))
+		snprintf(sid, 21, "%s", at + 7);
+	client_take_answer(&client);
+	request = mem_format("POST /socket.io/?EIO=4&transport=polling&sid=%s HTTP/1.1\r\nHost: localhost\r\n"
+			     "Content-Type: text/plain\r\nContent-Length: %zu\r\n\r\n%s",
+		sid, strlen(packet), packet);
+	client_say(&client, request);
+	client_take_answer(&client);
+	for (int i = 0; i < 3 && !connected; i++) {
+		polling_say(&client, sid);
+		if (!client_await(&client, "\r\n\r\n4"))
+			break;
+		connected = strstr(client.in, "Successfully connected.");
+		client_take_answer(&client);
+	}
+	free(packet);
+	free(request);
+	return client;
+}

@@ -37,4 +37,14 @@ int websocket_next(struct client *client, char **payload, size_t *len);
 /* Skips to the next close frame: its code; -1: none came. */
 int websocket_close_code(struct client *client);
 
+/* A Socket.IO client of that user, on a websocket from the beginning; its CONNECT is under way. */
+struct client socketio_open(int port, const char *user);
+
+/* The same by polling, `connected` and on one connection: `sid` is filled in. No poll is under way. */
+struct client polling_open(int port, const char *user, char sid[21]);
+/* A poll, whose answer is left to come. */
+void polling_say(struct client *client, const char *sid);
+/* Takes one answer, head and body, off what has come, waiting for the rest of it. False: the end or no more time. */
+bool client_take_answer(struct client *client);
+
 #endif
