@@ -1,5 +1,5 @@
 /* One connected client, on any transport: what the hub keeps of it, and what a transport calls. A transport embeds struct
- * session in its own connection, zeroed, and hands it to session_open(). Everything here runs on the hub's network thread.
+ * session in what it keeps of a client, zeroed, and hands it to session_open(). Everything here runs on the hub's network thread.
  *
  * States: OPENED (no token yet) -> AUTHENTICATING (look-up under way) -> WAITING (capture is not live yet) -> REPLAY (reads
  * the tail or the journal from its position, at its socket's pace) <-> LIVE (deliveries are queued to it as they arrive)

@@ -29,6 +29,15 @@ struct conn *conn_get(struct lws *wsi)
 	return conn;
 }
 
+struct session *conn_seat(struct conn *conn)
+{
+	struct seat *seat = mem_zero(1, sizeof(*seat));
+
+	seat->conn = conn;
+	conn->session = &seat->session;
+	return conn->session;
+}
+
 struct hub *conn_hub(const struct conn *conn)
 {
 	return conn->thread->hub;
@@ -137,7 +146,7 @@ void conn_writable(struct conn *conn)
 	if (conn->engineio)
 		upgrade_writable(conn);
 	else
-		session_writable(&conn->session);
+		session_writable(conn->session);
 }
 
 #define KILL_AGAIN_MS 250
@@ -212,7 +221,7 @@ void conn_gone(struct conn *conn)
 	if (conn->engineio)
 		upgrade_gone(conn, reason);
 	else if (conn->open)
-		session_disconnected(&conn->session, reason);
+		session_disconnected(conn->session, reason);
 	conn->open = false;
 }
 
@@ -226,5 +235,7 @@ void conn_free(struct conn *conn)
 	if (conn->message)
 		buf_finish(conn->message);
 	free(conn->message);
+	if (conn->session)
+		free(seat_of(conn->session));
 	free(conn);
 }

@@ -1,6 +1,9 @@
 /* One accepted socket, whatever is spoken on it: an HTTP request at a time, then perhaps a stream or a websocket, which stay
- * one to their end. libwebsockets owns the socket and keeps a pointer to this as its «user» pointer; the session that the hub
- * sees is embedded here. Everything runs on the socket's network thread.
+ * one to their end. libwebsockets owns the socket and keeps a pointer to this as its «user» pointer. Everything runs on
+ * the socket's network thread.
+ *
+ * The session that the hub sees is made beside it, once the connection turns out to need one (conn_seat()). Polls and websockets
+ * of Engine.IO do not, theirs is elsewhere: memory that thousands of them would keep for nothing.
  *
  * Life: made when the first request's headers are there, freed when libwebsockets says that its side is destroyed, which
  * is never inside one of our calls. In between, conn_gone() marks the moment after which nothing may be sent.
@@ -27,7 +30,6 @@ struct thread;
 enum conn_kind { CONN_HTTP, CONN_STREAM, CONN_WEBSOCKET };
 
 struct conn {
-	struct session session; /* first: the hub hands it back */
 	/* what every send touches, together */
 	struct thread *thread;
 	struct lws *wsi;
@@ -41,23 +43,37 @@ struct conn {
 	bool open;    /* the hub knows the session */
 	bool served;  /* a request was answered here before */
 
+	struct session *session;   /* of a stream or a plain websocket, in a struct seat; NULL: none */
 	struct conn *next, *prev;  /* of those with a deadline */
 	int64_t deadline;          /* ms, monotonic; 0: none */
 	struct exchange *exchange; /* the HTTP request under way, http.h; a stream keeps it until its headers are out */
 	struct buf *message;       /* a websocket message that came in parts */
-	bool engineio;             /* the websocket speaks Engine.IO: session is not used, socketio/upgrade.h */
+	bool engineio;             /* the websocket speaks Engine.IO, socketio/upgrade.h */
 	struct engineio *engine;   /* its session, once it has one */
 	struct errand *errand;     /* that brings the session here */
 };
 
+/* What the hub hands back leads to the connection; the pointer shares a cache line with what every delivery touches. */
+struct seat {
+	struct conn *conn;
+	struct session session;
+};
+
+static inline struct seat *seat_of(struct session *session)
+{
+	return (struct seat *)(void *)((char *)session - offsetof(struct seat, session));
+}
+
 static inline struct conn *conn_of(struct session *session)
 {
-	return (struct conn *)session;
+	return seat_of(session)->conn;
 }
 
 /* The connection of a socket, made when it has none yet. */
 struct conn *conn_get(struct lws *wsi);
 struct hub *conn_hub(const struct conn *conn);
+/* Gives it a session, zeroed. Once. */
+struct session *conn_seat(struct conn *conn);
 
 /* Sends all of bytes, ahead of nothing: what the kernel does not take is kept by libwebsockets and goes out first. The
  * bytes are framed already. SEND_BEHIND: call nothing more until writable. */

@@ -105,7 +105,7 @@ void stream_begin(struct conn *conn)
 	thread_touch(conn->thread);
 	if (!opening.request.token.p) /* there is no message that could bring one */
 		opening.request.token = span_of("");
-	conn->open = session_open(&conn->session, conn_hub(conn), &stream_ops, &opening.request, &reason, &message);
+	conn->open = session_open(conn_seat(conn), conn_hub(conn), &stream_ops, &opening.request, &reason, &message);
 	if (!conn->open) {
 		refuse(conn, reason, message);
 		end(conn, reason);

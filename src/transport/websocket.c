@@ -80,7 +80,7 @@ static void end(struct conn *conn, enum close_reason reason)
 	if (conn->engineio)
 		upgrade_gone(conn, reason);
 	else
-		session_disconnected(&conn->session, reason);
+		session_disconnected(conn->session, reason);
 }
 
 /* The hub refused it before it could speak: why, as it would have said itself. */
@@ -107,7 +107,7 @@ int websocket_opened(struct lws *wsi)
 		return 0;
 	}
 	opening_read(&opening, conn);
-	conn->open = session_open(&conn->session, conn_hub(conn), &websocket_ops, &opening.request, &reason, &message);
+	conn->open = session_open(conn_seat(conn), conn_hub(conn), &websocket_ops, &opening.request, &reason, &message);
 	if (!conn->open) {
 		explain(conn, reason, message);
 		websocket_begin_close(conn, reason);
@@ -121,7 +121,7 @@ static void deliver(struct conn *conn, bool binary, struct span text)
 	if (conn->engineio)
 		upgrade_received(conn, binary, text);
 	else if (!binary && utf8_valid(text.p, text.len))
-		session_receive(&conn->session, text);
+		session_receive(conn->session, text);
 	else
 		end(conn, CLOSE_BAD_MESSAGE);
 }
@@ -144,7 +144,8 @@ int websocket_received(struct lws *wsi, const char *bytes, size_t len)
 	if (conn->closing || conn->gone)
 		return 0;
 	thread_touch(conn->thread);
-	session_heard(&conn->session);
+	if (conn->session)
+		session_heard(conn->session);
 	if (binary && !conn->engineio) {
 		end(conn, CLOSE_BAD_MESSAGE);
 		return 0;
@@ -179,8 +180,8 @@ void websocket_ponged(struct lws *wsi)
 {
 	struct conn *conn = conn_get(wsi);
 
-	if (!conn->closing && !conn->gone)
-		session_heard(&conn->session);
+	if (conn->session && !conn->closing && !conn->gone)
+		session_heard(conn->session);
 }
 
 int websocket_peer_closes(struct lws *wsi)
