@@ -82,10 +82,12 @@ static int more(struct client *client, int64_t deadline)
 
 bool client_await(struct client *client, const char *text)
 {
-	int64_t deadline = clock_ms() + PATIENCE_MS;
+	size_t from = 0, len = strlen(text);
 
-	while (!memmem(client->in, client->len, text, strlen(text))) {
-		if (more(client, deadline) <= 0)
+	while (!memmem(client->in + from, client->len - from, text, len)) {
+		if (client->len > len)
+			from = client->len - len; /* megabytes that come in small pieces are not searched again and again */
+		if (more(client, clock_ms() + PATIENCE_MS) <= 0)
 			return false;
 	}
 	return true;

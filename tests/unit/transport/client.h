@@ -1,4 +1,5 @@
-/* Raw sockets that speak to a relay byte by byte: the tests say exactly what goes over the wire. Reading waits 5 s at most. */
+/* Raw sockets that speak to a relay byte by byte: the tests say exactly what goes over the wire. Reading waits 5 s at most
+ * for the next bytes. */
 #ifndef ESINK_TEST_CLIENT_H
 #define ESINK_TEST_CLIENT_H
 
