@@ -293,6 +293,7 @@ void engine_close(struct engineio *engine, enum close_reason reason)
 		return;
 	}
 	engine->closing = true;
+	engine_touch(engine);
 	engine_timer_stop(&engine->beat);
 	if (engine->poll && !engine->out.len)
 		say_goodbye(engine);
@@ -353,6 +354,20 @@ void engine_free(struct engineio *engine)
 
 /* -- the turn -- */
 
+/* Once. Not from its own call that closed it, and not as late as the last words are fetched. */
+static void tell_end(struct engineio *engine)
+{
+	const struct engineio_app *app = engine_config(engine)->app;
+
+	if (engine->told)
+		return;
+	engine->told = true;
+	if (engine->away)
+		app->vanish(engine, (enum close_reason)engine->close_reason);
+	else
+		app->ended(engine, (enum close_reason)engine->close_reason);
+}
+
 static void over(struct engineio *engine)
 {
 	struct thread *home = engine->home;
@@ -367,10 +382,7 @@ static void over(struct engineio *engine)
 		engine->conn->engine = NULL;
 		engine->conn = NULL;
 	}
-	if (engine->away)
-		home->shared->config.engineio.app->vanish(engine, (enum close_reason)engine->close_reason);
-	else
-		home->shared->config.engineio.app->ended(engine, (enum close_reason)engine->close_reason);
+	tell_end(engine);
 	home->engines.count--;
 	engine_free(engine);
 }
@@ -416,6 +428,8 @@ void engine_turn(struct thread *thread)
 		engine->dirty = false;
 		if (engine->wants && !engine->over)
 			go_on(engine);
+		if (engine->closing && !engine->conn)
+			tell_end(engine);
 		if (engine->over)
 			over(engine);
 		else if (engine->poll && engine->out.len)

@@ -104,6 +104,7 @@ struct engineio {
 	unsigned probes;   /* websockets that have shown that they work and may take over: one, or more for a moment */
 	bool closing;      /* last words have been said */
 	bool goodbye;      /* and the packet after which nothing comes is in out */
+	bool told;         /* the application knows that it has ended */
 	bool over;         /* to be told and freed at the end of the turn */
 	bool away;         /* the application has departed and not arrived */
 	bool claimed;      /* by a websocket that wants to upgrade it; the registry's */

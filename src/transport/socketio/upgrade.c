@@ -180,12 +180,27 @@ static void refuse_poll(struct engineio *engine)
 	errand_return(poll);
 }
 
+/* It ended while its client turned to the websocket, and polls no more: its last words go there instead of it. */
+static void hand_over_last_words(struct errand *errand, struct engineio *engine)
+{
+	buf_finish(&errand->body);
+	errand->body = engine->out;
+	errand->reason = (enum close_reason)engine->close_reason;
+	engine->out = buf_init(BUF_NO_MAX); /* nothing comes any more */
+	engine_end(engine, errand->reason);
+	errand_return(errand);
+}
+
 void upgrade_asked(struct errand *errand, struct engineio *engine)
 {
 	const struct engineio_config *config = &errand->to->shared->config.engineio;
 
-	if (!engine || engine->conn || engine->closing || engine->over) {
+	if (!engine || engine->conn || engine->over) {
 		errand_return(errand);
+		return;
+	}
+	if (engine->closing) {
+		hand_over_last_words(errand, engine);
 		return;
 	}
 	if (engine->poll)
@@ -221,13 +236,21 @@ static void nobody_there(struct errand *errand)
 }
 
 /* What was not fetched is said here. */
-static void hand_on(struct engineio *engine)
+static void hand_on(struct conn *conn, struct buf *payload)
 {
-	AUTO_BUF struct buf frames = buf_init(BUF_NO_MAX); /* by out */
+	AUTO_BUF struct buf frames = buf_init(BUF_NO_MAX); /* by payload */
 
-	if (engine->out.len && engineio_payload_to_frames(&frames, buf_as_span(&engine->out)))
-		conn_send(engine->conn, frames.bytes, frames.len);
-	buf_finish(&engine->out);
+	if (payload->len && engineio_payload_to_frames(&frames, buf_as_span(payload)))
+		conn_send(conn, frames.bytes, frames.len);
+	buf_finish(payload);
+}
+
+/* There is no session to go on with. */
+static void turn_away(struct conn *conn, struct errand *errand)
+{
+	conn->errand = NULL;
+	hand_on(conn, &errand->body);
+	websocket_begin_close(conn, errand->reason ? errand->reason : CLOSE_BAD_MESSAGE);
 }
 
 static void move_in(struct conn *conn, struct engineio *engine, struct errand *errand)
@@ -240,7 +263,7 @@ static void move_in(struct conn *conn, struct engineio *engine, struct errand *e
 	engine->conn = conn;
 	conn->engine = engine;
 	conn_watch(conn, 0);
-	hand_on(engine);
+	hand_on(conn, &engine->out);
 	engine_config(engine)->app->upgraded(engine);
 }
 
@@ -250,10 +273,8 @@ void upgrade_arrived(struct errand *errand)
 	struct conn *conn = errand->conn;
 
 	if (!conn || conn->gone || !engine) {
-		if (conn) {
-			conn->errand = NULL;
-			websocket_begin_close(conn, CLOSE_BAD_MESSAGE);
-		}
+		if (conn)
+			turn_away(conn, errand);
 		nobody_there(errand);
 		return;
 	}

@@ -93,7 +93,7 @@ static void test_names(void **state)
 {
 	static const char *const alone[] = {"connected", "error", "changes", "subscribed", "position", "connect", "connect_error",
 		"disconnect", "disconnecting", "newListener", "removeListener"};
-	static const char *const named[] = {"orders", "Changes", "change", "connections", "a\"b\\c", "a\x1e" "b", "t\xc3\xb6",
+	static const char *const named[] = {"orders", "Changes", "change", "connections", "a\"b\\c", ("a\x1e" "b"), "t\xc3\xb6",
 		"\xe2\x80\xa8", "x", "app.orders", "auth"};
 
 	(void)state;

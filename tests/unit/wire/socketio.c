@@ -212,7 +212,7 @@ static void test_written(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
-		AUTO_BUF struct buf polling = buf_init(1000), frame = buf_init(1000), room = buf_init(0);
+		AUTO_BUF struct buf polling = buf_init(1000), frame = buf_init(1000);
 
 		assert_true(socketio_write(&polling, ENCODING_SOCKETIO_POLLING, &cases[i].packet));
 		assert_int_equal(polling.bytes[0], ENGINEIO_SEPARATOR);
