@@ -195,8 +195,8 @@ static void begin_assembly(struct engineio *engine, struct span text, const stru
 		malformed(engine);
 }
 
-/* Of packets that are no events: each may be answered, a CONNECT begins a session anew and with it that one's count of
- * messages. As many as messages, and none while the answers to earlier ones heap up. */
+/* Of CONNECTs and ACKs: a CONNECT is answered, and begins a session anew and with it that one's count of messages. As many as
+ * messages, and none while the answers to earlier ones heap up. */
 static bool too_many(struct engineio *engine)
 {
 	struct socketio *socketio = engine_memory(engine);
@@ -210,6 +210,11 @@ static bool too_many(struct engineio *engine)
 	return (max && ++socketio->counted > max) || engine_stuffed(engine);
 }
 
+static bool counts(enum socketio_type type)
+{
+	return type == SOCKETIO_CONNECT || type == SOCKETIO_ACK || type == SOCKETIO_BINARY_ACK;
+}
+
 static void text_packet(struct engineio *engine, struct span text)
 {
 	struct socketio_packet packet;
@@ -219,7 +224,7 @@ static void text_packet(struct engineio *engine, struct span text)
 		malformed(engine);
 		return;
 	}
-	if (packet.type != SOCKETIO_EVENT && packet.type != SOCKETIO_BINARY_EVENT && too_many(engine))
+	if (counts(packet.type) && too_many(engine))
 		engine_close(engine, CLOSE_TOO_MANY);
 	else if (packet.namespace.len > NAMESPACE_BYTES)
 		malformed(engine);
