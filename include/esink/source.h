@@ -102,7 +102,7 @@ struct source_ops {
 		struct event_batch *batch, struct err *err) MUST_CHECK;
 };
 
-extern const struct source_ops postgres_source, sqlite_source;
+extern const struct source_ops mysql_source, postgres_source, sqlite_source;
 
 /* -- jobs for the lanes --------------------------------------------------------------------------------------------
  * The asker allocates a job and hands it over with a services function; done() is called exactly once, on a lane's

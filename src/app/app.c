@@ -118,9 +118,6 @@ static enum status find_source(struct app *app, struct err *err)
 	app->ops = source_by_name(config->source);
 	if (app->ops)
 		return STATUS_OK;
-	if (!strcmp(config->source, "mysql"))
-		return err_set(err, STATUS_INVALID, "MYSQL_DATABASE: \"%.80s\" is not usable: this build of esink has no "
-			"MySQL source; unset it and set POSTGRES_DATABASE_URL", config->mysql_database);
 	return err_set(err, STATUS_INVALID, "this build of esink has no source of the name %s", config->source);
 }
 

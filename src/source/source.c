@@ -1,7 +1,7 @@
 /* The registry of drivers: a new one is one line here and a folder beside this file. */
 #include "source/source.h"
 
-static const struct source_ops *const sources[] = {&postgres_source, &sqlite_source};
+static const struct source_ops *const sources[] = {&mysql_source, &postgres_source, &sqlite_source};
 
 const struct source_ops *source_by_name(const char *name)
 {

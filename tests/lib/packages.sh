@@ -8,6 +8,8 @@
 have() {
 	case $1 in
 	libpq-dev) pkg-config --exists libpq ;;
+	libmariadb-dev) pkg-config --exists libmariadb ;;
+	mariadb-server) [ -x /usr/sbin/mariadbd ] ;;
 	libsqlite3-dev) pkg-config --exists 'sqlite3 >= 3.37' ;;
 	libwebsockets-dev) pkg-config --exists libwebsockets ;;
 	libwebsockets-evlib-uv) compgen -G '/usr/lib/*/libwebsockets-evlib_uv.so' >/dev/null ;;
@@ -48,22 +50,34 @@ as_root() {
 	fi
 }
 
-# Installing PostgreSQL on Debian creates a cluster and starts it on port 5432. Nobody asked for that one: it is
-# switched off for the length of this installation, and Debian's own setting is put back.
+# Installing PostgreSQL or MariaDB on Debian creates a database and starts a server on the usual port. Nobody asked for
+# those: the one's creation is switched off, the other's start refused, for the length of this installation, and Debian's own
+# settings are put back.
 install_quietly() {
-	local conf=/etc/postgresql-common/createcluster.conf apt="apt-get install -y --no-install-recommends" status=0
+	local conf=/etc/postgresql-common/createcluster.conf policy=/usr/sbin/policy-rc.d status=0 refuses=
+	local apt="env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends"
 	as_root env DEBIAN_FRONTEND=noninteractive apt-get update
 	case " $* " in
+	*" mariadb-server "*)
+		if [ ! -e $policy ]; then
+			refuses=1
+			printf '#!/bin/sh\nexit 101\n' | as_root tee $policy >/dev/null
+			as_root chmod +x $policy
+		fi
+		;;
+	esac
+	case " $* " in
 	*" postgresql-15 "*)
-		as_root env DEBIAN_FRONTEND=noninteractive $apt postgresql-common
+		as_root $apt postgresql-common
 		as_root cp "$conf" "$conf.before-esink"
 		echo 'create_main_cluster = false' | as_root tee -a "$conf" >/dev/null
-		as_root env DEBIAN_FRONTEND=noninteractive $apt "$@" || status=$?
+		as_root $apt "$@" || status=$?
 		as_root mv "$conf.before-esink" "$conf"
-		return $status
 		;;
-	*) as_root env DEBIAN_FRONTEND=noninteractive $apt "$@" ;;
+	*) as_root $apt "$@" || status=$? ;;
 	esac
+	[ -z "$refuses" ] || as_root rm -f $policy
+	return $status
 }
 
 # need PACKAGE...: afterwards all are there, or the script has ended with a list of what is not.
@@ -84,8 +98,8 @@ need() {
 	exit 1
 }
 
-build_packages="gcc pkg-config meson ninja-build python3 libpq-dev libsqlite3-dev libwebsockets-dev libwebsockets-evlib-uv libuv1-dev
+build_packages="gcc pkg-config meson ninja-build python3 libpq-dev libmariadb-dev libsqlite3-dev libwebsockets-dev libwebsockets-evlib-uv libuv1-dev
 	libjansson-dev libjwt-dev libssl-dev libpcre2-dev"
 demo_packages="sqlite3 curl"
-test_packages="$build_packages $demo_packages postgresql-15 clang libcmocka-dev libclang-rt-14-dev nodejs npm chromium universal-ctags openssl
+test_packages="$build_packages $demo_packages postgresql-15 mariadb-server clang libcmocka-dev libclang-rt-14-dev nodejs npm chromium universal-ctags openssl
 	ca-certificates pgbouncer iproute2"

@@ -1,10 +1,11 @@
 // The databases that the suite of source/ runs on: how a test gets one, what SQL leaves to each to spell, and what its
 // source cannot see. A new source is an entry here and a file source-NAME.test.mjs beside the others.
 //
-// A test's database is a Database of lib/postgres.mjs or lib/sqlite.mjs: query, connect, user, fence, tokens, close, and url
+// A test's database is a Database of lib/postgres.mjs, lib/mysql.mjs or lib/sqlite.mjs: query, connect, user, fence, tokens, close, and url
 // or env for the relay.
 import { existsSync } from 'node:fs';
 import { fingerprint, leftovers, triggers } from './catalogue.mjs';
+import { MySql } from './mysql.mjs';
 import { Postgres } from './postgres.mjs';
 import { sqliteDatabase } from './sqlite.mjs';
 
@@ -61,6 +62,13 @@ async function sqliteSchema(db) {
   return rows.map((row) => JSON.stringify(row));
 }
 
+async function mysqlSchema(db) {
+  const { rows } = await db.query(`SELECT CONCAT_WS(' ', TABLE_NAME, TABLE_TYPE, CREATE_TIME) AS line FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE()
+    UNION ALL SELECT CONCAT_WS(' ', TRIGGER_NAME, EVENT_OBJECT_TABLE, CREATED, ACTION_STATEMENT) FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = DATABASE()
+    UNION ALL SELECT CONCAT_WS(' ', ROUTINE_NAME, CREATED) FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = DATABASE() ORDER BY 1`);
+  return rows.map(({ line }) => line);
+}
+
 const makers = {
   postgres: () => {
     const server = new Postgres();
@@ -96,6 +104,47 @@ const makers = {
       // More of what ends a start: environment, exit status, sentence.
       wrong: (db) => [[{ TABLE_NAMES: 'shop.items' }, 3, /shop\.items/], [{ POSTGRES_DATABASE_URL: 'mysql://x' }, 2, /^esink: POSTGRES_DATABASE_URL: /m],
         [{ POSTGRES_DATABASE_URL: db.url, TABLE_NAMES: 'seen' }, 3, /seen.*view/]],
+    };
+  },
+  mysql: () => {
+    const server = new MySql();
+    let started;
+    return {
+      get source() { return 'test_1'; },
+      transactionId: false,
+      wakesUp: false,
+      dropsColumns: true,
+      failsUntilLooked: true, // a write to a table that lost a column, until the relay has looked: a second
+      binary: { type: 'blob', of: (hex) => `x'${hex}'` },
+      json: { type: 'json' },
+      exact: true,
+      time: 'time(1)',
+      spell: (name) => name.replaceAll('😀', '☺'), // names are of the Basic Multilingual Plane
+      begin: 'BEGIN',
+      emit: (topic, type, data, users) => ['CALL esink_emit($1, $2, $3, $4)', [topic, type, data, users && JSON.stringify(users)]],
+      stop: () => server.remove(),
+      async database(t, sql) {
+        started ??= server.start();
+        await started;
+        return server.database(t, sql?.replace(/\bbody text\b/g, 'body longtext')); // text ends at 64 kB
+      },
+      async away(db) {
+        await db.close();
+        await server.halt();
+        return () => server.resume();
+      },
+      everything: mysqlSchema,
+      ddl: mysqlSchema,
+      async ours(db) {
+        return (await mysqlSchema(db)).filter((line) => line.includes('esink'));
+      },
+      async watched(db) {
+        const { rows } = await db.query("SELECT DISTINCT EVENT_OBJECT_TABLE AS name FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = DATABASE() AND TRIGGER_NAME LIKE 'esink%' ORDER BY 1");
+        return rows.map(({ name }) => name);
+      },
+      wrong: (db) => [[{ TABLE_NAMES: 'shop.items' }, 3, /shop\.items/], [{ MYSQL_TABLE_TARGET: 'esink_meta' }, 2, /^esink: MYSQL_TABLE_TARGET: "esink_meta"/m],
+        [{ ...db.env, TABLE_NAMES: 'seen' }, 3, /"seen" is a view/], [{ MYSQL_PASSWORD: 'wrong-password' }, 3, /MYSQL_USERNAME, MYSQL_PASSWORD: /],
+        [{ MYSQL_DATABASE: 'nowhere' }, 3, /MYSQL_DATABASE: .*"nowhere"/]],
     };
   },
   sqlite: () => ({

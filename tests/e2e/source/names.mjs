@@ -5,12 +5,15 @@ import { test } from '../lib/harness.mjs';
 import { operator, shareRelay, steps } from './suite.mjs';
 
 const quoted = (name) => `"${name.replaceAll('"', '""')}"`;
-const table = 'O\'Brien "the" ä😀 @table@';
-const columns = ['a"b', "a'b", 'ä 😀', 'back\\slash', '@row:NEW@', '@values@', '$esink$', '$1', 'select', 'UPPER', 'new', '%I', 'x'.repeat(60), 'a.b', 'line\nbreak', ');--'];
+const anyTable = 'O\'Brien "the" ä😀 @table@';
+const anyColumns = ['a"b', "a'b", 'ä 😀', 'back\\slash', '@row:NEW@', '@values@', '$esink$', '$1', 'select', 'UPPER', 'new', '%I', 'x'.repeat(60), 'a.b', 'line\nbreak', ');--'];
 
 const messages = ['connected', 'changes', 'error', 'subscribed', 'position', 'esink_test'];
 
 export function apart(database) {
+  const spell = database.spell ?? ((name) => name);
+  const table = spell(anyTable);
+  const columns = anyColumns.map(spell);
   const shared = shareRelay(database, {
     schema: `CREATE TABLE ${quoted(table)} (id int, ${columns.map((name) => `${quoted(name)} int`).join(', ')}, ${quoted('the "owner"')} int,
         PRIMARY KEY (${quoted('a"b')}, ${quoted("a'b")}));

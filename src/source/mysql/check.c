@@ -1,0 +1,261 @@
+/* --check and --uninstall: on a connection of their own, before anything else runs, printing to stdout. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "source/mysql/auth_table.h"
+#include "source/mysql/install.h"
+#include "source/mysql/mysql.h"
+#include "source/mysql/text.h"
+
+static void describe(const struct my_catalog *catalog)
+{
+	for (size_t i = 0; i < catalog->count; i++) {
+		const struct my_table *table = &catalog->tables[i];
+
+		printf("%s: ", table->topic);
+		if (table->rule.broadcast)
+			printf("every session");
+		else if (table->rule.route_count == 0)
+			printf("no routing: operator and consumers only");
+		for (size_t r = 0; r < table->rule.route_count; r++)
+			printf("%s%s", r ? ", " : "the users in ", table->columns[table->rule.route[r]].name);
+		printf("; sends");
+		for (size_t c = 0; c < table->count; c++)
+			if (table->rule.sent[c])
+				printf(" %s", table->columns[c].name);
+		printf("%s\n", table->rule.old_rows ? ", and the old row" : "");
+	}
+}
+
+/* -- warnings --------------------------------------------------------------------------------------------------------- */
+
+static enum status warn_cascades(struct my_db *db, const struct my_table *table, struct err *err)
+{
+	AUTO_BUF struct buf sql = buf_init(BUF_NO_MAX); /* two names */
+	AUTO_RESULT MYSQL_RES *rows = NULL;
+	enum status status;
+	MYSQL_ROW row;
+
+	buf_text(&sql, "SELECT CONSTRAINT_NAME, REFERENCED_TABLE_NAME, DELETE_RULE, UPDATE_RULE FROM information_schema.REFERENTIAL_CONSTRAINTS "
+		"WHERE CONSTRAINT_SCHEMA = ");
+	my_text_literal(&sql, span_of(table->schema));
+	buf_text(&sql, " AND TABLE_NAME = ");
+	my_text_literal(&sql, span_of(table->name));
+	buf_text(&sql, " AND (DELETE_RULE IN ('CASCADE', 'SET NULL', 'SET DEFAULT') OR UPDATE_RULE IN ('CASCADE', 'SET NULL', 'SET DEFAULT'))");
+	status = my_query(db, sql.bytes, MY_TIMEOUT_MS, &rows, err);
+	while (status == STATUS_OK && (row = mysql_fetch_row(rows)))
+		log_warn("mysql", "table %s: its foreign key %s to %s changes rows by ON DELETE %s, ON UPDATE %s: MySQL fires no trigger for "
+			"these, so nobody is told of them", table->topic, row[0], row[1], row[2], row[3]);
+	return status;
+}
+
+static enum status warn_table(struct my_db *db, const struct my_table *table, struct err *err)
+{
+	if (table->engine && strcasecmp(table->engine, "InnoDB") != 0)
+		log_warn("mysql", "table %s has the engine %s: of a transaction that is rolled back its changes stay, but the events do not",
+			table->topic, table->engine);
+	return warn_cascades(db, table, err);
+}
+
+static enum status read_binlog(struct my_db *db, bool *on, bool *statement, bool *trusts, struct err *err)
+{
+	AUTO_RESULT MYSQL_RES *rows = NULL;
+	enum status status = my_query(db, "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('log_bin', 'binlog_format', "
+		"'log_bin_trust_function_creators')", MY_TIMEOUT_MS, &rows, err);
+	MYSQL_ROW row;
+
+	*on = *statement = *trusts = false;
+	while (status == STATUS_OK && (row = mysql_fetch_row(rows))) {
+		*on |= !strcmp(row[0], "log_bin") && !strcasecmp(row[1], "ON");
+		*statement |= !strcmp(row[0], "binlog_format") && !strcasecmp(row[1], "STATEMENT");
+		*trusts |= !strcmp(row[0], "log_bin_trust_function_creators") && !strcasecmp(row[1], "ON");
+	}
+	return status;
+}
+
+/* -- rights ----------------------------------------------------------------------------------------------------------- */
+
+/* Whether the account has a right: to everything, to the schema, or (table not NULL) to the table. */
+static enum status has_right(struct my_db *db, const char *right, const char *schema, const char *table, bool *ret, struct err *err)
+{
+	static const char grantee[] = " WHERE PRIVILEGE_TYPE = '%s' AND GRANTEE = CONCAT('''', REPLACE(CURRENT_USER(), '@', '''@'''), '''')";
+	AUTO_BUF struct buf sql = buf_init(BUF_NO_MAX); /* names */
+	int64_t count = 0;
+	enum status status;
+
+	buf_text(&sql, "SELECT (SELECT COUNT(*) FROM information_schema.USER_PRIVILEGES");
+	buf_printf(&sql, grantee, right);
+	buf_text(&sql, ") + (SELECT COUNT(*) FROM information_schema.SCHEMA_PRIVILEGES");
+	buf_printf(&sql, grantee, right);
+	buf_text(&sql, " AND ");
+	my_text_literal(&sql, span_of(schema));
+	buf_text(&sql, " LIKE TABLE_SCHEMA)");
+	if (table) {
+		buf_text(&sql, " + (SELECT COUNT(*) FROM information_schema.TABLE_PRIVILEGES");
+		buf_printf(&sql, grantee, right);
+		buf_text(&sql, " AND TABLE_SCHEMA = ");
+		my_text_literal(&sql, span_of(schema));
+		buf_text(&sql, " AND TABLE_NAME = ");
+		my_text_literal(&sql, span_of(table));
+		buf_text(&sql, ")");
+	}
+	status = my_number(db, sql.bytes, &count, err);
+	*ret = count > 0;
+	return status;
+}
+
+static enum status need(struct my_db *db, const char *right, const char *schema, const char *table, struct buf *lacks, struct err *err)
+{
+	bool has = false;
+	enum status status = has_right(db, right, schema, table, &has, err);
+
+	if (status == STATUS_OK && !has) {
+		buf_printf(lacks, "%sGRANT %s ON ", lacks->len ? "; " : "", right);
+		my_text_name(lacks, schema);
+		buf_text(lacks, ".");
+		if (table)
+			my_text_name(lacks, table);
+		else
+			buf_text(lacks, "*");
+	}
+	return status;
+}
+
+/* Roles are not looked into: where the account has any, the server is left to say. */
+static enum status has_roles(struct my_db *db, bool *ret, struct err *err)
+{
+	AUTO_RESULT MYSQL_RES *rows = NULL;
+	enum status status = my_query(db, "SELECT CURRENT_ROLE()", MY_TIMEOUT_MS, &rows, err);
+	MYSQL_ROW row = status == STATUS_OK ? mysql_fetch_row(rows) : NULL;
+
+	*ret = row && row[0] && *row[0] && strcasecmp(row[0], "NONE") != 0;
+	return status;
+}
+
+static enum status check_rights(struct my_db *db, const struct my_catalog *catalog, struct err *err)
+{
+	static const char *const rights[] = {"SELECT", "INSERT", "UPDATE", "DELETE", "CREATE", "DROP", "CREATE ROUTINE", "ALTER ROUTINE"};
+	AUTO_BUF struct buf lacks = buf_init(400); /* a sentence */
+	bool on, statement, trusts, super = true, roles = false;
+	enum status status = has_roles(db, &roles, err);
+
+	for (size_t i = 0; i < sizeof(rights) / sizeof(*rights) && status == STATUS_OK && !roles; i++)
+		status = need(db, rights[i], db->config->database, NULL, &lacks, err);
+	for (size_t i = 0; i < catalog->count && status == STATUS_OK && !roles; i++) {
+		status = need(db, "TRIGGER", catalog->tables[i].schema, catalog->tables[i].name, &lacks, err);
+		if (status == STATUS_OK && !db->maria)
+			status = need(db, "LOCK TABLES", catalog->tables[i].schema, NULL, &lacks, err);
+	}
+	if (status == STATUS_OK && lacks.len)
+		return err_set(err, STATUS_DENIED, "the account \"%s\" lacks rights: %s TO it", db->config->user ? db->config->user : "",
+			lacks.bytes);
+	if (status == STATUS_OK)
+		status = read_binlog(db, &on, &statement, &trusts, err);
+	if (status == STATUS_OK && on && statement)
+		return my_failure(db, 1665, "", err);
+	if (status == STATUS_OK && on && !trusts && !roles)
+		status = has_right(db, "SUPER", db->config->database, NULL, &super, err);
+	return status == STATUS_OK && !super ? my_failure(db, 1419, "", err) : status;
+}
+
+/* -- --check ---------------------------------------------------------------------------------------------------------- */
+
+static void print_steps(const struct my_plan *plan, const struct my_catalog *catalog)
+{
+	struct summary summary;
+
+	summary_init(&summary);
+	for (size_t i = 0; i < plan->count; i++)
+		if (plan->steps[i].what)
+			summary_add(&summary, plan->steps[i].verb, plan->steps[i].what, strlen(plan->steps[i].what));
+	summary_print(&summary);
+	printf("\n");
+	describe(catalog);
+	if (plan->count) {
+		printf("\nwould run:\n");
+		for (size_t i = 0; i < plan->count; i++)
+			if (plan->steps[i].what)
+				printf("%s;\n", plan->steps[i].sql);
+		printf("\n");
+		summary_print(&summary);
+	}
+	summary_finish(&summary);
+}
+
+static enum status print_plan(struct my_db *db, const struct my_catalog *catalog, struct err *err)
+{
+	struct my_plan plan = {0};
+	bool any = false, busy = false;
+	enum status status = my_install_plan_schema(db, &plan, &any, err);
+
+	if (status == STATUS_OK)
+		status = my_install_plan_triggers(db, catalog, true, &plan, err);
+	if (status == STATUS_OK) {
+		struct err ignored;
+
+		print_steps(&plan, catalog);
+		if (any && my_claim_busy(db, &busy, &ignored) != STATUS_OK)
+			busy = false;
+		printf("\na relay is at work on this database: %s\n", busy ? "yes" : "no");
+	}
+	my_plan_finish(&plan);
+	return status;
+}
+
+enum status mysql_check(void *opaque, struct err *err)
+{
+	struct mysql *source = opaque;
+	struct my_db *db = &source->db;
+	struct my_catalog *catalog = NULL;
+	AUTO_FREE char *lookup = NULL;
+	bool numeric;
+	enum status status = my_connect(db, MY_CONNECT_TIMEOUT_MS, 0, err);
+
+	if (status == STATUS_OK)
+		status = my_auth_table_statement(db, &lookup, &numeric, err);
+	if (status == STATUS_NOT_FOUND && source->config->auth_table_optional)
+		status = STATUS_OK;
+	if (status == STATUS_OK)
+		status = my_catalog_load(db, true, &catalog, NULL, err);
+	if (status == STATUS_OK)
+		status = check_rights(db, catalog, err);
+	for (size_t i = 0; status == STATUS_OK && i < catalog->count; i++)
+		status = warn_table(db, &catalog->tables[i], err);
+	if (status == STATUS_OK) {
+		my_catalog_warn_idle(catalog);
+		status = print_plan(db, catalog, err);
+	}
+	my_catalog_free(catalog);
+	my_close(db);
+	return status;
+}
+
+/* -- --uninstall ------------------------------------------------------------------------------------------------------ */
+
+enum status mysql_uninstall(void *opaque, struct err *err)
+{
+	struct mysql *source = opaque;
+	struct my_db *db = &source->db;
+	bool any = false, busy = false;
+	struct err ignored;
+	enum status status = my_connect(db, MY_CONNECT_TIMEOUT_MS, 0, err);
+
+	if (status == STATUS_OK && my_claim_busy(db, &busy, &ignored) != STATUS_OK)
+		busy = false;
+	if (status == STATUS_OK)
+		status = my_install_remove(db, &any, err);
+	my_close(db);
+	if (status != STATUS_OK)
+		return status;
+	if (any)
+		printf("removed the tables, the procedure and every trigger of esink from database \"%s\"\n", source->config->database);
+	else
+		printf("nothing to remove: database \"%s\" has no tables of esink\n", source->config->database);
+	if (busy)
+		log_warn("mysql", "a relay is at work on this database, which installs all of it again: stop it, then run this once more");
+	return STATUS_OK;
+}

@@ -1,0 +1,479 @@
+/* Connecting, waiting, and what went wrong.
+ *
+ * The library's blocking calls cannot be interrupted, so its non-blocking ones are used: each is started, waited for together
+ * with the source's stop_fd, and continued. To give one up its socket is shut down and it is continued to its end, which is
+ * then near; what the library holds is freed in its own way.
+ *
+ * A session's settings are ours whatever the server's defaults are: sql_mode '' (it is kept in triggers that are made here),
+ * UTC, READ COMMITTED (a move must see what is committed, and takes no gap locks that writers wait for).
+ */
+#include "source/mysql/db.h"
+
+#include <errmsg.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+
+#define STACK_BYTES (256 << 10) /* of the library's suspended calls; name resolution and TLS run on it */
+#define NET_WRITE_TIMEOUT_S 60
+
+/* -- errors ----------------------------------------------------------------------------------------------------------- */
+
+enum {
+	DB_DENIED = 1044, ACCESS_DENIED = 1045, NO_DATABASE = 1049, NO_COLUMN = 1054, NO_TABLE = 1146, TABLE_DENIED = 1142,
+	COLUMN_DENIED = 1143, NEEDS_RIGHT = 1227, LOCK_TIMEOUT = 1205, DEADLOCK = 1213, READ_ONLY = 1290, READ_ONLY_TX = 1792,
+	READ_ONLY_MODE = 1836, ROUTINE_DENIED = 1370, BINLOG_CREATORS = 1419, NO_PASSWORD = 1698, STATEMENT_BINLOG = 1665, MAX_TIME = 1969,
+	MAX_EXECUTION = 3024, PARSE_ERROR = 1064, HOST_NOT_ALLOWED = 1130, BAD_PLUGIN = 2059
+};
+
+static const char *host_of(const struct source_config *config)
+{
+	return config->host ? config->host : "localhost";
+}
+
+static enum status refused(const struct source_config *config, unsigned code, const char *text, struct err *err)
+{
+	const char *user = config->user ? config->user : "";
+
+	switch (code) {
+	case ACCESS_DENIED:
+	case NO_PASSWORD:
+	case HOST_NOT_ALLOWED:
+		return err_set(err, STATUS_DENIED, "MYSQL_USERNAME, MYSQL_PASSWORD: the server at %s:%d does not let \"%s\" in: %s",
+			host_of(config), config->port, user, text);
+	case DB_DENIED:
+		return err_set(err, STATUS_DENIED, "MYSQL_DATABASE: \"%s\" has no right to database \"%s\", or it is not there: %s", user,
+			config->database, text);
+	case BINLOG_CREATORS:
+		return err_set(err, STATUS_DENIED, "the server writes a binary log and lets only administrators make triggers: set "
+			"log_bin_trust_function_creators = 1 (SET GLOBAL and in its configuration), or grant SUPER to \"%s\"", user);
+	case STATEMENT_BINLOG:
+		return err_set(err, STATUS_DENIED, "binlog_format is STATEMENT, with which no transaction may be READ COMMITTED: set "
+			"binlog_format = ROW or MIXED on the server");
+	default:
+		return err_set(err, STATUS_DENIED, "\"%s\" lacks a right: %s", user, text);
+	}
+}
+
+enum status my_failure(struct my_db *db, unsigned code, const char *text, struct err *err)
+{
+	const struct source_config *config = db->config;
+
+	db->error = code;
+	switch (code) {
+	case DB_DENIED: case ACCESS_DENIED: case TABLE_DENIED: case COLUMN_DENIED: case NEEDS_RIGHT: case ROUTINE_DENIED:
+	case BINLOG_CREATORS: case NO_PASSWORD: case STATEMENT_BINLOG: case HOST_NOT_ALLOWED:
+		return refused(config, code, text, err);
+	case NO_DATABASE:
+		return err_set(err, STATUS_NOT_FOUND, "MYSQL_DATABASE: there is no database \"%s\" on the server at %s:%d", config->database,
+			host_of(config), config->port);
+	case NO_TABLE:
+	case NO_COLUMN:
+		return err_set(err, STATUS_NOT_FOUND, "%s", text);
+	case READ_ONLY: case READ_ONLY_TX: case READ_ONLY_MODE:
+		return err_set(err, STATUS_UNAVAILABLE, "the MySQL server is read-only (a replica?), and the journal is written there: "
+			"waiting until it is not: %s", text);
+	case MAX_TIME: case MAX_EXECUTION:
+		return err_set(err, STATUS_TIMEOUT, "a statement took longer than STATEMENT_TIMEOUT");
+	case PARSE_ERROR:
+		return err_set(err, STATUS_FAILED, "MySQL: %s", text);
+	case BAD_PLUGIN:
+		return err_set(err, STATUS_UNAVAILABLE, "the account's way of logging in is not known to the client library: %s", text);
+	default: /* away, restarting, a deadlock, a full disk: it may pass */
+		return err_set(err, STATUS_UNAVAILABLE, "MySQL server at %s:%d: %s", host_of(config), config->port, text);
+	}
+}
+
+static bool is_lost(unsigned code)
+{
+	return code >= CR_MIN_ERROR || code == 1053 || code == 1927 || code == 1317 || code == 4031;
+}
+
+/* Of the call that just failed. */
+static enum status failure(struct my_db *db, struct err *err)
+{
+	enum status status = my_failure(db, mysql_errno(db->conn), mysql_error(db->conn), err);
+
+	if (is_lost(db->error))
+		my_close(db);
+	return status;
+}
+
+/* -- waiting ---------------------------------------------------------------------------------------------------------- */
+
+struct call {
+	struct my_db *db;
+	int64_t deadline; /* 0: none */
+	enum status given_up;
+};
+
+static struct call call_begin(struct my_db *db, int timeout_ms)
+{
+	return (struct call){db, timeout_ms ? clock_ms() + timeout_ms : 0, STATUS_OK};
+}
+
+/* Waits for what the library waits for; gives what to continue it with. */
+static int await(struct call *call, int want)
+{
+	struct pollfd fds[2] = {{mysql_get_socket(call->db->conn), 0, 0}, {call->db->config->stop_fd, POLLIN, 0}};
+	int64_t left = call->deadline ? call->deadline - clock_ms() : -1;
+	int wait = left > INT32_MAX ? INT32_MAX : (int)left, own = -1, got = 0;
+
+	if (call->given_up != STATUS_OK)
+		return MYSQL_WAIT_TIMEOUT | (want & (MYSQL_WAIT_READ | MYSQL_WAIT_WRITE));
+	if (want & MYSQL_WAIT_TIMEOUT)
+		own = (int)mysql_get_timeout_value_ms(call->db->conn);
+	fds[0].events = (short)((want & MYSQL_WAIT_READ ? POLLIN : 0) | (want & MYSQL_WAIT_WRITE ? POLLOUT : 0) |
+		(want & MYSQL_WAIT_EXCEPT ? POLLPRI : 0));
+	if (call->deadline && wait < 0)
+		wait = 0;
+	if (own >= 0 && (wait < 0 || own < wait))
+		wait = own;
+	if (poll(fds, 2, wait) < 0)
+		return 0;
+	if (fds[1].revents || (call->deadline && clock_ms() >= call->deadline && !fds[0].revents)) {
+		call->given_up = fds[1].revents ? STATUS_STOPPED : STATUS_TIMEOUT;
+		shutdown(fds[0].fd, SHUT_RDWR);
+		return MYSQL_WAIT_TIMEOUT | (want & (MYSQL_WAIT_READ | MYSQL_WAIT_WRITE));
+	}
+	if (fds[0].revents & (POLLIN | POLLHUP | POLLERR))
+		got |= want & MYSQL_WAIT_READ;
+	if (fds[0].revents & (POLLOUT | POLLHUP | POLLERR))
+		got |= want & MYSQL_WAIT_WRITE;
+	if (fds[0].revents & POLLPRI)
+		got |= want & MYSQL_WAIT_EXCEPT;
+	return got ? got : own >= 0 && !fds[0].revents ? MYSQL_WAIT_TIMEOUT : 0;
+}
+
+/* The end of a call that was given up: the connection goes. */
+static enum status given_up(struct call *call, struct err *err)
+{
+	my_close(call->db);
+	if (call->given_up == STATUS_STOPPED)
+		return err_set(err, STATUS_STOPPED, "stopped");
+	return err_set(err, STATUS_TIMEOUT, "the MySQL server at %s:%d did not answer in time", host_of(call->db->config),
+		call->db->config->port);
+}
+
+#define FINISH(call, want, cont)                                      \
+	while (want) {                                                \
+		int got_ = await(call, want);                         \
+		if (got_)                                             \
+			want = cont;                                  \
+	}
+
+bool my_wait(struct my_db *db, int timeout_ms)
+{
+	struct pollfd fds[2] = {{db->config->stop_fd, POLLIN, 0}, {db->nudge_fd, POLLIN, 0}};
+	eventfd_t count;
+
+	if (poll(fds, db->nudge_fd >= 0 ? 2 : 1, timeout_ms) > 0 && fds[0].revents)
+		return false;
+	if (db->nudge_fd >= 0 && fds[1].revents && eventfd_read(db->nudge_fd, &count) != 0)
+		return true;
+	return true;
+}
+
+/* -- connecting ------------------------------------------------------------------------------------------------------- */
+
+static void set_options(MYSQL *conn, int timeout_ms)
+{
+	unsigned seconds = (unsigned)(timeout_ms + 999) / 1000, off = 0;
+	unsigned long packet = 1ul << 30;
+	size_t stack = STACK_BYTES;
+
+	mysql_options(conn, MYSQL_OPT_NONBLOCK, &stack);
+	mysql_options(conn, MYSQL_OPT_CONNECT_TIMEOUT, &seconds);
+	mysql_options(conn, MYSQL_OPT_LOCAL_INFILE, &off); /* a server asks for no file of ours */
+	mysql_options(conn, MYSQL_OPT_MAX_ALLOWED_PACKET, &packet);
+	mysql_options(conn, MYSQL_SET_CHARSET_NAME, "utf8mb4");
+	mysql_optionsv(conn, MYSQL_OPT_CONNECT_ATTR_ADD, "program_name", "esink");
+}
+
+static enum status reach(struct my_db *db, int timeout_ms, struct err *err)
+{
+	const struct source_config *config = db->config;
+	const char *host = host_of(config);
+	bool socket = *host == '/'; /* anything else is TCP, also localhost: in a container there is no socket file */
+	unsigned protocol = socket ? MYSQL_PROTOCOL_SOCKET : MYSQL_PROTOCOL_TCP;
+	struct call call = call_begin(db, timeout_ms);
+	MYSQL *ret = NULL;
+	int want;
+
+	mysql_options(db->conn, MYSQL_OPT_PROTOCOL, &protocol);
+	want = mysql_real_connect_start(&ret, db->conn, socket ? NULL : host, config->user, config->password, config->database,
+		(unsigned)config->port, socket ? host : NULL, CLIENT_FOUND_ROWS);
+	FINISH(&call, want, mysql_real_connect_cont(&ret, db->conn, got_))
+	if (call.given_up != STATUS_OK)
+		return given_up(&call, err);
+	if (ret)
+		return STATUS_OK;
+	return failure(db, err);
+}
+
+static enum status begin_session(struct my_db *db, int idle_s, struct err *err)
+{
+	char sql[640];
+	enum status status;
+
+	db->maria = strstr(mysql_get_server_info(db->conn), "MariaDB") != NULL;
+	snprintf(sql, sizeof(sql), "SET SESSION sql_mode = '', time_zone = '+00:00', autocommit = 1, lock_wait_timeout = 1, "
+		"innodb_lock_wait_timeout = 5, net_write_timeout = %d", NET_WRITE_TIMEOUT_S);
+	if (idle_s)
+		snprintf(sql + strlen(sql), sizeof(sql) - strlen(sql), ", wait_timeout = %d", idle_s);
+	status = my_run(db, sql, MY_TIMEOUT_MS, err);
+	if (status == STATUS_OK)
+		status = my_run(db, "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE", MY_TIMEOUT_MS, err);
+	return status;
+}
+
+static enum status check_version(struct my_db *db, struct err *err)
+{
+	unsigned long version = mysql_get_server_version(db->conn), least = db->maria ? 100400 : 80000;
+
+	if (version >= least)
+		return STATUS_OK;
+	return err_set(err, STATUS_INVALID, "the server is %s %s; esink needs MariaDB 10.4, MySQL 8.0 or newer",
+		db->maria ? "MariaDB" : "MySQL", mysql_get_server_info(db->conn));
+}
+
+enum status my_connect(struct my_db *db, int timeout_ms, int idle_s, struct err *err)
+{
+	enum status status;
+
+	my_close(db);
+	db->conn = mysql_init(NULL);
+	if (!db->conn)
+		return err_set(err, STATUS_FAILED, "no memory for a connection");
+	set_options(db->conn, timeout_ms);
+	status = reach(db, timeout_ms, err);
+	if (status == STATUS_OK)
+		status = begin_session(db, idle_s, err);
+	if (status == STATUS_OK)
+		status = check_version(db, err);
+	if (status != STATUS_OK)
+		my_close(db);
+	return status;
+}
+
+void my_close(struct my_db *db)
+{
+	if (!db->conn)
+		return;
+	if (db->stream) { /* freeing it reads to its end */
+		shutdown(mysql_get_socket(db->conn), SHUT_RDWR);
+		mysql_free_result(db->stream);
+	}
+	db->stream = NULL;
+	if (db->stmt)
+		mysql_stmt_close(db->stmt);
+	db->stmt = NULL;
+	mysql_close(db->conn);
+	db->conn = NULL;
+}
+
+/* -- statements ------------------------------------------------------------------------------------------------------- */
+
+static enum status ask(struct my_db *db, const char *sql, size_t len, struct call *call, struct err *err)
+{
+	int ret = 0, want;
+
+	if (!db->conn)
+		return err_set(err, STATUS_UNAVAILABLE, "not connected");
+	want = mysql_real_query_start(&ret, db->conn, sql, (unsigned long)len);
+	FINISH(call, want, mysql_real_query_cont(&ret, db->conn, got_))
+	if (call->given_up != STATUS_OK)
+		return given_up(call, err);
+	return ret ? failure(db, err) : STATUS_OK;
+}
+
+static enum status store(struct my_db *db, struct call *call, MYSQL_RES **result, struct err *err)
+{
+	MYSQL_RES *ret = NULL;
+	int want = mysql_store_result_start(&ret, db->conn);
+
+	FINISH(call, want, mysql_store_result_cont(&ret, db->conn, got_))
+	if (call->given_up != STATUS_OK) {
+		if (ret)
+			mysql_free_result(ret);
+		return given_up(call, err);
+	}
+	if (!ret && mysql_errno(db->conn))
+		return failure(db, err);
+	*result = ret;
+	return STATUS_OK;
+}
+
+static enum status run(struct my_db *db, const char *sql, size_t len, int timeout_ms, MYSQL_RES **result, struct err *err)
+{
+	struct call call = call_begin(db, timeout_ms);
+	enum status status = ask(db, sql, len, &call, err);
+
+	return status == STATUS_OK ? store(db, &call, result, err) : status;
+}
+
+enum status my_run_buf(struct my_db *db, const struct buf *sql, int timeout_ms, struct err *err)
+{
+	AUTO_RESULT MYSQL_RES *result = NULL;
+
+	return run(db, sql->bytes, sql->len, timeout_ms, &result, err);
+}
+
+enum status my_run(struct my_db *db, const char *sql, int timeout_ms, struct err *err)
+{
+	AUTO_RESULT MYSQL_RES *result = NULL;
+
+	return run(db, sql, strlen(sql), timeout_ms, &result, err);
+}
+
+uint64_t my_changed(const struct my_db *db)
+{
+	return mysql_affected_rows(db->conn);
+}
+
+enum status my_query(struct my_db *db, const char *sql, int timeout_ms, MYSQL_RES **result, struct err *err)
+{
+	MYSQL_RES *ret = NULL;
+	enum status status = run(db, sql, strlen(sql), timeout_ms, &ret, err);
+
+	if (status == STATUS_OK && !ret)
+		return err_set(err, STATUS_FAILED, "MySQL gave no rows");
+	*result = ret;
+	return status;
+}
+
+enum status my_number(struct my_db *db, const char *sql, int64_t *ret, struct err *err)
+{
+	AUTO_RESULT MYSQL_RES *result = NULL;
+	enum status status = my_query(db, sql, MY_TIMEOUT_MS, &result, err);
+	MYSQL_ROW row = status == STATUS_OK ? mysql_fetch_row(result) : NULL;
+
+	if (status != STATUS_OK)
+		return status;
+	if (!row)
+		return err_set(err, STATUS_NOT_FOUND, "no row");
+	*ret = my_int(row[0]);
+	return STATUS_OK;
+}
+
+enum status my_stream_begin(struct my_db *db, const char *sql, int timeout_ms, struct err *err)
+{
+	struct call call = call_begin(db, timeout_ms);
+	enum status status = ask(db, sql, strlen(sql), &call, err);
+
+	if (status != STATUS_OK)
+		return status;
+	db->stream = mysql_use_result(db->conn);
+	return db->stream ? STATUS_OK : failure(db, err);
+}
+
+enum status my_stream_next(struct my_db *db, int timeout_ms, MYSQL_ROW *row, unsigned long **lengths, struct err *err)
+{
+	struct call call = call_begin(db, timeout_ms);
+	MYSQL_ROW ret = NULL;
+	int want = mysql_fetch_row_start(&ret, db->stream);
+
+	FINISH(&call, want, mysql_fetch_row_cont(&ret, db->stream, got_))
+	if (call.given_up != STATUS_OK)
+		return given_up(&call, err);
+	*row = ret;
+	if (ret) {
+		*lengths = mysql_fetch_lengths(db->stream);
+		return STATUS_OK;
+	}
+	if (mysql_errno(db->conn)) {
+		enum status status = my_failure(db, mysql_errno(db->conn), mysql_error(db->conn), err);
+
+		my_close(db);
+		return status;
+	}
+	mysql_free_result(db->stream);
+	db->stream = NULL;
+	return STATUS_OK;
+}
+
+/* -- a prepared statement --------------------------------------------------------------------------------------------- */
+
+static enum status stmt_failure(struct my_db *db, struct err *err)
+{
+	enum status status = my_failure(db, mysql_stmt_errno(db->stmt), mysql_stmt_error(db->stmt), err);
+
+	mysql_stmt_close(db->stmt);
+	db->stmt = NULL;
+	if (is_lost(db->error))
+		my_close(db);
+	return status;
+}
+
+enum status my_prepare(struct my_db *db, const char *sql, int timeout_ms, struct err *err)
+{
+	struct call call = call_begin(db, timeout_ms);
+	int ret = 0, want;
+
+	db->stmt = mysql_stmt_init(db->conn);
+	if (!db->stmt)
+		return err_set(err, STATUS_FAILED, "no memory for a statement");
+	want = mysql_stmt_prepare_start(&ret, db->stmt, sql, strlen(sql));
+	FINISH(&call, want, mysql_stmt_prepare_cont(&ret, db->stmt, got_))
+	if (call.given_up != STATUS_OK)
+		return given_up(&call, err);
+	return ret ? stmt_failure(db, err) : STATUS_OK;
+}
+
+static enum status fetch_rows(struct my_db *db, struct call *call, int *count, struct err *err)
+{
+	for (*count = 0;;) {
+		int ret = 0, want = mysql_stmt_fetch_start(&ret, db->stmt);
+
+		FINISH(call, want, mysql_stmt_fetch_cont(&ret, db->stmt, got_))
+		if (call->given_up != STATUS_OK)
+			return given_up(call, err);
+		if (ret == 1)
+			return stmt_failure(db, err);
+		if (ret == MYSQL_NO_DATA)
+			return STATUS_OK;
+		if (++*count > 1)
+			return STATUS_OK;
+	}
+}
+
+enum status my_execute(struct my_db *db, struct span param, int timeout_ms, int *count, char *value, size_t size, size_t *len,
+	struct err *err)
+{
+	struct call call = call_begin(db, timeout_ms);
+	unsigned long in_len = (unsigned long)param.len, out_len = 0;
+	my_bool is_null = 0;
+	MYSQL_BIND in[2] = {0}, out = {.buffer_type = MYSQL_TYPE_STRING, .buffer = value, .buffer_length = (unsigned long)size,
+		.length = &out_len, .is_null = &is_null};
+	int ret = 0, want;
+	enum status status;
+
+	for (int i = 0; i < 2; i++)
+		in[i] = (MYSQL_BIND){.buffer_type = MYSQL_TYPE_STRING, .buffer = (void *)(uintptr_t)param.p, .buffer_length = in_len,
+			.length = &in_len};
+	if (mysql_stmt_bind_param(db->stmt, in))
+		return stmt_failure(db, err);
+	want = mysql_stmt_execute_start(&ret, db->stmt);
+	FINISH(&call, want, mysql_stmt_execute_cont(&ret, db->stmt, got_))
+	if (call.given_up != STATUS_OK)
+		return given_up(&call, err);
+	if (ret || mysql_stmt_bind_result(db->stmt, &out))
+		return stmt_failure(db, err);
+	want = mysql_stmt_store_result_start(&ret, db->stmt);
+	FINISH(&call, want, mysql_stmt_store_result_cont(&ret, db->stmt, got_))
+	if (call.given_up != STATUS_OK)
+		return given_up(&call, err);
+	if (ret)
+		return stmt_failure(db, err);
+	status = fetch_rows(db, &call, count, err);
+	*len = is_null ? SIZE_MAX : out_len;
+	if (status == STATUS_OK)
+		mysql_stmt_free_result(db->stmt);
+	return status;
+}

@@ -1,0 +1,424 @@
+/* MySQL's DDL commits by itself, statement by statement, so a plan that was cut off half way must do no harm and be gone on with:
+ * tables come before shapes, shapes before the triggers that write them, and every plan is made by looking at what is there.
+ *
+ * A trigger that names a column that is not there makes every write of its table fail, so triggers are compared
+ * with what they should be. MariaDB replaces one at once; MySQL drops it and makes the new one while the table is locked, so
+ * that no write falls in between.
+ *
+ * DDL on a table waits for the transactions that use it, and its writers queue up behind it. The shortest wait that both
+ * servers know is a second; MariaDB can be asked not to wait at all, which is tried first.
+ */
+#include "source/mysql/install.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/cleanup.h"
+#include "base/mem.h"
+#include "source/mysql/capture.h"
+#include "source/mysql/text.h"
+#include "sql.h" /* made by the build from triggers/ */
+
+#define DDL_TIMEOUT_MS 60000
+#define QUICK_TRIES 20
+#define QUICK_PAUSE_MS 15
+#define LOCK_TIMEOUT 1205
+
+/* Our own things, in the order in which schema.sql makes them. */
+static const char *const kinds[] = {"outbox", "journal", "shape", "meta", "emit"};
+#define KINDS (sizeof(kinds) / sizeof(*kinds))
+
+static const char *name_of(const struct my_db *db, size_t kind)
+{
+	static const char *const names[] = {NULL, "esink_journal", "esink_shape", "esink_meta", "esink_emit"};
+
+	return kind ? names[kind] : db->config->outbox;
+}
+
+static void step(struct my_plan *plan, enum summary_verb verb, char *what, char *sql, char *lock)
+{
+	mem_grow(&plan->steps, &plan->room, plan->count, sizeof(*plan->steps));
+	plan->steps[plan->count++] = (struct my_step){verb, what, sql, lock};
+}
+
+void my_plan_finish(struct my_plan *plan)
+{
+	for (size_t i = 0; i < plan->count; i++) {
+		free(plan->steps[i].what);
+		free(plan->steps[i].sql);
+		free(plan->steps[i].lock);
+	}
+	free(plan->steps);
+	buf_finish(&plan->uncaptured);
+	*plan = (struct my_plan){0};
+}
+
+/* -- our own tables --------------------------------------------------------------------------------------------------- */
+
+/* there[kind]: 0 not there, 1 ours, 2 somebody else's. */
+static enum status look(struct my_db *db, int there[KINDS], struct err *err)
+{
+	AUTO_BUF struct buf sql = buf_init(BUF_NO_MAX); /* bounded by the configuration */
+	AUTO_RESULT MYSQL_RES *rows = NULL;
+	enum status status;
+	MYSQL_ROW row;
+
+	memset(there, 0, KINDS * sizeof(*there));
+	buf_text(&sql, "SELECT TABLE_NAME, TABLE_COMMENT FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME IN (");
+	for (size_t kind = 0; kind < KINDS; kind++) {
+		buf_text(&sql, kind ? ", " : "");
+		my_text_literal(&sql, span_of(name_of(db, kind)));
+	}
+	buf_text(&sql, ") UNION ALL SELECT ROUTINE_NAME, ROUTINE_COMMENT FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = DATABASE() "
+		"AND ROUTINE_NAME = 'esink_emit' AND ROUTINE_TYPE = 'PROCEDURE'");
+	status = my_query(db, sql.bytes, MY_TIMEOUT_MS, &rows, err);
+	while (status == STATUS_OK && (row = mysql_fetch_row(rows)))
+		for (size_t kind = 0; kind < KINDS; kind++) {
+			AUTO_FREE char *comment = mem_format("esink %s 1", kinds[kind]);
+
+			if (!strcasecmp(row[0], name_of(db, kind)))
+				there[kind] = row[1] && !strcmp(row[1], comment) ? 1 : 2;
+		}
+	return status;
+}
+
+static enum status refuse(struct my_db *db, const int there[KINDS], struct err *err)
+{
+	for (size_t kind = 0; kind < KINDS; kind++)
+		if (there[kind] == 2)
+			return err_set(err, STATUS_INVALID, "%s: database \"%s\" has a %s \"%s\" that is not esink's, or of another version of "
+				"it: rename or drop it%s", kind ? "MYSQL_DATABASE" : "MYSQL_TABLE_TARGET", db->config->database,
+				kind == KINDS - 1 ? "procedure" : "table", name_of(db, kind), kind ? "" : ", or choose another name");
+	return STATUS_OK;
+}
+
+/* Statement number kind of schema.sql: paragraphs, the comment before each left out. */
+static char *schema_statement(struct my_db *db, size_t kind)
+{
+	struct buf names[KINDS];
+	const char *pairs[2 * KINDS + 1] = {NULL}, *text = sql_mysql_schema;
+	AUTO_FREE char *part = NULL;
+	const char *end;
+	char *sql;
+
+	for (size_t i = 0; i < KINDS; i++) {
+		names[i] = buf_init(BUF_NO_MAX); /* two names */
+		my_text_table(&names[i], db->config->database, name_of(db, i));
+		pairs[2 * i] = kinds[i];
+		pairs[2 * i + 1] = names[i].bytes;
+	}
+	for (size_t i = 0; i <= kind && text; i++) {
+		text = strstr(text, "\n\n");
+		text = text ? text + 2 : NULL;
+	}
+	end = text ? strstr(text, "\n\n") : NULL;
+	part = text ? mem_text_n(text, end ? (size_t)(end - text) : strlen(text)) : mem_text("");
+	sql = my_text_fill(part, pairs);
+	for (size_t i = 0; i < KINDS; i++)
+		buf_finish(&names[i]);
+	return sql;
+}
+
+enum status my_install_plan_schema(struct my_db *db, struct my_plan *plan, bool *any, struct err *err)
+{
+	int there[KINDS];
+	enum status status = look(db, there, err);
+
+	if (status == STATUS_OK)
+		status = refuse(db, there, err);
+	*any = false;
+	for (size_t kind = 0; kind < KINDS && status == STATUS_OK; kind++) {
+		*any |= there[kind] == 1;
+		if (!there[kind])
+			step(plan, SUMMARY_CREATE, mem_text(name_of(db, kind)), schema_statement(db, kind), NULL);
+	}
+	return status;
+}
+
+/* -- triggers --------------------------------------------------------------------------------------------------------- */
+
+struct present {
+	MYSQL_RES *rows;
+	bool *kept;
+};
+enum { NAME, SCHEMA, TABLE, BODY, MODE, DEFINER, EVENT, TIMING, OURS };
+
+static enum status present_load(struct my_db *db, const struct my_catalog *catalog, struct present *present, struct err *err)
+{
+	AUTO_BUF struct buf sql = buf_init(BUF_NO_MAX); /* bounded by the configuration */
+	enum status status;
+
+	buf_text(&sql, "SELECT TRIGGER_NAME, EVENT_OBJECT_SCHEMA, EVENT_OBJECT_TABLE, ACTION_STATEMENT, SQL_MODE, DEFINER = CURRENT_USER(), "
+		"EVENT_MANIPULATION, ACTION_TIMING, TRIGGER_NAME LIKE 'esink|_%' ESCAPE '|' AND ACTION_STATEMENT LIKE '" CAPTURE_MARK "%' "
+		"FROM information_schema.TRIGGERS WHERE (TRIGGER_NAME LIKE 'esink|_%' ESCAPE '|'");
+	for (size_t i = 0; catalog && i < catalog->count; i++) {
+		buf_text(&sql, " OR (EVENT_OBJECT_SCHEMA = ");
+		my_text_literal(&sql, span_of(catalog->tables[i].schema));
+		buf_text(&sql, " AND EVENT_OBJECT_TABLE = ");
+		my_text_literal(&sql, span_of(catalog->tables[i].name));
+		buf_text(&sql, ")");
+	}
+	buf_text(&sql, ") ORDER BY EVENT_OBJECT_SCHEMA, EVENT_OBJECT_TABLE, ACTION_ORDER");
+	status = my_query(db, sql.bytes, DDL_TIMEOUT_MS, &present->rows, err);
+	if (status == STATUS_OK)
+		present->kept = mem_zero((size_t)mysql_num_rows(present->rows) + 1, sizeof(*present->kept));
+	return status;
+}
+
+static void present_finish(struct present *present)
+{
+	my_cleanup_result(&present->rows);
+	free(present->kept);
+}
+
+/* Whether a trigger of ours writes to this very outbox: others belong to a relay on another one. */
+static bool writes_here(struct my_db *db, const char *body)
+{
+	AUTO_BUF struct buf target = buf_init(BUF_NO_MAX); /* two names */
+
+	buf_text(&target, "INSERT INTO ");
+	my_text_table(&target, db->config->database, db->config->outbox);
+	buf_text(&target, " ");
+	return body && strstr(body, target.bytes);
+}
+
+enum found { NOT_THERE, ELSEWHERE, OTHER, SAME };
+
+/* Whether there is such a trigger: on another table, which was this one before it was renamed, with another body, or as it
+ * should be. *on: that table. */
+static enum found find(struct present *present, const struct my_table *table, const char *name, const char *body, const char **on)
+{
+	MYSQL_ROW row;
+
+	mysql_data_seek(present->rows, 0);
+	for (size_t i = 0; (row = mysql_fetch_row(present->rows)); i++) {
+		if (strcmp(row[SCHEMA], table->schema) != 0 || strcmp(row[NAME], name) != 0)
+			continue;
+		present->kept[i] = true;
+		*on = row[TABLE];
+		if (strcmp(row[TABLE], table->name) != 0)
+			return ELSEWHERE;
+		return my_capture_same(body, row[BODY]) && !*row[MODE] && my_int(row[DEFINER]) ? SAME : OTHER;
+	}
+	return NOT_THERE;
+}
+
+static bool has_ours(struct my_db *db, struct present *present, const struct my_table *table)
+{
+	MYSQL_ROW row;
+
+	mysql_data_seek(present->rows, 0);
+	while ((row = mysql_fetch_row(present->rows)))
+		if (!strcmp(row[SCHEMA], table->schema) && !strcmp(row[TABLE], table->name) && my_int(row[OURS]) && writes_here(db, row[BODY]))
+			return true;
+	return false;
+}
+
+/* The first trigger of the application for the same event, which ours goes before: what it writes elsewhere comes after. */
+static void add_order(struct present *present, const struct my_table *table, int n, struct buf *sql)
+{
+	MYSQL_ROW row;
+
+	mysql_data_seek(present->rows, 0);
+	while ((row = mysql_fetch_row(present->rows)))
+		if (!strcmp(row[SCHEMA], table->schema) && !strcmp(row[TABLE], table->name) && !strcmp(row[TIMING], "AFTER") &&
+			!strcmp(row[EVENT], my_capture_events[n]) && !my_int(row[OURS])) {
+			buf_text(sql, " PRECEDES ");
+			my_text_name(sql, row[NAME]);
+			return;
+		}
+}
+
+static void plan_drop(const char *schema, const char *table, const char *name, enum summary_verb verb, bool lock, struct my_plan *plan)
+{
+	AUTO_BUF struct buf sql = buf_init(BUF_NO_MAX), on = buf_init(BUF_NO_MAX); /* names */
+
+	buf_text(&sql, "DROP TRIGGER IF EXISTS ");
+	my_text_table(&sql, schema, name);
+	my_text_table(&on, schema, table);
+	step(plan, verb, verb == SUMMARY_DROP ? mem_format("%s on %s", name, table) : NULL, buf_take(&sql), lock ? buf_take(&on) : NULL);
+}
+
+static void plan_trigger(struct my_db *db, struct present *present, const struct my_table *table, int n, const char *body,
+	struct my_plan *plan)
+{
+	AUTO_FREE char *name = my_capture_name(table, n);
+	AUTO_BUF struct buf sql = buf_init(BUF_NO_MAX), on = buf_init(BUF_NO_MAX); /* bounded by the table's columns */
+	const char *there_on = NULL;
+	enum found found = find(present, table, name, body, &there_on);
+	bool lock = found == OTHER && !db->maria;
+
+	if (found == SAME)
+		return;
+	my_text_table(&on, table->schema, table->name);
+	if (found == ELSEWHERE || lock)
+		plan_drop(table->schema, there_on, name, SUMMARY_REPLACE, lock, plan);
+	buf_text(&sql, found == OTHER && db->maria ? "CREATE OR REPLACE TRIGGER " : "CREATE TRIGGER ");
+	my_text_table(&sql, table->schema, name);
+	buf_printf(&sql, " AFTER %s ON %s FOR EACH ROW", my_capture_events[n], on.bytes);
+	add_order(present, table, n, &sql);
+	buf_printf(&sql, " %s", body);
+	step(plan, found == OTHER ? SUMMARY_REPLACE : SUMMARY_CREATE, mem_format("%s on %s", name, table->topic), buf_take(&sql),
+		lock ? buf_take(&on) : NULL);
+}
+
+/* The shape's id: the one it has, or a new one. */
+static enum status shape_id(struct my_db *db, const struct my_form_shape *shape, bool only_look, int64_t *id, struct err *err)
+{
+	AUTO_BUF struct buf sql = buf_init(BUF_NO_MAX), layout = buf_init(BUF_NO_MAX); /* bounded by the table's columns */
+	char word[FINGERPRINT_LEN + 1];
+	enum status status;
+
+	my_capture_word(shape, word);
+	buf_text(&sql, "SELECT id FROM esink_shape WHERE retired IS NULL AND topic = ");
+	my_text_literal(&sql, span_of(shape->topic));
+	buf_printf(&sql, " AND word = '%s' ORDER BY id DESC LIMIT 1", word);
+	status = my_number(db, sql.bytes, id, err);
+	if (only_look && status != STATUS_OK && db->conn) { /* nor may the table be there */
+		*id = 0;
+		return STATUS_OK;
+	}
+	if (status != STATUS_NOT_FOUND || db->error == 1146)
+		return status;
+	my_form_write(shape, &layout);
+	buf_clear(&sql);
+	buf_text(&sql, "INSERT INTO esink_shape (topic, word, layout) VALUES (");
+	my_text_literal(&sql, span_of(shape->topic));
+	buf_printf(&sql, ", '%s', ", word);
+	my_text_bytes(&sql, buf_as_span(&layout));
+	buf_text(&sql, ")");
+	status = my_run_buf(db, &sql, MY_TIMEOUT_MS, err);
+	*id = status == STATUS_OK ? (int64_t)mysql_insert_id(db->conn) : 0;
+	return status;
+}
+
+static enum status plan_table(struct my_db *db, const struct my_table *table, bool only_look, struct present *present,
+	struct my_plan *plan, struct buf *current, struct err *err)
+{
+	struct my_form_shape shape;
+	int64_t id = 0;
+	enum status status;
+
+	my_capture_shape(table, &shape);
+	db->error = 0;
+	status = shape_id(db, &shape, only_look, &id, err);
+	if (status == STATUS_OK) {
+		buf_printf(current, ", %" PRId64, id);
+		if (!has_ours(db, present, table))
+			buf_printf(&plan->uncaptured, "%s%s", plan->uncaptured.len ? ", " : "", table->topic);
+		for (int n = 0; n < CAPTURE_TRIGGERS; n++) {
+			AUTO_FREE char *body = my_capture_body(table, &shape, id, n, db->config->database, db->config->outbox);
+
+			plan_trigger(db, present, table, n, body, plan);
+		}
+	}
+	my_form_finish(&shape);
+	return status;
+}
+
+enum status my_install_plan_triggers(struct my_db *db, const struct my_catalog *catalog, bool only_look, struct my_plan *plan,
+	struct err *err)
+{
+	struct present present = {0};
+	AUTO_BUF struct buf current = buf_init(BUF_NO_MAX); /* bounded by the tables */
+	enum status status = present_load(db, catalog, &present, err);
+	MYSQL_ROW row;
+
+	plan->uncaptured.max = BUF_NO_MAX; /* likewise */
+	buf_text(&current, "UPDATE esink_shape SET retired = CURRENT_TIMESTAMP WHERE retired IS NULL AND id NOT IN (0");
+	for (size_t i = 0; i < catalog->count && status == STATUS_OK; i++)
+		status = plan_table(db, &catalog->tables[i], only_look, &present, plan, &current, err);
+	if (status == STATUS_OK) {
+		mysql_data_seek(present.rows, 0);
+		for (size_t i = 0; (row = mysql_fetch_row(present.rows)); i++)
+			if (!present.kept[i] && my_int(row[OURS]) && writes_here(db, row[BODY]))
+				plan_drop(row[SCHEMA], row[TABLE], row[NAME], SUMMARY_DROP, false, plan);
+		buf_text(&current, ")");
+		if (plan->count)
+			step(plan, SUMMARY_REPLACE, NULL, buf_take(&current), NULL);
+	}
+	present_finish(&present);
+	return status;
+}
+
+/* -- running ---------------------------------------------------------------------------------------------------------- */
+
+/* Without waiting first, where the server can do that. */
+static enum status run_step(struct my_db *db, const char *sql, struct err *err)
+{
+	enum status status = STATUS_UNAVAILABLE;
+
+	db->error = LOCK_TIMEOUT;
+	if (db->maria && my_run(db, "SET SESSION lock_wait_timeout = 0", MY_TIMEOUT_MS, err) == STATUS_OK)
+		for (int i = 0; i < QUICK_TRIES && status != STATUS_OK && db->conn && db->error == LOCK_TIMEOUT; i++) {
+			if (i && !my_wait(db, QUICK_PAUSE_MS))
+				return err_set(err, STATUS_STOPPED, "stopped");
+			status = my_run(db, sql, DDL_TIMEOUT_MS, err);
+		}
+	if (status == STATUS_OK || !db->conn || db->error != LOCK_TIMEOUT)
+		return status;
+	status = my_run(db, "SET SESSION lock_wait_timeout = 1", MY_TIMEOUT_MS, err);
+	return status == STATUS_OK ? my_run(db, sql, DDL_TIMEOUT_MS, err) : status;
+}
+
+enum status my_install_run(struct my_db *db, const struct my_plan *plan, struct err *err)
+{
+	enum status status = STATUS_OK;
+	bool locked = false;
+
+	for (size_t i = 0; i < plan->count && status == STATUS_OK; i++) {
+		const struct my_step *one = &plan->steps[i];
+
+		if (one->lock && !locked) {
+			AUTO_FREE char *lock = mem_format("LOCK TABLES %s WRITE", one->lock);
+
+			status = run_step(db, lock, err);
+			locked = status == STATUS_OK;
+		}
+		if (status == STATUS_OK)
+			status = run_step(db, one->sql, err);
+		/* What is locked is a trigger's old and new version; nothing else is between the two. */
+		if (locked && db->conn && (status != STATUS_OK || one->what)) {
+			struct err ignored;
+
+			locked = my_run(db, "UNLOCK TABLES", MY_TIMEOUT_MS, &ignored) != STATUS_OK;
+		}
+		if (status != STATUS_OK && db->conn && db->error == LOCK_TIMEOUT)
+			return err_set(err, STATUS_TOO_MANY, "%s: a transaction holds the table, so that its trigger cannot be made: trying "
+				"again", one->what ? one->what : "a trigger");
+	}
+	return status;
+}
+
+enum status my_install_remove(struct my_db *db, bool *any, struct err *err)
+{
+	struct present present = {0};
+	struct my_plan plan = {0};
+	int there[KINDS];
+	MYSQL_ROW row;
+	enum status status = present_load(db, NULL, &present, err);
+
+	while (status == STATUS_OK && (row = mysql_fetch_row(present.rows)))
+		if (my_int(row[OURS]) && writes_here(db, row[BODY]))
+			plan_drop(row[SCHEMA], row[TABLE], row[NAME], SUMMARY_DROP, false, &plan);
+	present_finish(&present);
+	if (status == STATUS_OK)
+		status = look(db, there, err);
+	for (size_t kind = KINDS; kind-- > 0 && status == STATUS_OK;) {
+		AUTO_BUF struct buf sql = buf_init(BUF_NO_MAX); /* two names */
+
+		if (there[kind] != 1)
+			continue;
+		buf_text(&sql, kind == KINDS - 1 ? "DROP PROCEDURE IF EXISTS " : "DROP TABLE IF EXISTS ");
+		my_text_table(&sql, db->config->database, name_of(db, kind));
+		step(&plan, SUMMARY_DROP, mem_text(name_of(db, kind)), buf_take(&sql), NULL);
+	}
+	*any = plan.count > 0;
+	if (status == STATUS_OK)
+		status = my_install_run(db, &plan, err);
+	my_plan_finish(&plan);
+	return status;
+}

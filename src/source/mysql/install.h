@@ -1,0 +1,34 @@
+/* Brings the database to what the configuration asks for: our own tables, triggers on each watched table, and nothing on tables
+ * no longer named. An unchanged configuration runs no statement that writes. */
+#ifndef ESINK_MYSQL_INSTALL_H
+#define ESINK_MYSQL_INSTALL_H
+
+#include "base/buf.h"
+#include "source/mysql/catalog.h"
+#include "source/summary.h"
+
+struct my_step {
+	enum summary_verb verb;
+	char *what; /* of the summary; NULL: not worth a word */
+	char *sql;  /* ends without ; */
+	char *lock; /* LOCK TABLES this in the same breath: where a trigger cannot be replaced at once; NULL: no need */
+};
+
+struct my_plan {
+	struct my_step *steps;
+	size_t count, room;
+	struct buf uncaptured; /* watched tables that had no trigger of ours */
+};
+void my_plan_finish(struct my_plan *plan);
+
+/* The tables of our own. *any: at least one is there. STATUS_INVALID: one is somebody else's. */
+enum status my_install_plan_schema(struct my_db *db, struct my_plan *plan, bool *any, struct err *err) MUST_CHECK;
+/* The triggers. Shapes that are missing are written down, unless only_look (the tables need not be there then). */
+enum status my_install_plan_triggers(struct my_db *db, const struct my_catalog *catalog, bool only_look, struct my_plan *plan,
+	struct err *err) MUST_CHECK;
+/* STATUS_TOO_MANY: a table was busy for as long as we make its writers wait. */
+enum status my_install_run(struct my_db *db, const struct my_plan *plan, struct err *err) MUST_CHECK;
+/* Everything, triggers first. *any: there was something. */
+enum status my_install_remove(struct my_db *db, bool *any, struct err *err) MUST_CHECK;
+
+#endif

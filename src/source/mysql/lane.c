@@ -1,0 +1,237 @@
+/* Look-ups, writes and reads, each on a lane's own connection. A lane connects when it is first used, and again after a failure. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/utf8.h"
+#include "source/mysql/auth_table.h"
+#include "source/mysql/mysql.h"
+#include "source/mysql/pack.h"
+#include "source/mysql/text.h"
+
+#define BATCH_BYTES (8u << 20)
+#define USER_MAX 1024 /* bytes of a user's id */
+#define IDLE_MS 300 /* a connection that was not used for so long is asked whether it still is one */
+
+struct lane {
+	struct mysql *source;
+	struct my_db db;
+	struct my_reader reader;
+	bool numeric;
+	char known[JOURNAL_LEN + 1]; /* the journal whose shapes the reader has */
+	int64_t used;                /* ms, monotonic */
+};
+
+void *mysql_lane_create(void *opaque)
+{
+	struct mysql *source = opaque;
+	struct lane *lane = mem_zero(1, sizeof(*lane));
+
+	lane->source = source;
+	lane->db = (struct my_db){.config = source->config, .nudge_fd = -1};
+	my_reader_init(&lane->reader, source->config);
+	return lane;
+}
+
+void mysql_lane_destroy(void *opaque)
+{
+	struct lane *lane = opaque;
+
+	if (!lane)
+		return;
+	my_close(&lane->db);
+	my_reader_finish(&lane->reader);
+	free(lane);
+}
+
+static int timeout(const struct lane *lane)
+{
+	return lane->source->config->statement_timeout_ms;
+}
+
+/* Not 0, which would mean for ever. */
+static int left(int64_t deadline)
+{
+	int64_t left = deadline - clock_ms();
+
+	return left > 1 ? (int)left : 1;
+}
+
+/* A connection that the server closed meanwhile must not cost a publication its answer. */
+static enum status ready(struct lane *lane, int64_t deadline, struct err *err)
+{
+	int64_t now = clock_ms(), idle = now - lane->used;
+	struct err ignored;
+	int wait = left(deadline);
+
+	lane->used = now;
+	if (lane->db.conn && idle > IDLE_MS && my_run(&lane->db, "DO 0", wait, &ignored) == STATUS_OK)
+		return STATUS_OK;
+	if (lane->db.conn && idle <= IDLE_MS)
+		return STATUS_OK;
+	wait = left(deadline);
+	return my_connect(&lane->db, wait < MY_CONNECT_TIMEOUT_MS ? wait : MY_CONNECT_TIMEOUT_MS, 0, err);
+}
+
+/* -- look-up ---------------------------------------------------------------------------------------------------------- */
+
+static enum status prepare(struct lane *lane, struct err *err)
+{
+	AUTO_FREE char *sql = NULL;
+	enum status status = my_auth_table_statement(&lane->db, &sql, &lane->numeric, err);
+
+	return status == STATUS_OK ? my_prepare(&lane->db, sql, timeout(lane), err) : status;
+}
+
+enum status mysql_lookup(void *opaque, struct span token, struct source_user *user, struct err *err)
+{
+	struct lane *lane = opaque;
+	char id[USER_MAX];
+	size_t len = 0;
+	int count = 0;
+	enum status status;
+
+	if (memchr(token.p, 0, token.len) || !utf8_valid(token.p, token.len))
+		return err_set(err, STATUS_UNAUTHORIZED, "the token is not text");
+	status = ready(lane, clock_ms() + timeout(lane), err);
+	if (status == STATUS_OK && !lane->db.stmt)
+		status = prepare(lane, err);
+	if (status == STATUS_NOT_FOUND && lane->source->config->auth_table_optional)
+		return err_set(err, STATUS_UNAUTHORIZED, "no such token");
+	if (status == STATUS_OK)
+		status = my_execute(&lane->db, token, timeout(lane), &count, id, sizeof(id), &len, err);
+	if (status == STATUS_OK && (count != 1 || len > sizeof(id) || memchr(id, 0, len) || !utf8_valid(id, len)))
+		return err_set(err, STATUS_UNAUTHORIZED, "no such token");
+	if (status != STATUS_OK)
+		return status;
+	user->id = mem_text_n(id, len);
+	user->numeric = lane->numeric;
+	return STATUS_OK;
+}
+
+/* -- writes ----------------------------------------------------------------------------------------------------------- */
+
+static enum status append(struct lane *lane, const struct publication *item, int timeout_ms, struct err *err)
+{
+	AUTO_BUF struct buf pack = buf_init(BUF_NO_MAX), sql = buf_init(BUF_NO_MAX); /* bounded by the request */
+
+	my_pack_add(&pack, span_of(item->topic));
+	my_pack_add(&pack, span_of(item->type));
+	my_pack_add(&pack, span_of(item->data));
+	my_pack_add(&pack, span_of(item->user));
+	my_pack_add_number(&pack, item->broadcast);
+	my_pack_add(&pack, span_of(item->source));
+	my_pack_add(&pack, span_of(item->source_type));
+	my_pack_add_number(&pack, item->version);
+	my_pack_add(&pack, span_of(item->ref));
+	if (item->timestamp)
+		my_pack_add_number(&pack, item->timestamp);
+	else
+		my_pack_add(&pack, (struct span){NULL, 0});
+	buf_text(&sql, "INSERT INTO ");
+	my_text_name(&sql, lane->source->config->outbox);
+	buf_text(&sql, " (shape, kind, data) VALUES (0, 8, ");
+	my_text_bytes(&sql, buf_as_span(&pack));
+	buf_text(&sql, ")");
+	return my_run_buf(&lane->db, &sql, timeout_ms, err);
+}
+
+enum status mysql_publish(void *opaque, struct publication *const *items, size_t count, int timeout_ms, struct err *err)
+{
+	struct lane *lane = opaque;
+	int64_t deadline = clock_ms() + timeout_ms;
+	enum status status = ready(lane, deadline, err);
+	struct err ignored;
+
+	if (status == STATUS_OK)
+		status = my_run(&lane->db, "START TRANSACTION", left(deadline), err);
+	for (size_t i = 0; status == STATUS_OK && i < count; i++)
+		status = append(lane, items[i], left(deadline), err);
+	if (status == STATUS_OK)
+		status = my_run(&lane->db, "COMMIT", left(deadline), err);
+	if (status == STATUS_OK)
+		eventfd_write(lane->source->db.nudge_fd, 1);
+	else if (lane->db.conn && my_run(&lane->db, "ROLLBACK", left(deadline), &ignored) != STATUS_OK)
+		my_close(&lane->db);
+	return status;
+}
+
+/* -- reads ------------------------------------------------------------------------------------------------------------ */
+
+static enum status take_page(struct lane *lane, const char *journal, uint64_t after, struct event_batch *batch, struct err *err)
+{
+	size_t bytes = 0;
+	uint64_t expected = after + 1;
+
+	while (lane->db.stream) {
+		unsigned long *lengths = NULL;
+		struct event *event = NULL;
+		MYSQL_ROW row = NULL;
+		enum status status = my_stream_next(&lane->db, timeout(lane), &row, &lengths, err);
+
+		if (status != STATUS_OK || !row)
+			return status;
+		if (bytes >= BATCH_BYTES) { /* what still comes is more than is worth to be read */
+			my_close(&lane->db);
+			return STATUS_OK;
+		}
+		if (strtoull(row[0], NULL, 10) != expected)
+			return err_set(err, STATUS_GONE, "the journal does not reach back to event %" PRIu64, expected);
+		status = my_reader_event(&lane->reader, row, lengths, journal, &event, err);
+		if (status != STATUS_OK)
+			return status;
+		expected++;
+		bytes += event->size;
+		event_batch_add(batch, event);
+	}
+	return STATUS_OK;
+}
+
+static enum status read_page(struct lane *lane, const char *journal, uint64_t after, size_t max, struct event_batch *batch, struct err *err)
+{
+	char sql[sizeof(MY_READER_SQL) + 80];
+	struct my_meta meta;
+	enum status status = my_meta_read(&lane->db, &meta, err);
+
+	if (status != STATUS_OK)
+		return status;
+	if (strcmp(meta.journal, journal) != 0)
+		return err_set(err, STATUS_GONE, "the journal is another one");
+	if (strcmp(lane->known, journal) != 0) {
+		my_reader_forget(&lane->reader);
+		snprintf(lane->known, sizeof(lane->known), "%s", journal);
+	}
+	if (after >= meta.head)
+		return STATUS_OK;
+	snprintf(sql, sizeof(sql), MY_READER_SQL " > %" PRIu64 " ORDER BY id LIMIT %zu", after, max);
+	status = my_stream_begin(&lane->db, sql, timeout(lane), err);
+	if (status == STATUS_OK)
+		status = take_page(lane, journal, after, batch, err);
+	if (status == STATUS_OK && !batch->count && max)
+		return err_set(err, STATUS_GONE, "the journal does not reach back to event %" PRIu64, after + 1);
+	return status;
+}
+
+enum status mysql_read(void *opaque, struct span journal, uint64_t after, uint64_t key, size_t max, struct event_batch *batch,
+	struct err *err)
+{
+	struct lane *lane = opaque;
+	char name[JOURNAL_LEN + 1];
+	enum status status = ready(lane, clock_ms() + timeout(lane), err);
+
+	(void)key; /* the id is all that is needed to go on */
+	snprintf(name, sizeof(name), "%.*s", (int)journal.len, journal.p);
+	if (status == STATUS_OK)
+		status = read_page(lane, name, after, max, batch, err);
+	if (lane->db.stream)
+		my_close(&lane->db);
+	if (status != STATUS_OK)
+		event_batch_clear(batch);
+	return status;
+}

@@ -1,0 +1,311 @@
+/* Capture from MySQL or MariaDB: the ops of the source thread.
+ *
+ * Nothing wakes us: the server has no notification. So fetch() asks, every few milliseconds while events come in and more and
+ * more seldom after the last one, down to POLL_INTERVAL_MS: one relay, the mover, whether the outbox has rows, which it then
+ * moves to the journal (move.c); the others whether the journal has. What is returned was committed in the journal before.
+ *
+ * Position survives close() and open(): after a lost connection the next fetch goes on behind the last event that was returned.
+ */
+#include "source/mysql/mysql.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "source/mysql/auth_table.h"
+#include "source/mysql/catalog.h"
+
+#define READ_TIMEOUT_MS 120000
+#define IDLE_S 30              /* without a statement of ours the server ends the connection, and with it its locks */
+#define BATCH_BYTES (8u << 20) /* a batch is handed on at this size, whatever its count */
+#define CLAIM_MS 100           /* between two tries to become the mover */
+#define WINDOW_US 20000        /* over which the rate of events is measured */
+#define BUSY_RATE 2500         /* events a second */
+#define BUSY_PAUSE_MS 8
+#define PAUSE_MS 2
+#define AWAKE_MS 300 /* after the last event */
+#define CALM 8       /* after that, one part of so many of the time since then is waited */
+
+static enum status validate(const struct source_config *config, struct err *err)
+{
+	if (strlen(config->database) > 64)
+		return err_set(err, STATUS_INVALID, "MYSQL_DATABASE: \"%.80s\" is longer than a name may be", config->database);
+	if (!*config->outbox || !strcasecmp(config->outbox, "esink_journal") || !strcasecmp(config->outbox, "esink_shape") ||
+		!strcasecmp(config->outbox, "esink_meta"))
+		return err_set(err, STATUS_INVALID, "MYSQL_TABLE_TARGET: \"%s\" is %s", config->outbox,
+			*config->outbox ? "a table that esink keeps something else in: choose another name" : "no name of a table");
+	return STATUS_OK;
+}
+
+static void *create(const struct source_config *config)
+{
+	struct mysql *source = mem_zero(1, sizeof(*source));
+
+	source->config = config;
+	source->db = (struct my_db){.config = config, .nudge_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
+	my_reader_init(&source->reader, config);
+	pthread_mutex_init(&source->lock, NULL);
+	return source;
+}
+
+static void destroy(void *opaque)
+{
+	struct mysql *source = opaque;
+
+	if (!source)
+		return;
+	my_close(&source->db);
+	my_reader_finish(&source->reader);
+	if (source->db.nudge_fd >= 0)
+		close(source->db.nudge_fd);
+	pthread_mutex_destroy(&source->lock);
+	free(source);
+}
+
+/* -- opening ---------------------------------------------------------------------------------------------------------- */
+
+/* At start, before anything is touched: every table and column that the configuration names. */
+static enum status check_configuration(struct mysql *source, struct err *err)
+{
+	struct my_catalog *catalog = NULL;
+	char *sql = NULL;
+	bool numeric;
+	enum status status;
+
+	if (source->started)
+		return STATUS_OK;
+	status = my_auth_table_statement(&source->db, &sql, &numeric, err);
+	free(sql);
+	if (status == STATUS_NOT_FOUND && source->config->auth_table_optional)
+		status = STATUS_OK;
+	if (status == STATUS_OK)
+		status = my_catalog_load(&source->db, true, &catalog, NULL, err);
+	if (status == STATUS_OK)
+		my_catalog_warn_idle(catalog);
+	my_catalog_free(catalog);
+	return status;
+}
+
+static enum status install(struct mysql *source, struct my_meta *meta, struct err *err)
+{
+	enum status status = my_claim_enter(&source->db, err);
+
+	if (status != STATUS_OK)
+		return status;
+	status = my_upkeep_tables(source, err);
+	if (status == STATUS_OK)
+		status = my_meta_settle(&source->db, source->lost ? "" : source->journal, source->position, meta, err);
+	if (status == STATUS_OK)
+		status = my_claim_rules(&source->db, err);
+	if (status == STATUS_OK)
+		status = my_upkeep_install(source, !source->started, err);
+	my_claim_leave(&source->db);
+	return status;
+}
+
+static enum status open_source(void *opaque, struct source_position *ret, struct err *err)
+{
+	struct mysql *source = opaque;
+	struct my_meta meta = {.head = 0};
+	enum status status = my_connect(&source->db, MY_CONNECT_TIMEOUT_MS, IDLE_S, err);
+
+	if (status == STATUS_OK)
+		status = check_configuration(source, err);
+	if (status == STATUS_OK)
+		status = install(source, &meta, err);
+	if (status == STATUS_OK)
+		status = my_claim_mover(&source->db, &source->mover, err);
+	if (status != STATUS_OK) {
+		my_close(&source->db);
+		return status;
+	}
+	my_reader_forget(&source->reader); /* another journal may number shapes anew */
+	source->head = meta.head;
+	if (strcmp(source->journal, meta.journal) != 0 || source->lost) {
+		memcpy(source->journal, meta.journal, sizeof(meta.journal));
+		source->position = meta.head;
+		source->lost = false;
+		source->seen = source->floor[0] = source->floor[1] = 0;
+	}
+	source->next_sweep = 0;
+	source->started = true;
+	memcpy(ret->journal, meta.journal, sizeof(meta.journal));
+	ret->id = source->position;
+	return STATUS_OK;
+}
+
+static void close_source(void *opaque)
+{
+	struct mysql *source = opaque;
+
+	my_close(&source->db);
+}
+
+/* -- fetching --------------------------------------------------------------------------------------------------------- */
+
+static enum status gone(struct mysql *source, struct err *err)
+{
+	source->lost = true;
+	return err_set(err, STATUS_GONE, "the journal does not go on behind event %" PRIu64 ": it reaches back to RETENTION only, or "
+		"was emptied", source->position);
+}
+
+static void count_events(struct mysql *source, size_t count)
+{
+	int64_t now = clock_us();
+
+	if (now - source->window >= WINDOW_US) {
+		source->rate = source->in_window * 1000000 / (now - source->window);
+		source->in_window = 0;
+		source->window = now;
+	}
+	source->in_window += (int64_t)count;
+	if (count)
+		source->last_event = now / 1000;
+}
+
+static enum status take_row(struct mysql *source, MYSQL_ROW row, const unsigned long *lengths, struct event_batch *batch,
+	size_t *bytes, struct err *err)
+{
+	struct event *event = NULL;
+	enum status status;
+
+	if (strtoull(row[0], NULL, 10) != source->position + 1)
+		return gone(source, err);
+	status = my_reader_event(&source->reader, row, lengths, source->journal, &event, err);
+	if (status != STATUS_OK)
+		return status;
+	source->position = event->id;
+	if (event->key > source->seen)
+		source->seen = event->key;
+	*bytes += event->size;
+	event_batch_add(batch, event);
+	return STATUS_OK;
+}
+
+/* Takes what a read still has to give, until the batch is full. */
+static enum status take_rows(struct mysql *source, struct event_batch *batch, struct err *err)
+{
+	size_t bytes = 0;
+	enum status status = STATUS_OK;
+
+	while (source->db.stream && status == STATUS_OK && bytes < BATCH_BYTES) {
+		unsigned long *lengths = NULL;
+		MYSQL_ROW row = NULL;
+
+		status = my_stream_next(&source->db, READ_TIMEOUT_MS, &row, &lengths, err);
+		if (status == STATUS_OK && row)
+			status = take_row(source, row, lengths, batch, &bytes, err);
+	}
+	if (status != STATUS_OK)
+		my_close(&source->db); /* what came before is committed and in order: it goes on, and the failure shows again */
+	count_events(source, batch->count);
+	return batch->count ? STATUS_OK : status;
+}
+
+static enum status begin_read(struct mysql *source, struct err *err)
+{
+	char sql[sizeof(MY_READER_SQL) + 80];
+
+	snprintf(sql, sizeof(sql), MY_READER_SQL " > %" PRIu64 " ORDER BY id LIMIT %d", source->position, source->config->drain_max);
+	return my_stream_begin(&source->db, sql, READ_TIMEOUT_MS, err);
+}
+
+static enum status move(struct mysql *source, struct err *err)
+{
+	bool wanted = source->full;
+	uint64_t count = 0;
+	enum status status = wanted ? STATUS_OK : my_move_wanted(source, &wanted, err);
+
+	return status == STATUS_OK && wanted ? my_move(source, &count, err) : status;
+}
+
+static enum status advance(struct mysql *source, struct event_batch *batch, struct err *err)
+{
+	enum status status = my_upkeep_run(source, err);
+	uint64_t position = source->position;
+
+	if (status == STATUS_OK && !source->mover && clock_ms() >= source->next_claim) {
+		source->next_claim = clock_ms() + CLAIM_MS;
+		status = my_claim_mover(&source->db, &source->mover, err);
+	}
+	if (status == STATUS_OK && source->mover && source->head <= position)
+		status = move(source, err);
+	if (status != STATUS_OK || (source->mover && source->head <= position))
+		return status;
+	status = begin_read(source, err);
+	if (status == STATUS_OK)
+		status = take_rows(source, batch, err);
+	if (status == STATUS_OK && !batch->count && source->mover)
+		return gone(source, err);
+	if (status == STATUS_OK && source->position > source->head)
+		source->head = source->position;
+	return status;
+}
+
+/* How long to wait before the next look. */
+static int64_t pace(const struct mysql *source, int64_t now)
+{
+	int64_t since = now - source->last_event, most = source->config->poll_interval_ms, pause;
+
+	if (source->full || source->db.stream || source->head > source->position)
+		return 0;
+	pause = since < AWAKE_MS ? (source->rate >= BUSY_RATE ? BUSY_PAUSE_MS : PAUSE_MS) : since / CALM;
+	return pause < most ? pause : most;
+}
+
+static enum status fetch(void *opaque, int timeout_ms, struct event_batch *batch, struct err *err)
+{
+	struct mysql *source = opaque;
+	int64_t end = clock_ms() + timeout_ms;
+
+	if (!source->db.conn)
+		return err_set(err, STATUS_UNAVAILABLE, "the connection to MySQL was lost");
+	for (;;) {
+		int64_t now, pause;
+		enum status status = source->db.stream ? take_rows(source, batch, err) : advance(source, batch, err);
+
+		now = clock_ms();
+		pause = pace(source, now);
+		if (status != STATUS_OK || batch->count)
+			return status;
+		if (now >= end)
+			return STATUS_OK;
+		if (pause > end - now)
+			pause = end - now;
+		if (pause && !my_wait(&source->db, (int)pause))
+			return err_set(err, STATUS_STOPPED, "stopped");
+	}
+}
+
+static void complaint(void *opaque, struct err *err)
+{
+	struct mysql *source = opaque;
+
+	pthread_mutex_lock(&source->lock);
+	*err = source->complaint;
+	pthread_mutex_unlock(&source->lock);
+}
+
+const struct source_ops mysql_source = {
+	.name = "mysql",
+	.validate = validate,
+	.create = create,
+	.destroy = destroy,
+	.open = open_source,
+	.fetch = fetch,
+	.close = close_source,
+	.complaint = complaint,
+	.check = mysql_check,
+	.uninstall = mysql_uninstall,
+	.lane_create = mysql_lane_create,
+	.lane_destroy = mysql_lane_destroy,
+	.lookup = mysql_lookup,
+	.publish = mysql_publish,
+	.read = mysql_read,
+};

@@ -1,0 +1,58 @@
+/* The source's own state, shared by the files of this folder. */
+#ifndef ESINK_MYSQL_MYSQL_H
+#define ESINK_MYSQL_MYSQL_H
+
+#include <pthread.h>
+
+#include "esink/source.h"
+#include "source/mysql/claim.h"
+#include "source/mysql/db.h"
+#include "source/mysql/reader.h"
+
+struct mysql {
+	const struct source_config *config;
+	struct my_db db; /* capture's connection */
+	struct my_reader reader;
+	char journal[JOURNAL_LEN + 1];
+	char word[17];      /* of the catalogue that the triggers were made from */
+	uint64_t position;  /* the last event returned */
+	uint64_t head;      /* the newest one that we know of */
+	bool started;       /* opened once: from now on the configuration's faults are complaints, not ends */
+	bool lost;          /* the journal no longer reaches our position: begin anew at its head */
+	bool mover;         /* we move: others read only */
+	bool full;          /* the last move or read was as large as it may be: there is more */
+	int64_t next_claim, next_look, next_prune, next_sweep; /* ms, monotonic */
+	int64_t busy_retry_ms;   /* after a look at the triggers that found a table busy */
+	int64_t last_event;      /* ms, monotonic */
+	int64_t move_max;        /* rows of one move */
+	int64_t prune_max;       /* rows of one batch */
+	uint64_t seen, floor[2]; /* ids of the outbox: the greatest that was moved, now, and some time ago: see move.c */
+	int64_t next_floor;
+	int64_t window, in_window, rate; /* events a second: see pace() */
+	pthread_mutex_t lock;            /* complaint */
+	struct err complaint;
+};
+
+/* lane.c */
+void *mysql_lane_create(void *source);
+void mysql_lane_destroy(void *lane);
+enum status mysql_lookup(void *lane, struct span token, struct source_user *user, struct err *err);
+enum status mysql_publish(void *lane, struct publication *const *items, size_t count, int timeout_ms, struct err *err);
+enum status mysql_read(void *lane, struct span journal, uint64_t after, uint64_t key, size_t max, struct event_batch *batch,
+	struct err *err);
+
+/* check.c */
+enum status mysql_check(void *source, struct err *err);
+enum status mysql_uninstall(void *source, struct err *err);
+
+/* move.c: gives committed rows their ids. *count: how many. */
+enum status my_move(struct mysql *source, uint64_t *count, struct err *err) MUST_CHECK;
+/* Whether there is anything to move. */
+enum status my_move_wanted(struct mysql *source, bool *wanted, struct err *err) MUST_CHECK;
+
+/* upkeep.c: what is done beside fetching, on capture's connection. */
+enum status my_upkeep_tables(struct mysql *source, struct err *err) MUST_CHECK;
+enum status my_upkeep_install(struct mysql *source, bool strict, struct err *err) MUST_CHECK;
+enum status my_upkeep_run(struct mysql *source, struct err *err) MUST_CHECK;
+
+#endif

@@ -1,0 +1,146 @@
+/* The rules name columns and names move: after `RENAME secret TO old_secret, ADD secret` the rules would send the column that
+ * holds every secret so far. A column of MySQL has no number that outlives an ALTER TABLE, and triggers do not follow names.
+ *
+ * What is left is the order of columns, which a rename keeps. The shape that the table's triggers were made for lists all of
+ * its columns. Those of them that are not withheld and stand in the same order today are anchors; between two anchors the
+ * first, second, .. column of then is the first, second, .. of today. A column that stands where a withheld one stood, under
+ * another name, is suspect: it is withheld, and /ready says so, until FILTERS name it or everything of esink is removed. So a
+ * harmless column that is added right before a withheld one is suspect, too, which is the price.
+ *
+ * A table that has no trigger of ours is another table than the one that was watched, and is judged by its names alone.
+ */
+#include "source/mysql/recall.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/cleanup.h"
+#include "base/mem.h"
+#include "source/mysql/form.h"
+#include "source/mysql/text.h"
+
+static enum status has_ours(struct my_db *db, const struct my_table *table, bool *ret, struct err *err)
+{
+	AUTO_BUF struct buf sql = buf_init(BUF_NO_MAX); /* bounded by two names */
+	int64_t count = 0;
+	enum status status;
+
+	buf_text(&sql, "SELECT COUNT(*) FROM information_schema.TRIGGERS WHERE EVENT_OBJECT_SCHEMA = ");
+	my_text_literal(&sql, span_of(table->schema));
+	buf_text(&sql, " AND EVENT_OBJECT_TABLE = ");
+	my_text_literal(&sql, span_of(table->name));
+	buf_text(&sql, " AND TRIGGER_NAME LIKE 'esink|_%' ESCAPE '|'");
+	status = my_number(db, sql.bytes, &count, err);
+	*ret = count > 0;
+	return status;
+}
+
+static enum status load_then(struct my_db *db, const struct my_table *table, struct my_form_shape *then, struct err *err)
+{
+	AUTO_BUF struct buf sql = buf_init(BUF_NO_MAX); /* bounded by a name */
+	AUTO_RESULT MYSQL_RES *rows = NULL;
+	enum status status;
+	MYSQL_ROW row;
+	int64_t there = 0;
+
+	status = my_number(db, "SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = 'esink_shape'",
+		&there, err);
+	if (status != STATUS_OK || !there)
+		return status;
+	buf_text(&sql, "SELECT layout FROM esink_shape WHERE retired IS NULL AND topic = ");
+	my_text_literal(&sql, span_of(table->topic));
+	buf_text(&sql, " ORDER BY id DESC LIMIT 1");
+	status = my_query(db, sql.bytes, MY_TIMEOUT_MS, &rows, err);
+	if (status == STATUS_OK && (row = mysql_fetch_row(rows)))
+		my_form_read((struct span){row[0], mysql_fetch_lengths(rows)[0]}, then);
+	return status;
+}
+
+static bool is_anchor(const struct my_form_column *then, const struct my_column *now)
+{
+	return then->sent == FORM_SENT && !strcasecmp(then->name, now->name);
+}
+
+/* anchors[i]: the column of today that is the column i of then; SIZE_MAX: none. The longest common subsequence. */
+static void find_anchors(const struct my_form_shape *then, const struct my_table *now, size_t *anchors)
+{
+	size_t n = then->column_count, m = now->count, i = 0, j = 0;
+	AUTO_FREE uint16_t *best = mem_zero((n + 1) * (m + 1), sizeof(*best));
+
+	for (i = n; i-- > 0;)
+		for (j = m; j-- > 0;) {
+			uint16_t skip = best[(i + 1) * (m + 1) + j], other = best[i * (m + 1) + j + 1];
+
+			best[i * (m + 1) + j] = is_anchor(&then->columns[i], &now->columns[j])
+				? (uint16_t)(best[(i + 1) * (m + 1) + j + 1] + 1) : skip > other ? skip : other;
+		}
+	for (i = 0; i < n; i++)
+		anchors[i] = SIZE_MAX;
+	for (i = j = 0; i < n && j < m;) {
+		if (is_anchor(&then->columns[i], &now->columns[j]))
+			anchors[i++] = j++;
+		else if (best[(i + 1) * (m + 1) + j] >= best[i * (m + 1) + j + 1])
+			i++;
+		else
+			j++;
+	}
+}
+
+static void suspect(struct my_table *now, size_t at, const char *name)
+{
+	if (at < now->count && now->rule.sent[at] && strcasecmp(now->columns[at].name, name) != 0 && !now->columns[at].key) {
+		now->rule.sent[at] = false;
+		now->columns[at].suspect = true;
+	}
+}
+
+static void compare(const struct my_form_shape *then, struct my_table *now)
+{
+	AUTO_FREE size_t *anchors = mem_zero(then->column_count + 1, sizeof(*anchors));
+	size_t begin_then = 0, begin_now = 0; /* of the gap between two anchors */
+
+	find_anchors(then, now, anchors);
+	for (size_t i = 0; i < then->column_count; i++) {
+		const struct my_form_column *column = &then->columns[i];
+		size_t place = begin_now + (i - begin_then);
+
+		if (anchors[i] != SIZE_MAX) {
+			begin_then = i + 1;
+			begin_now = anchors[i] + 1;
+		} else if (column->sent != FORM_SENT && (place >= now->count || strcasecmp(now->columns[place].name, column->name) != 0)) {
+			suspect(now, place, column->name);
+			suspect(now, i, column->name);
+		}
+	}
+}
+
+/* What was suspect stays so under its name. */
+static void remember(const struct my_form_shape *then, struct my_table *now)
+{
+	for (size_t i = 0; i < then->column_count; i++)
+		for (size_t j = 0; j < now->count && then->columns[i].sent == FORM_SUSPECT; j++)
+			if (!strcasecmp(then->columns[i].name, now->columns[j].name))
+				suspect(now, j, "");
+}
+
+enum status my_recall_withheld(struct my_db *db, struct my_table *table, struct err *complaint, struct err *err)
+{
+	struct my_form_shape then = {0};
+	bool ours = false;
+	enum status status = has_ours(db, table, &ours, err);
+
+	if (status == STATUS_OK && ours)
+		status = load_then(db, table, &then, err);
+	if (status == STATUS_OK && then.column_count) {
+		compare(&then, table);
+		remember(&then, table);
+	}
+	my_form_finish(&then);
+	for (size_t i = 0; i < table->count && status == STATUS_OK; i++)
+		if (table->columns[i].suspect && complaint && !complaint->text[0])
+			err_set(complaint, STATUS_FAILED, "FILTERS: column \"%s\" of table %s stands where a withheld one stood and may be "
+				"that one, renamed: it is withheld; add %s.%s to FILTERS, or, if it may be sent, run esink --uninstall and "
+				"start again", table->columns[i].name, table->topic, table->topic, table->columns[i].name);
+	return status;
+}

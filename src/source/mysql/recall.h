@@ -1,0 +1,11 @@
+/* Columns that were withheld and may have another name by now. */
+#ifndef ESINK_MYSQL_RECALL_H
+#define ESINK_MYSQL_RECALL_H
+
+#include "source/mysql/catalog.h"
+
+/* After the rules were bound: withholds what may be a withheld column under another name, by comparing with the columns that
+ * the table had when its triggers were made last. */
+enum status my_recall_withheld(struct my_db *db, struct my_table *table, struct err *complaint, struct err *err) MUST_CHECK;
+
+#endif

@@ -1,0 +1,190 @@
+/* What capture looks after beside fetching: our tables, the triggers, the journal's length. All on capture's own connection,
+ * between fetches. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "source/mysql/install.h"
+#include "source/mysql/mysql.h"
+
+#define LOOK_EVERY_MS 1000
+#define BUSY_RETRY_MS 100
+#define BUSY_RETRY_MAX_MS 5000
+#define PLANS_MAX 4 /* until the schema holds still */
+#define PRUNE_TARGET_MS 50
+#define PRUNE_FIRST 500
+#define PRUNE_MAX 10000
+
+static void set_complaint(struct mysql *source, const struct err *complaint)
+{
+	pthread_mutex_lock(&source->lock);
+	if (complaint->text[0] && strcmp(source->complaint.text, complaint->text) != 0)
+		log_warn("mysql", "%s", complaint->text);
+	else if (!complaint->text[0] && source->complaint.text[0])
+		log_info("mysql", "mended: %s", source->complaint.text);
+	source->complaint = *complaint;
+	pthread_mutex_unlock(&source->lock);
+}
+
+enum status my_upkeep_tables(struct mysql *source, struct err *err)
+{
+	struct my_plan plan = {0};
+	bool any = false;
+	enum status status = my_install_plan_schema(&source->db, &plan, &any, err);
+
+	if (status == STATUS_OK)
+		status = my_install_run(&source->db, &plan, err);
+	if (status == STATUS_OK && plan.count)
+		log_info("mysql", "tables of esink were made in database \"%s\"", source->config->database);
+	my_plan_finish(&plan);
+	return status == STATUS_TOO_MANY ? STATUS_UNAVAILABLE : status;
+}
+
+/* -- triggers --------------------------------------------------------------------------------------------------------- */
+
+/* One look and what it says. *done: there was nothing to do. */
+static enum status install_once(struct mysql *source, bool strict, bool *done, struct err *complaint, struct err *err)
+{
+	struct my_catalog *catalog = NULL;
+	struct my_plan plan = {0};
+	char word[sizeof(source->word)];
+	enum status status = my_catalog_word(&source->db, word, err);
+
+	complaint->text[0] = 0;
+	if (status == STATUS_OK)
+		status = my_catalog_load(&source->db, strict, &catalog, complaint, err);
+	if (status == STATUS_OK)
+		status = my_install_plan_triggers(&source->db, catalog, false, &plan, err);
+	*done = status == STATUS_OK && !plan.count;
+	if (*done)
+		memcpy(source->word, word, sizeof(word));
+	else if (status == STATUS_OK)
+		status = my_install_run(&source->db, &plan, err);
+	if (status == STATUS_OK && !*done)
+		log_info("mysql", "triggers were made for what TABLE_NAMES, the other rules and the tables say now");
+	if (status == STATUS_OK && !strict && plan.uncaptured.len)
+		log_warn("mysql", "%s: without a trigger of esink until now (made anew, renamed, or the trigger was dropped); what was "
+			"written since is not captured", plan.uncaptured.bytes);
+	my_plan_finish(&plan);
+	my_catalog_free(catalog);
+	return status;
+}
+
+/* A column may go or come between a look and the trigger that is made by it: then we look again. */
+enum status my_upkeep_install(struct mysql *source, bool strict, struct err *err)
+{
+	struct err complaint = {""};
+	bool done = false;
+	enum status status = STATUS_OK;
+
+	for (int i = 0; i < PLANS_MAX && !done; i++) {
+		status = install_once(source, strict, &done, &complaint, err);
+		if (status != STATUS_OK && (status != STATUS_NOT_FOUND || !source->db.conn || strict))
+			break;
+	}
+	if (status == STATUS_OK)
+		set_complaint(source, &complaint);
+	if (status == STATUS_TOO_MANY) {
+		set_complaint(source, err);
+		return source->started ? status : STATUS_UNAVAILABLE;
+	}
+	return status;
+}
+
+static enum status watch(struct mysql *source, struct err *err)
+{
+	char word[sizeof(source->word)];
+	struct my_meta meta;
+	enum status status = my_meta_read(&source->db, &meta, err);
+
+	if (status == STATUS_OK && strcmp(meta.journal, source->journal) != 0) {
+		source->lost = true;
+		return err_set(err, STATUS_GONE, "the journal is another one now: tables of esink were made anew or loaded from a dump");
+	}
+	if (status == STATUS_OK)
+		status = my_catalog_word(&source->db, word, err);
+	if (status != STATUS_OK || !strcmp(word, source->word))
+		return status;
+	status = my_claim_enter(&source->db, err);
+	if (status == STATUS_OK)
+		status = my_upkeep_install(source, false, err);
+	my_claim_leave(&source->db);
+	if (status == STATUS_TOO_MANY) {
+		source->busy_retry_ms = source->busy_retry_ms ? source->busy_retry_ms * 2 : BUSY_RETRY_MS;
+		if (source->busy_retry_ms > BUSY_RETRY_MAX_MS)
+			source->busy_retry_ms = BUSY_RETRY_MAX_MS;
+		source->next_look = clock_ms() + source->busy_retry_ms;
+		return STATUS_OK; /* capture goes on meanwhile with what there is */
+	}
+	source->busy_retry_ms = 0;
+	return status;
+}
+
+/* -- the journal's length --------------------------------------------------------------------------------------------- */
+
+static int64_t prune_interval(int64_t retention_ms)
+{
+	int64_t interval = retention_ms / 20;
+
+	return interval < 500 ? 500 : interval > 60000 ? 60000 : interval;
+}
+
+/* Of shapes that no row has any more. */
+static enum status forget_shapes(struct mysql *source, struct err *err)
+{
+	AUTO_FREE char *sql = mem_format("DELETE FROM esink_shape WHERE retired < CURRENT_TIMESTAMP - INTERVAL %" PRId64 " SECOND AND id < "
+		"COALESCE((SELECT MIN(shape) FROM esink_journal WHERE shape > 0), 0)", source->config->retention_ms / 500);
+
+	return my_run(&source->db, sql, MY_TIMEOUT_MS, err);
+}
+
+static enum status prune(struct mysql *source, struct err *err)
+{
+	AUTO_FREE char *find = NULL, *clear = NULL;
+	int64_t begun = clock_ms(), last = 0, took;
+	enum status status;
+
+	if (!source->prune_max)
+		source->prune_max = PRUNE_FIRST;
+	source->next_prune = begun + prune_interval(source->config->retention_ms);
+	find = mem_format("SELECT MAX(id) FROM (SELECT id, moved FROM esink_journal WHERE id <= %" PRIu64 " ORDER BY id LIMIT %" PRId64
+		") x WHERE moved < CURRENT_TIMESTAMP - INTERVAL %" PRId64 " SECOND", source->position, source->prune_max,
+		source->config->retention_ms / 1000);
+	status = my_number(&source->db, find, &last, err);
+	if (status != STATUS_OK || !last)
+		return status;
+	clear = mem_format("DELETE FROM esink_journal WHERE id <= %" PRId64, last);
+	status = my_run(&source->db, clear, MY_TIMEOUT_MS * 6, err);
+	took = clock_ms() - begun;
+	if (took > PRUNE_TARGET_MS)
+		source->prune_max = source->prune_max > 20 ? source->prune_max / 2 : 10;
+	else if (took < PRUNE_TARGET_MS / 2 && source->prune_max < PRUNE_MAX)
+		source->prune_max *= 2;
+	source->next_prune = clock_ms() + 10 + took;
+	return status;
+}
+
+/* -- all of it -------------------------------------------------------------------------------------------------------- */
+
+enum status my_upkeep_run(struct mysql *source, struct err *err)
+{
+	int64_t now = clock_ms();
+	enum status status = STATUS_OK;
+
+	if (now >= source->next_look) {
+		source->next_look = now + LOOK_EVERY_MS;
+		status = watch(source, err);
+	}
+	if (status == STATUS_OK && source->mover && now >= source->next_prune) {
+		bool first = !source->next_prune;
+
+		status = prune(source, err);
+		if (status == STATUS_OK && first)
+			status = forget_shapes(source, err);
+	}
+	return status;
+}
