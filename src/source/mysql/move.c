@@ -66,8 +66,8 @@ static enum status move_rows(struct mysql *source, uint64_t *count, struct err *
 	if (status != STATUS_OK)
 		return status;
 	copy = mem_format("INSERT INTO esink_journal (id, seq, shape, kind, at, actor, data) SELECT STRAIGHT_JOIN x.n, o.id, o.shape, o.kind, o.at, "
-		"o.actor, o.data FROM (SELECT id, %" PRId64 " + ROW_NUMBER() OVER (ORDER BY id) AS n FROM %s ORDER BY id LIMIT %" PRId64 ") x "
-		"JOIN %s o ON o.id = x.id", head, outbox.bytes, source->move_max, outbox.bytes);
+		"o.actor, o.data FROM (SELECT id, %" PRId64 " + ROW_NUMBER() OVER (ORDER BY id) AS n FROM (SELECT id FROM %s ORDER BY id LIMIT %"
+		PRId64 ") y) x JOIN %s o ON o.id = x.id", head, outbox.bytes, source->move_max, outbox.bytes);
 	status = my_run(db, copy, MOVE_TIMEOUT_MS, err);
 	if (status != STATUS_OK)
 		return status;

@@ -26,7 +26,7 @@
 #define CLAIM_MS 100           /* between two tries to become the mover */
 #define WINDOW_US 20000        /* over which the rate of events is measured */
 #define BUSY_RATE 2500         /* events a second */
-#define BUSY_PAUSE_MS 8
+#define BUSY_PAUSE_MS 10
 #define PAUSE_MS 2
 #define AWAKE_MS 300 /* after the last event */
 #define CALM 8       /* after that, one part of so many of the time since then is waited */
@@ -248,7 +248,8 @@ static enum status advance(struct mysql *source, struct event_batch *batch, stru
 	return status;
 }
 
-/* How long to wait before the next look. */
+/* How long to wait before the next look. Each costs the server some statements and a flush of its log, and a move of many rows
+ * far less for each of them than a move of few, so while events come in fast it pays to let some gather. */
 static int64_t pace(const struct mysql *source, int64_t now)
 {
 	int64_t since = now - source->last_event, most = source->config->poll_interval_ms, pause;
@@ -256,7 +257,8 @@ static int64_t pace(const struct mysql *source, int64_t now)
 	if (source->full || source->db.stream || source->head > source->position)
 		return 0;
 	pause = since < AWAKE_MS ? (source->rate >= BUSY_RATE ? BUSY_PAUSE_MS : PAUSE_MS) : since / CALM;
-	return pause < most ? pause : most;
+	pause = (pause < most ? pause : most) - (now - source->last_look);
+	return pause > 0 ? pause : 0;
 }
 
 static enum status fetch(void *opaque, int timeout_ms, struct event_batch *batch, struct err *err)
@@ -267,19 +269,19 @@ static enum status fetch(void *opaque, int timeout_ms, struct event_batch *batch
 	if (!source->db.conn)
 		return err_set(err, STATUS_UNAVAILABLE, "the connection to MySQL was lost");
 	for (;;) {
-		int64_t now, pause;
-		enum status status = source->db.stream ? take_rows(source, batch, err) : advance(source, batch, err);
+		enum status status = STATUS_OK;
+		int64_t now = clock_ms(), pause = pace(source, now);
 
-		now = clock_ms();
-		pause = pace(source, now);
-		if (status != STATUS_OK || batch->count)
-			return status;
-		if (now >= end)
-			return STATUS_OK;
 		if (pause > end - now)
 			pause = end - now;
-		if (pause && !my_wait(&source->db, (int)pause))
+		if (pause > 0 && !my_wait(&source->db, (int)pause))
 			return err_set(err, STATUS_STOPPED, "stopped");
+		if (pause > 0 && clock_ms() >= end)
+			return STATUS_OK;
+		source->last_look = clock_ms();
+		status = source->db.stream ? take_rows(source, batch, err) : advance(source, batch, err);
+		if (status != STATUS_OK || batch->count || clock_ms() >= end)
+			return status;
 	}
 }
 

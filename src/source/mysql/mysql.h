@@ -23,7 +23,7 @@ struct mysql {
 	bool full;          /* the last move or read was as large as it may be: there is more */
 	int64_t next_claim, next_look, next_prune, next_sweep; /* ms, monotonic */
 	int64_t busy_retry_ms;   /* after a look at the triggers that found a table busy */
-	int64_t last_event;      /* ms, monotonic */
+	int64_t last_event, last_look; /* ms, monotonic */
 	int64_t move_max;        /* rows of one move */
 	int64_t prune_max;       /* rows of one batch */
 	uint64_t seen, floor[2]; /* ids of the outbox: the greatest that was moved, now, and some time ago: see move.c */
