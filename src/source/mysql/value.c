@@ -184,7 +184,7 @@ static void add_timestamp(struct span text, struct buf *out)
 	if (strchr(copy, '.'))
 		fraction = span_of(strchr(copy, '.'));
 	if (!seconds && !fraction.len) { /* the zero date, which is no point in time */
-		buf_text(out, "\"0000-00-00T00:00:00\"");
+		buf_text(out, "null");
 		return;
 	}
 	gmtime_r(&seconds, &tm);

@@ -1,0 +1,237 @@
+// Prevents: what only MySQL can do wrong: a value whose text depends on the writer's session, a write that fails over a value or
+// a size, an engine's or trigger's oddity, a relay that holds the lock of another one for ever, an account that lacks a right.
+import assert from 'node:assert/strict';
+import { after } from 'node:test';
+import { databaseOf } from './lib/databases.mjs';
+import { test } from './lib/harness.mjs';
+import { runToEnd, startRelay } from './lib/relay.mjs';
+import { until } from './lib/wait.mjs';
+import { operator } from './source/suite.mjs';
+
+const database = databaseOf('mysql');
+after(() => database.stop());
+const env = { SECURITY_TOKEN: operator };
+
+async function watch(t, schema, rules) {
+  const db = await database.database(t, schema);
+  const relay = await startRelay(t, db, { ...rules, env: { ...env, ...rules.env } });
+  return { db, relay, boss: await relay.operator() };
+}
+const rows = (client, table) => client.events.filter((event) => event.table === table);
+
+// Column type, literal, JSON text in `data`.
+const kinds = [
+  ['bigint unsigned', '18446744073709551615', '18446744073709551615'], ['decimal(65,30)', "'-12345678901234567890123456789012345.123456789012345678901234567890'", '-12345678901234567890123456789012345.123456789012345678901234567890'],
+  ['int(8) unsigned zerofill', '42', '42'], ['decimal(8,2) unsigned zerofill', '7.5', '7.50'], ['tinyint', '-128', '-128'], ['tinyint(1)', '5', '5'], ['mediumint', '-8388608', '-8388608'],
+  ['bit(1)', "b'1'", '1'], ['bit(64)', "b'1111111111111111111111111111111111111111111111111111111111111111'", '18446744073709551615'], ['year', '2155', '2155'],
+  ['float', '0.1', '0.1'], ['float', '16777217', '16777216'], ['float', '3.4028234663852886e38', '3.4028235e+38'], ['double', '1.7976931348623157e308', '1.7976931348623157e+308'], ['double', '-0.5', '-0.5'],
+  ['double', '1', '1'], ['time(6)', "'-838:59:58.999000'", '"-838:59:58.999"'], ['time', "'00:00:00'", '"00:00:00"'], ['date', "'1000-01-01'", '"1000-01-01"'],
+  ['datetime(6)', "'9999-12-31 23:59:59.000001'", '"9999-12-31T23:59:59.000001"'], ['datetime', "'2024-02-29 12:00:00'", '"2024-02-29T12:00:00"'],
+  // The session is at +05:30, the server's default as well.
+  ['timestamp(6) NULL', "'2024-02-29 12:00:00.250000'", '"2024-02-29T06:30:00.25+00:00"'], ['timestamp NULL', "'1970-01-01 05:30:01'", '"1970-01-01T00:00:01+00:00"'],
+  ["enum('a','b,c','ö')", "'b,c'", '"b,c"'], ["enum('a','b,c','ö')", "'ö'", '"ö"'], ["set('x','y')", "'x,y'", '"x,y"'], ["set('x','y')", "''", '""'],
+  ['char(5)', "'ab'", '"ab"'], ['varchar(20) CHARACTER SET latin1', "'é€'", '"é€"'], ['varchar(20) CHARACTER SET cp1251', "'жук'", '"жук"'], ['varchar(20) CHARACTER SET sjis', "'日本'", '"日本"'],
+  ['varchar(20) CHARACTER SET utf16', "'ü😀'", '"ü😀"'], ['text CHARACTER SET utf8mb3', "'日'", '"日"'], ['longtext', "'a,b:1:c'", '"a,b:1:c"'],
+  ['binary(4)', "x'61'", '"YQAAAA=="'], ['varbinary(4)', "x'ff00'", '"/wA="'], ['tinyblob', "x''", '""'], ['uuid', "'123e4567-e89b-12d3-a456-426655440000'", '"123e4567-e89b-12d3-a456-426655440000"'],
+  ['inet6', "'::1'", '"::1"'], ['point', 'ST_GeomFromText(\'POINT(1 2.5)\')', '{"type":"Point","coordinates":[1,2.5]}'],
+  ['geometry', "ST_GeomFromText('POLYGON((0 0,0 1,1 1,0 0))')", '{"type":"Polygon","coordinates":[[[0,0],[0,1],[1,1],[0,0]]]}'],
+  ['json', '\'{"n": 12345678901234567890.10, "s": "a\\u00e4"}\'', '{"n":12345678901234567890.10,"s":"a\\u00e4"}'], ['json', "'[]'", '[]'],
+  ['int AS (1 + 1) VIRTUAL', undefined, '2'], ['int AS (1 + 2) STORED', undefined, '3'],
+];
+
+const strictly = 'ANSI_QUOTES,NO_BACKSLASH_ESCAPES,STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,PAD_CHAR_TO_FULL_LENGTH';
+
+test('every type has one JSON form, whatever the writer\'s session says', async (t) => {
+  const { db, boss } = await watch(t, `CREATE TABLE kinds (id int PRIMARY KEY, ${kinds.map(([type], i) => `c${i} ${type}`).join(', ')})`, { tables: 'kinds', env: { OLD_ROWS: '*' } });
+  const given = kinds.flatMap(([, literal], i) => (literal === undefined ? [] : [[`c${i}`, literal]]));
+  const insert = (id) => `INSERT INTO kinds (id, ${given.map(([name]) => name).join(', ')}) VALUES (${id}, ${given.map(([, literal]) => literal).join(', ')})`;
+  await db.query(insert(1));
+  const session = await db.connect();
+  await session.query(`SET SESSION sql_mode = '${strictly}', character_set_results = latin1, character_set_connection = utf8mb4, collation_connection = utf8mb4_bin, div_precision_increment = 0, lc_time_names = 'de_DE'`);
+  await session.query(insert(2));
+  await session.query("SET SESSION time_zone = '-11:00'");
+  await session.query('UPDATE kinds SET id = 3 WHERE id = 2');
+  const n = await db.fence();
+  await boss.passed(n);
+  const texts = boss.texts.filter((text) => text.includes('"kinds"'));
+  assert.equal(texts.length, 3);
+  const expected = `,${kinds.map(([, , json], i) => `"c${i}":${json}`).join(',')}}`;
+  for (const [i, id] of [1, 2, 3].entries()) {
+    const at = texts[i].indexOf(`"data":{"id":${id},`) + `"data":{"id":${id}`.length;
+    assert.equal(texts[i].slice(at, at + expected.length), expected);
+    assert.equal(JSON.parse(texts[i]).data.incomplete, undefined);
+  }
+  assert.ok(texts[2].includes(`"old":{"id":2${expected}`), 'the old row likewise');
+});
+
+test('no value makes a write fail: invalid JSON, zero dates, bytes that are no text, a row beyond max_allowed_packet', async (t) => {
+  const { db, boss } = await watch(t, `CREATE TABLE odd (id int PRIMARY KEY, owner text, j json, d datetime, ts timestamp NULL, s varchar(20) CHARACTER SET latin1, a longblob, b longblob)`,
+    { tables: 'odd', routing: { odd: 'owner' } });
+  const user = await startUser(t, boss.relay, db);
+  const session = await db.connect();
+  await session.query("SET SESSION sql_mode = 'ANSI_QUOTES,NO_BACKSLASH_ESCAPES', check_constraint_checks = 0");
+  for (const [id, json] of ['{"a":', '1,"x":2', '[1]]', '{"a":\u0001}', '01', 'nul', ''].entries()) await session.query('INSERT INTO odd (id, j) VALUES ($1, $2)', [id, json]);
+  await session.query("INSERT INTO odd (id, d, ts) VALUES (20, '0000-00-00', 0), (21, '2024-00-00', NULL)");
+  await session.query("INSERT INTO odd (id, s) VALUES (22, x'8190')");
+  await session.query(`INSERT INTO odd (id, owner, a, b) VALUES (23, '1', REPEAT('a', 40000000), REPEAT('b', 40000000))`);
+  await session.query(`INSERT INTO odd (id, owner) VALUES (24, REPEAT('1', 60000))`);
+  const n = await db.fence();
+  await boss.passed(n);
+  await user.passed(n);
+  const by = new Map(rows(boss, 'odd').map((event) => [event.data.id, event]));
+  assert.equal(by.size, 12);
+  assert.deepEqual([0, 1, 2, 3, 4, 5, 6].map((id) => by.get(id).data.j), ['{"a":', '1,"x":2', '[1]]', '{"a":\u0001}', '01', 'nul', '']);
+  assert.deepEqual([by.get(20).data.d, by.get(20).data.ts, by.get(21).data.d], ['0000-00-00T00:00:00', null, '2024-00-00T00:00:00']);
+  assert.equal(by.get(22).incomplete, undefined);
+  assert.deepEqual([by.get(23).data, by.get(23).incomplete], [{ id: 23 }, true]);
+  assert.deepEqual(rows(user, 'odd').map(({ data }) => data), [{ id: 23 }], 'and for whom it was is still known');
+});
+
+async function startUser(t, relay, db, id = 1) {
+  return relay.ws(await db.user(id));
+}
+
+test('a JSON array as routing column holds several users', async (t) => {
+  const { db, relay, boss } = await watch(t, 'CREATE TABLE rooms (id int PRIMARY KEY, members json)', { tables: 'rooms', routing: { rooms: 'members' } });
+  const users = [await startUser(t, relay, db, 1), await startUser(t, relay, db, 2)];
+  await db.query(`INSERT INTO rooms VALUES (1, '[1, "2"]'), (2, '["2"]'), (3, '{"1": 1}'), (4, '[[1], {"a": "2"}]'), (5, '"1"'), (6, '["\\u0031"]')`);
+  await db.query(`UPDATE rooms SET members = '[1]' WHERE id = 1`);
+  await relay.fence(boss, ...users);
+  assert.deepEqual(users.map((user) => rows(user, 'rooms').map(({ type, data }) => [type, data.id])), [
+    [['insert', 1], ['insert', 5], ['insert', 6], ['update', 1]], [['insert', 1], ['insert', 2], ['delete', 1]]]);
+});
+
+test('@esink_actor, ON DUPLICATE KEY UPDATE, REPLACE, and every isolation level', async (t) => {
+  const { db, boss } = await watch(t, 'CREATE TABLE things (id int PRIMARY KEY, n int)', { tables: 'things' });
+  await db.query("SET @esink_actor = '7'; INSERT INTO things VALUES (1, 1); SET @esink_actor = NULL");
+  await db.query('INSERT INTO things VALUES (1, 2) ON DUPLICATE KEY UPDATE n = 3');
+  await db.query('REPLACE INTO things VALUES (1, 4)');
+  for (const level of ['READ UNCOMMITTED', 'READ COMMITTED', 'REPEATABLE READ', 'SERIALIZABLE']) await db.query(`SET SESSION TRANSACTION ISOLATION LEVEL ${level}; UPDATE things SET n = n + 1`);
+  const n = await db.fence();
+  await boss.passed(n);
+  assert.deepEqual(rows(boss, 'things').map(({ type, data, actor }) => [type, data.n, actor]), [['insert', 1, '7'], ['update', 3, undefined], ['delete', 3, undefined],
+    ['insert', 4, undefined], ...[5, 6, 7, 8].map((value) => ['update', value, undefined])]);
+});
+
+test('a writer needs no right on our tables; triggers of the application stay and come after ours', async (t) => {
+  const db = await database.database(t, `CREATE TABLE orders (id int PRIMARY KEY, n int); CREATE TABLE audit (id int);
+    CREATE TRIGGER theirs AFTER INSERT ON orders FOR EACH ROW INSERT INTO audit VALUES (NEW.id)`);
+  const relay = await startRelay(t, db, { tables: 'orders,audit', env });
+  const boss = await relay.operator();
+  await db.query(`CREATE USER IF NOT EXISTS writer IDENTIFIED BY 'w'; GRANT SELECT, INSERT, UPDATE, DELETE ON ${db.name}.orders TO writer`);
+  const writer = await db.connect('writer', 'w');
+  await writer.query('INSERT INTO orders VALUES (1, 1)');
+  await writer.query('UPDATE orders SET n = 2');
+  await assert.rejects(writer.query('SELECT * FROM esink_pubsub'), /denied/);
+  await assert.rejects(writer.query("CALL esink_emit('a', 'b', '{}', NULL)"), /denied/);
+  const n = await db.fence();
+  await boss.passed(n);
+  assert.deepEqual(boss.events.filter(({ table }) => table !== 'fence').map(({ table, type }) => `${table} ${type}`), ['orders insert', 'audit insert', 'orders update']);
+  assert.deepEqual((await db.query('SELECT id FROM audit')).rows, [{ id: 1 }]);
+});
+
+test('the mover dies: the other relay takes over, and tells everything', async (t) => {
+  const { db, relay, boss } = await watch(t, 'CREATE TABLE things (id int PRIMARY KEY)', { tables: 'things' });
+  const second = await startRelay(t, db, { tables: 'things', env });
+  const other = await second.operator();
+  await db.query('INSERT INTO things VALUES (1)');
+  await relay.fence(boss, other);
+  await relay.kill();
+  const start = Date.now();
+  await db.query('INSERT INTO things VALUES (2)');
+  await second.fence(other);
+  assert.ok(Date.now() - start < 2000, `took ${Date.now() - start} ms`);
+  assert.deepEqual(rows(other, 'things').map(({ data }) => data.id), [1, 2]);
+});
+
+test('a long open transaction delays nobody, and is told in full when it commits', async (t) => {
+  const { db, relay, boss } = await watch(t, 'CREATE TABLE things (id int PRIMARY KEY)', { tables: 'things' });
+  const long = await db.connect();
+  await long.query('BEGIN');
+  await long.query('INSERT INTO things VALUES (1)');
+  const end = Date.now() + 5000; // longer than what is looked at most often
+  for (let id = 2; Date.now() < end; id++) {
+    await db.query(`INSERT INTO things VALUES (${id})`);
+    await relay.fence(boss);
+  }
+  await long.query('COMMIT');
+  await until(() => rows(boss, 'things').some(({ data }) => data.id === 1), () => `the late row; ${boss.state()}`);
+});
+
+test('RETENTION: what is older is gone from the journal, and whoever resumes before it is told', async (t) => {
+  const db = await database.database(t, 'CREATE TABLE things (id int PRIMARY KEY)');
+  const relay = await startRelay(t, db, { tables: 'things', env: { ...env, RETENTION: '1s' } });
+  const boss = await relay.operator();
+  const { position } = boss;
+  await db.query('INSERT INTO things VALUES (1), (2), (3)');
+  await relay.fence(boss);
+  await until(async () => Number((await db.query('SELECT COUNT(*) AS n FROM esink_journal')).rows[0].n) === 0, 'the journal to be emptied', 20_000);
+  await relay.stop(); // which has them in memory still
+  await relay.start();
+  const again = await relay.operator({ after: position });
+  assert.equal(again.welcome.recovered, false);
+  await db.query('INSERT INTO things VALUES (4)');
+  await relay.fence(again);
+  assert.deepEqual(rows(again, 'things').map(({ data }) => data.id), [4], 'ids go on');
+});
+
+test('a withheld column that gets another name while a new one takes its name: its values stay withheld', async (t) => {
+  const { db, relay, boss } = await watch(t, 'CREATE TABLE users (id int PRIMARY KEY, name text, secret text)', { tables: 'users', filters: 'users.secret' });
+  relay.secret('hunter2-renamed');
+  await db.query("INSERT INTO users VALUES (1, 'Anna', 'hunter2-renamed')");
+  await db.query('ALTER TABLE users RENAME COLUMN secret TO former, ADD COLUMN secret text');
+  await db.query("UPDATE users SET name = 'Ann'");
+  await relay.notReady();
+  assert.match((await relay.get('/ready')).json.message, /"former".*users/);
+  await until(async () => {
+    await db.query("UPDATE users SET name = CONCAT(name, 'e'), secret = 'hunter2-renamed'");
+    await relay.fence(boss);
+    return true;
+  }, 'a row');
+  for (const { data } of rows(boss, 'users')) assert.deepEqual(Object.keys(data), ['id', 'name']);
+});
+
+test('--check: what the account lacks, in words; warnings for what cannot be seen', async (t) => {
+  const db = await database.database(t, `CREATE TABLE parents (id int PRIMARY KEY); CREATE TABLE old_style (id int PRIMARY KEY) ENGINE = MyISAM;
+    CREATE TABLE children (id int PRIMARY KEY, parent int, CONSTRAINT goes FOREIGN KEY (parent) REFERENCES parents (id) ON DELETE CASCADE)`);
+  await db.query(`CREATE USER IF NOT EXISTS relay IDENTIFIED BY 'r'; REVOKE ALL PRIVILEGES, GRANT OPTION FROM relay; GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, DROP ON ${db.name}.* TO relay`);
+  const options = { db, args: ['--check'], env: { TABLE_NAMES: 'parents,children,old_style', MYSQL_USERNAME: 'relay', MYSQL_PASSWORD: 'r' } };
+  const poor = await runToEnd(t, options);
+  assert.equal(poor.code, 3, poor.log);
+  assert.match(poor.log, /lacks rights: GRANT CREATE ROUTINE ON .*GRANT TRIGGER ON .*parents/);
+  await db.query(`GRANT CREATE ROUTINE, ALTER ROUTINE, EXECUTE, TRIGGER ON ${db.name}.* TO relay`);
+  const rich = await runToEnd(t, options);
+  assert.equal(rich.code, 0, rich.log);
+  assert.match(rich.log, /children: its foreign key goes to parents .*nobody is told/);
+  assert.match(rich.log, /old_style has the engine MyISAM/);
+  const relay = await startRelay(t, db, { tables: 'parents,children,old_style', env: { ...env, MYSQL_USERNAME: 'relay', MYSQL_PASSWORD: 'r' } });
+  const boss = await relay.operator();
+  await db.query('INSERT INTO parents VALUES (1)');
+  await relay.fence(boss);
+  assert.equal(rows(boss, 'parents').length, 1, 'these rights are enough');
+});
+
+test('a table that is somebody else\'s under one of our names is refused', async (t) => {
+  const db = await database.database(t, 'CREATE TABLE esink_pubsub (id int PRIMARY KEY)');
+  const { code, log } = await runToEnd(t, { db });
+  assert.equal(code, 3, log);
+  assert.match(log, /MYSQL_TABLE_TARGET: .*"esink_pubsub" that is not esink's/);
+  const relay = await startRelay(t, db, { env: { ...env, MYSQL_TABLE_TARGET: 'my `outbox`' } });
+  await relay.fence(await relay.operator());
+});
+
+test('a read-only server is waited for', async (t) => {
+  const { db, relay, boss } = await watch(t, 'CREATE TABLE things (id int PRIMARY KEY)', { tables: 'things' });
+  await db.query(`CREATE USER IF NOT EXISTS limited IDENTIFIED BY 'l'; GRANT ALL ON ${db.name}.* TO limited`);
+  await relay.stop();
+  await db.query('SET GLOBAL read_only = 1');
+  try {
+    await relay.start({ ready: false, env: { ...env, MYSQL_USERNAME: 'limited', MYSQL_PASSWORD: 'l' } });
+    await until(async () => /read-only/.test((await relay.get('/ready')).json.message), () => relay.log);
+  } finally {
+    await db.query('SET GLOBAL read_only = 0');
+  }
+  await relay.ready();
+  await relay.fence(await relay.operator());
+  assert.ok(boss);
+});
