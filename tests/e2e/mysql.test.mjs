@@ -235,3 +235,22 @@ test('a read-only server is waited for', async (t) => {
   await relay.fence(await relay.operator());
   assert.ok(boss);
 });
+
+test('a wrong password, a database that is not there, a connection that is killed: said in words, tried again, nothing lost', async (t) => {
+  const { db, relay, boss } = await watch(t, 'CREATE TABLE things (id int PRIMARY KEY)', { tables: 'things' });
+  for (const [wrong, sentence] of [[{ MYSQL_PASSWORD: 'wrong-password' }, /MYSQL_USERNAME, MYSQL_PASSWORD: /], [{ MYSQL_DATABASE: 'nowhere' }, /MYSQL_DATABASE: there is no database "nowhere"/]]) {
+    const other = await startRelay(t, db, { tables: 'things', ready: false, env: wrong });
+    other.secret('wrong-password');
+    await until(async () => sentence.test((await other.get('/ready')).json.message), () => other.log);
+    await other.stop();
+  }
+  for (let id = 1; id <= 5; id++) {
+    await db.query(`INSERT INTO things VALUES (${id})`);
+    const { rows: list } = await db.query('SELECT ID AS id FROM information_schema.PROCESSLIST WHERE DB = DATABASE() AND ID <> CONNECTION_ID()');
+    for (const { id: connection } of list) await db.query(`KILL ${connection}`).catch(() => {});
+  }
+  await relay.fence(boss);
+  assert.deepEqual(rows(boss, 'things').map(({ data }) => data.id), [1, 2, 3, 4, 5]);
+  const answer = await relay.post('/publish', { data: {}, type: 'a', table: 'b', userId: 1, securityToken: operator });
+  assert.equal(answer.status, 200, answer.text);
+});

@@ -214,7 +214,9 @@ static enum status reach(struct my_db *db, int timeout_ms, struct err *err)
 		return given_up(&call, err);
 	if (ret)
 		return STATUS_OK;
-	return failure(db, err);
+	(void)my_failure(db, mysql_errno(db->conn), mysql_error(db->conn), err);
+	my_close(db);
+	return STATUS_UNAVAILABLE; /* also a wrong password, or a database that is not there yet: both may be mended */
 }
 
 static enum status begin_session(struct my_db *db, int idle_s, struct err *err)

@@ -143,8 +143,7 @@ const makers = {
         return rows.map(({ name }) => name);
       },
       wrong: (db) => [[{ TABLE_NAMES: 'shop.items' }, 3, /shop\.items/], [{ MYSQL_TABLE_TARGET: 'esink_meta' }, 2, /^esink: MYSQL_TABLE_TARGET: "esink_meta"/m],
-        [{ ...db.env, TABLE_NAMES: 'seen' }, 3, /"seen" is a view/], [{ MYSQL_PASSWORD: 'wrong-password' }, 3, /MYSQL_USERNAME, MYSQL_PASSWORD: /],
-        [{ MYSQL_DATABASE: 'nowhere' }, 3, /MYSQL_DATABASE: .*"nowhere"/]],
+        [{ ...db.env, TABLE_NAMES: 'seen' }, 3, /"seen" is a view/]],
     };
   },
   sqlite: () => ({
