@@ -196,17 +196,25 @@ static void set_options(MYSQL *conn, int timeout_ms)
 	mysql_optionsv(conn, MYSQL_OPT_CONNECT_ATTR_ADD, "program_name", "esink");
 }
 
+/* TLS where the server has it, without asking who the server is: so does MySQL's own client. Not on the machine itself. */
+static bool wants_tls(const char *host)
+{
+	return *host != '/' && strcmp(host, "localhost") != 0 && strncmp(host, "127.", 4) != 0 && strcmp(host, "::1") != 0;
+}
+
 static enum status reach(struct my_db *db, int timeout_ms, struct err *err)
 {
 	const struct source_config *config = db->config;
 	const char *host = host_of(config);
 	bool socket = *host == '/'; /* anything else is TCP, also localhost: in a container there is no socket file */
 	unsigned protocol = socket ? MYSQL_PROTOCOL_SOCKET : MYSQL_PROTOCOL_TCP;
+	my_bool tls = wants_tls(host);
 	struct call call = call_begin(db, timeout_ms);
 	MYSQL *ret = NULL;
 	int want;
 
 	mysql_options(db->conn, MYSQL_OPT_PROTOCOL, &protocol);
+	mysql_options(db->conn, MYSQL_OPT_SSL_ENFORCE, &tls);
 	want = mysql_real_connect_start(&ret, db->conn, socket ? NULL : host, config->user, config->password, config->database,
 		(unsigned)config->port, socket ? host : NULL, CLIENT_FOUND_ROWS);
 	FINISH(&call, want, mysql_real_connect_cont(&ret, db->conn, got_))
