@@ -90,9 +90,11 @@ enum status my_failure(struct my_db *db, unsigned code, const char *text, struct
 	}
 }
 
+/* Of the client library (2000 to 2999; MariaDB's own 5000 to 5999), a server that ends, a connection that it killed. */
 static bool is_lost(unsigned code)
 {
-	return code >= CR_MIN_ERROR || code == 1053 || code == 1927 || code == 1317 || code == 4031;
+	return (code >= CR_MIN_ERROR && code < 3000) || (code >= 5000 && code < 6000) || code == 1053 || code == 1927 || code == 1317 ||
+		code == 4031;
 }
 
 /* Of the call that just failed. */
