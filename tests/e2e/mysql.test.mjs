@@ -1,6 +1,7 @@
 // Prevents: what only MySQL can do wrong: a value whose text depends on the writer's session, a write that fails over a value or
 // a size, an engine's or trigger's oddity, a relay that holds the lock of another one for ever, an account that lacks a right.
 import assert from 'node:assert/strict';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { after } from 'node:test';
 import { databaseOf } from './lib/databases.mjs';
 import { test } from './lib/harness.mjs';
@@ -253,4 +254,22 @@ test('a wrong password, a database that is not there, a connection that is kille
   assert.deepEqual(rows(boss, 'things').map(({ data }) => data.id), [1, 2, 3, 4, 5]);
   const answer = await relay.post('/publish', { data: {}, type: 'a', table: 'b', userId: 1, securityToken: operator });
   assert.equal(answer.status, 200, answer.text);
+});
+
+test('the triggers are the ones that were looked at', async (t) => {
+  const db = await database.database(t, `CREATE TABLE plain (id int PRIMARY KEY, owner int, note text CHARACTER SET utf8mb4, secret text);
+    CREATE TABLE "Odd ""\`Table\`""" ("a'b" int, "c\\d" varchar(20) CHARACTER SET latin1, f float, b bit(3), t timestamp NULL, g point, PRIMARY KEY ("c\\d", "a'b"))`);
+  // As --check prints them: what information_schema shows is not quite what the server keeps.
+  const { stdout } = await runToEnd(t, { db, args: ['--check'], env: { TABLE_NAMES: 'plain,"Odd ""`Table`"""', TABLE_AUTH_COLUMN_ROUTING: '{"plain":["owner","note"]}', FILTERS: 'plain.secret', OLD_ROWS: 'plain' } });
+  const text = stdout.replaceAll(`\`${db.name}\``, '`shop`').replace(/(BEGIN \/\* esink )[0-9a-f]{16}/g, '$1word').replace(/(esink_(insert|update|delete)_)[0-9a-f]{16}/g, '$1hash');
+  for (const [table, file] of [['plain', 'plain.sql'], ['Odd "``Table``"', 'odd-table.sql']]) {
+    const triggers = text.split(/^(?=CREATE )/m).filter((sql) => sql.startsWith('CREATE TRIGGER') && sql.includes(` ON \`shop\`.\`${table}\` `)).map((sql) => sql.slice(0, sql.indexOf('\nEND;') + 6));
+    assert.equal(triggers.length, 3, text);
+    const golden = new URL(`../golden/mysql/${file}`, import.meta.url);
+    if (process.env.ESINK_GOLDEN === 'write') {
+      mkdirSync(new URL('.', golden), { recursive: true });
+      writeFileSync(golden, triggers.join(''));
+    }
+    assert.ok(existsSync(golden) && triggers.join('') === readFileSync(golden, 'utf8'), `${table}: look at the difference; ESINK_GOLDEN=write takes the new text`);
+  }
 });

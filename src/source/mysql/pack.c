@@ -2,6 +2,7 @@
  * nothing of it, since whoever may write to the application's database may write to the outbox. */
 #include "source/mysql/pack.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -49,8 +50,10 @@ struct span my_pack_next(struct my_pack *pack)
 int64_t my_pack_next_number(struct my_pack *pack)
 {
 	struct span span = my_pack_next(pack);
+	char text[24];
 
-	return span.p ? strtoll(span.p, NULL, 10) : 0; /* a comma or a colon's bytes end it: both are within the pack */
+	snprintf(text, sizeof(text), "%.*s", span.p ? (int)(span.len < 23 ? span.len : 23) : 0, span.p ? span.p : "");
+	return strtoll(text, NULL, 10);
 }
 
 void my_pack_add(struct buf *out, struct span bytes)

@@ -261,6 +261,7 @@ static void fill_published(struct my_reader *reader, bool emitted, struct span d
 	struct collector collector = {&reader->users, &reader->texts};
 	struct span *texts[] = {&parts->topic, &parts->type, &parts->source, &parts->source_type};
 	struct span audience;
+	int64_t at;
 
 	buf_clear(&reader->texts);
 	reader->users.count = 0;
@@ -282,9 +283,9 @@ static void fill_published(struct my_reader *reader, bool emitted, struct span d
 		parts->source_type = keep(reader, my_pack_next(&pack), "api");
 		parts->version = (int32_t)my_pack_next_number(&pack);
 		parts->ref = my_pack_next(&pack);
-		data = my_pack_next(&pack); /* when the publisher says that it was */
-		if (data.p)
-			parts->timestamp = strtoll(data.p, NULL, 10);
+		at = my_pack_next_number(&pack); /* when the publisher says that it was */
+		if (at > 0)
+			parts->timestamp = at;
 	}
 	check_data(reader, parts);
 	for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++)

@@ -1,0 +1,143 @@
+/* Prevents: text that is no JSON, or more than one value, spliced into an event; a pack that is read beyond its end; a number
+ * with zeros before it, a float with six digits, a time that is no ISO 8601. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "source/mysql/json.h"
+#include "source/mysql/pack.h"
+#include "source/mysql/text.h"
+#include "source/mysql/value.h"
+
+static void json(void **state)
+{
+	static const struct {
+		const char *text, *out; /* NULL: refused */
+	} cases[] = {{"1", "1"}, {" [ 1 , -0.50 ] ", "[1,-0.50]"}, {"{\"a\" : {\"b\":[]}, \"c\":{}}", "{\"a\":{\"b\":[]},\"c\":{}}"}, {"\"\\u00e4\\n\"", "\"\\u00e4\\n\""},
+		{"true", "true"}, {"null", "null"}, {"1e9", "1e9"}, {"", NULL}, {"01", NULL}, {"1.", NULL}, {".5", NULL}, {"+1", NULL}, {"nul", NULL},
+		{"1,\"x\":2", NULL}, {"1]", NULL}, {"[1", NULL}, {"[1,]", NULL}, {"{\"a\"}", NULL}, {"{\"a\":}", NULL}, {"{a:1}", NULL}, {"{\"a\":1,}", NULL},
+		{"'a'", NULL}, {"\"\\x\"", NULL}, {"\"\\u12g4\"", NULL}, {"\"a", NULL}, {"\"\n\"", NULL}, {"\"\xff\"", NULL}, {"[1}", NULL}, {"{\"a\":1]", NULL}, {"1 2", NULL},
+		{"NaN", NULL}, {"/* */ 1", NULL}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		AUTO_BUF struct buf out = buf_init(BUF_NO_MAX);
+
+		buf_text(&out, "");
+		assert_int_equal(my_json_add(&out, span_of(cases[i].text)), cases[i].out != NULL);
+		assert_string_equal(out.bytes, cases[i].out ? cases[i].out : "");
+	}
+}
+
+static void deep(void **state)
+{
+	AUTO_BUF struct buf text = buf_init(BUF_NO_MAX), out = buf_init(BUF_NO_MAX);
+
+	(void)state;
+	for (int i = 0; i < 2048; i++)
+		buf_text(&text, "[");
+	buf_text(&text, "1");
+	for (int i = 0; i < 2048; i++)
+		buf_text(&text, "]");
+	assert_true(my_json_add(&out, buf_as_span(&text)));
+	buf_clear(&text);
+	for (int i = 0; i < 100000; i++)
+		buf_text(&text, "[");
+	assert_false(my_json_add(&out, buf_as_span(&text)));
+}
+
+static void add_user(void *context, struct span user)
+{
+	buf_span(context, user);
+	buf_text(context, ";");
+}
+
+static void users(void **state)
+{
+	static const struct {
+		const char *text, *users;
+	} cases[] = {{"[\"1\",2,-3.5]", "1;2;-3.5;"}, {"\"a\\\"\\u00e4\"", "a\"\xc3\xa4;"}, {"[\"\\ud83d\\ude00\\t\"]", "\xf0\x9f\x98\x80\t;"}, {"{\"1\":2}", ""}, {"[[1],{\"2\":\"3\"},4]", "4;"},
+		{"[true,null]", ""}, {"7", "7;"}, {"[]", ""}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		AUTO_BUF struct buf out = buf_init(BUF_NO_MAX), scratch = buf_init(BUF_NO_MAX);
+
+		buf_text(&out, "");
+		buf_reserve(&scratch, 1000);
+		my_json_each(span_of(cases[i].text), &scratch, add_user, &out);
+		assert_string_equal(out.bytes, cases[i].users);
+	}
+}
+
+static void packs(void **state)
+{
+	static const char *const bad[] = {"1", ":5:abc", ":x:a", "::", ":1", ":99999999999:a", ":-1:a"};
+	struct my_pack pack = my_pack_of((struct span){"1,,:0::3:a,b-7,", 15});
+
+	(void)state;
+	assert_true(span_is(my_pack_next(&pack), "1"));
+	assert_null(my_pack_next(&pack).p);
+	assert_true(span_is(my_pack_next(&pack), ""));
+	assert_true(span_is(my_pack_next(&pack), "a,b"));
+	assert_int_equal(my_pack_next_number(&pack), -7);
+	assert_false(pack.bad);
+	assert_null(my_pack_next(&pack).p);
+	assert_true(pack.bad);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+		pack = my_pack_of(span_of(bad[i]));
+		assert_null(my_pack_next(&pack).p);
+		assert_true(pack.bad);
+	}
+}
+
+static void values(void **state)
+{
+	static const struct {
+		enum my_form form;
+		const char *value, *json;
+	} cases[] = {{FORM_NUMBER, "00042", "42"}, {FORM_NUMBER, "0", "0"}, {FORM_NUMBER, "-0012.50", "-12.50"}, {FORM_NUMBER, "000.10", "0.10"}, {FORM_NUMBER, "1x", "\"1x\""},
+		{FORM_BOOLEAN, "1", "true"}, {FORM_BOOLEAN, "2", "2"}, {FORM_DOUBLE, "0.30000000000000004", "0.30000000000000004"}, {FORM_DOUBLE, "1e300", "1e+300"},
+		{FORM_DOUBLE, "nan", "\"nan\""}, {FORM_FLOAT, "0.10000000149011612", "0.1"}, {FORM_TIMESTAMP, "1709190000.250000", "\"2024-02-29T07:00:00.25+00:00\""},
+		{FORM_TIMESTAMP, "0", "null"}, {FORM_TIMESTAMP, "x", "\"x\""}, {FORM_DATETIME, "2024-02-29 12:00:00.000000", "\"2024-02-29T12:00:00\""}, {FORM_TIME, "-01:00:00.10", "\"-01:00:00.1\""},
+		{FORM_TEXT, "a\"b", "\"a\\\"b\""}, {FORM_JSON, "{\"a\": 1}", "{\"a\":1}"}, {FORM_JSON, "1,2", "\"1,2\""}, {FORM_BINARY, "foob", "\"Zm9vYg==\""}, {FORM_TEXT, NULL, "null"}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		AUTO_BUF struct buf out = buf_init(BUF_NO_MAX);
+
+		my_value_json(cases[i].form, span_of(cases[i].value), &out);
+		assert_string_equal(out.bytes, cases[i].json);
+	}
+}
+
+static void quoting(void **state)
+{
+	AUTO_BUF struct buf out = buf_init(BUF_NO_MAX);
+	AUTO_FREE char *filled = my_text_fill("-- about it\nA @b@ @c@ @@ @d\n", (const char *const[]){"b", "@c@", "c", "x", NULL});
+
+	(void)state;
+	my_text_table(&out, "a`b", "c\\");
+	buf_text(&out, " ");
+	my_text_literal(&out, span_of("plain"));
+	buf_text(&out, " ");
+	my_text_literal(&out, span_of("it's\\"));
+	buf_text(&out, " ");
+	my_text_literal(&out, (struct span){NULL, 0});
+	assert_string_equal(out.bytes, "`a``b`.`c\\` 'plain' _utf8mb4 x'697427735c' NULL");
+	assert_string_equal(filled, "A @c@ x @@ @d");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {cmocka_unit_test(json), cmocka_unit_test(deep), cmocka_unit_test(users), cmocka_unit_test(packs),
+		cmocka_unit_test(values), cmocka_unit_test(quoting)};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
