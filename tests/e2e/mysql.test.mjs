@@ -5,6 +5,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { after } from 'node:test';
 import { databaseOf } from './lib/databases.mjs';
 import { test } from './lib/harness.mjs';
+import { MySql } from './lib/mysql.mjs';
 import { runToEnd, startRelay } from './lib/relay.mjs';
 import { until } from './lib/wait.mjs';
 import { operator } from './source/suite.mjs';
@@ -272,4 +273,29 @@ test('the triggers are the ones that were looked at', async (t) => {
     }
     assert.ok(existsSync(golden) && triggers.join('') === readFileSync(golden, 'utf8'), `${table}: look at the difference; ESINK_GOLDEN=write takes the new text`);
   }
+});
+
+test('a server with a binary log: who may make triggers, and the format, are said in words', async (t) => {
+  const server = new MySql({ settings: { 'log-bin': 'binlog', 'server-id': 7, 'binlog-format': 'ROW' } });
+  t.defer(() => server.remove());
+  await server.start();
+  const db = await server.database(t, 'CREATE TABLE things (id int PRIMARY KEY)');
+  await db.query(`CREATE USER limited IDENTIFIED BY 'l'; GRANT ALL ON ${db.name}.* TO limited`);
+  const options = { db, env: { TABLE_NAMES: 'things', MYSQL_USERNAME: 'limited', MYSQL_PASSWORD: 'l' } };
+  for (const args of [['--check'], []]) {
+    const { code, log } = await runToEnd(t, { ...options, args });
+    assert.equal(code, 3, log);
+    assert.match(log, /log_bin_trust_function_creators = 1/);
+  }
+  await db.query("SET GLOBAL log_bin_trust_function_creators = 1, GLOBAL binlog_format = 'STATEMENT'");
+  const { code, log } = await runToEnd(t, { ...options, args: ['--check'] });
+  assert.equal(code, 3, log);
+  assert.match(log, /binlog_format/);
+  await db.query("SET GLOBAL binlog_format = 'MIXED'");
+  await db.close();
+  const relay = await startRelay(t, db, { tables: 'things', env: { ...env, MYSQL_USERNAME: 'limited', MYSQL_PASSWORD: 'l' } });
+  const boss = await relay.operator();
+  await db.query('INSERT INTO things VALUES (1)');
+  await relay.fence(boss);
+  assert.equal(rows(boss, 'things').length, 1);
 });

@@ -87,7 +87,7 @@ export class MySql {
   async remove() {
     await this.halt('SIGKILL').catch(() => {});
     this.#killNow();
-    process.off('exit', this.onExit);
+    if (this.onExit) process.off('exit', this.onExit);
   }
 
   get log() {
