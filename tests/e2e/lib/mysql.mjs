@@ -43,10 +43,11 @@ export class MySql {
   async start() {
     this.scratch = mkdtempSync(join(tmpdir(), 'esink-mysql-'));
     this.data = join(this.scratch, 'data');
+    // Its own folder for temporary tables, too: a server that starts clears away all that it finds in the common one.
     this.onExit = () => this.#killNow();
     process.on('exit', this.onExit);
     await run(program('mariadb-install-db'), ['--no-defaults', ...(root ? ['--user=root'] : []), `--datadir=${this.data}`,
-      '--auth-root-authentication-method=normal', '--skip-test-db', '--skip-name-resolve'], { env: { PATH: process.env.PATH } });
+      '--auth-root-authentication-method=normal', '--skip-test-db', '--skip-name-resolve', `--tmpdir=${this.scratch}`], { env: { PATH: process.env.PATH, TMPDIR: this.scratch } });
     this.port = await freePort();
     await this.resume();
     return this;
@@ -55,7 +56,7 @@ export class MySql {
   async resume() {
     const options = Object.entries(this.settings).map(([name, value]) => `--${name}=${value}`);
     const args = ['--no-defaults', ...(root ? ['--user=root'] : []), `--datadir=${this.data}`, `--port=${this.port}`, '--bind-address=127.0.0.1',
-      `--socket=${this.socket}`, `--pid-file=${join(this.scratch, 'pid')}`, '--skip-name-resolve', ...options];
+      `--socket=${this.socket}`, `--pid-file=${join(this.scratch, 'pid')}`, '--skip-name-resolve', `--tmpdir=${this.scratch}`, ...options];
     const log = join(this.scratch, 'log');
     this.child = spawn(program('mariadbd', 'mysqld'), [...args, `--log-error=${log}`], { stdio: 'ignore' });
     this.child.unref();
