@@ -1,4 +1,5 @@
 /* --check and --uninstall: on a connection of their own, before anything else runs, printing to stdout. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -190,6 +191,7 @@ static enum status print_plan(struct my_db *db, const struct my_catalog *catalog
 {
 	struct my_plan plan = {0};
 	bool any = false, busy = false;
+	int64_t packet = 0;
 	enum status status = my_install_plan_schema(db, &plan, &any, err);
 
 	if (status == STATUS_OK)
@@ -201,6 +203,8 @@ static enum status print_plan(struct my_db *db, const struct my_catalog *catalog
 		if (any && my_claim_busy(db, &busy, &ignored) != STATUS_OK)
 			busy = false;
 		printf("\na relay is at work on this database: %s\n", busy ? "yes" : "no");
+		if (my_number(db, "SELECT @@GLOBAL.max_allowed_packet", &packet, &ignored) == STATUS_OK)
+			printf("rows up to about %" PRId64 " kB are told whole (max_allowed_packet), longer ones by their key\n", packet / 1024);
 	}
 	my_plan_finish(&plan);
 	return status;
