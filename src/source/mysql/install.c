@@ -201,7 +201,7 @@ static enum found find(struct present *present, const struct my_table *table, co
 		*on = row[TABLE];
 		if (strcmp(row[TABLE], table->name) != 0)
 			return ELSEWHERE;
-		return my_capture_same(body, row[BODY]) && !*row[MODE] && my_int(row[DEFINER]) ? SAME : OTHER;
+		return row[BODY] && my_capture_same(body, row[BODY]) && row[MODE] && !*row[MODE] && my_int(row[DEFINER]) ? SAME : OTHER;
 	}
 	return NOT_THERE;
 }
