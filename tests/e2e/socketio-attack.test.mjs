@@ -52,8 +52,10 @@ class Raw {
     this.write(`GET /socket.io/?EIO=4&${query} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n`, ...frames);
   }
 
+  // A socket that is being shut down cannot be reset: Node 20 keeps its handle for ever then, and so the process.
   away(hard) {
-    if (hard && !this.socket.connecting) this.socket.resetAndDestroy();
+    const { connecting, destroyed, writableEnded } = this.socket;
+    if (hard && !connecting && !destroyed && !writableEnded) this.socket.resetAndDestroy();
     else this.socket.destroy();
   }
 }
