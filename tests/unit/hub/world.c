@@ -226,7 +226,7 @@ int world_setup(void **state)
 	assert_string_equal(err.text, "");
 	world->config = (struct hub_config){.auth = world->auth,
 		.rules = world->rules,
-		.services = {world, fake_lookup, fake_publish, fake_read},
+		.services = {world, fake_lookup, fake_publish, fake_read, NULL, NULL},
 		.allow_republishing = true,
 		.default_source = "API",
 		.auth_timeout_ms = 60000,
