@@ -25,7 +25,9 @@ struct history_entry {
 struct history_job {
 	void (*done)(struct history_job *job);
 	void *owner;
+	int64_t deadline; /* ms, monotonic: nobody waits for it any more; 0: none */
 	/* What is asked; strings malloc'ed, NULL: any. */
+	char journal[JOURNAL_LEN + 1]; /* whose ids after and before are; "": of the one that there is */
 	bool has_after;
 	uint64_t after, before; /* exclusive; before 0: none. has_after with 0: from the oldest there is */
 	int64_t since, until;   /* ms since 1970, inclusive; INT64_MIN, INT64_MAX: none */
@@ -33,7 +35,8 @@ struct history_job {
 	size_t limit;           /* 1 to HISTORY_LIMIT_MAX */
 	bool operator;          /* sees all, as CLASS_BOTH */
 	char *user;             /* who else asks */
-	/* The answer. STATUS_OK, STATUS_GONE (after is no longer in the journal: first is its oldest id), UNAVAILABLE, TIMEOUT. */
+	/* The answer. STATUS_OK, STATUS_GONE (after is no longer in the journal: first is its oldest id), CONFLICT (the journal is
+	 * another one), UNAVAILABLE, TIMEOUT. */
 	enum status status;
 	struct history_entry *entries; /* ascending by id */
 	size_t count;

@@ -172,7 +172,12 @@ static void run_history(struct lane *lane, void **jobs, size_t count)
 	for (size_t i = 0; i < count; i++) {
 		struct history_job *job = jobs[i];
 
-		history_run(lane->lanes->ops, lane->connection, job);
+		if (job->deadline && clock_ms() >= job->deadline)
+			job->status = STATUS_TIMEOUT;
+		else
+			history_run(lane->lanes->ops, lane->connection, job);
+		if (job->status == STATUS_UNAVAILABLE || job->status == STATUS_TIMEOUT)
+			log_warn("source", "history: %s", job->err.text[0] ? job->err.text : "a question waited too long");
 		job->done(job);
 	}
 }
