@@ -305,6 +305,39 @@ BEGIN
   END LOOP;
 END $$;
 
+-- Where the journal stands, and where in it a time lies: every event up to `start` had its id before `since` (NULL: none had).
+-- The ticks' `at` grows with `first` but has no index, which every drain would pay for: halving asks some twenty ticks. A tick's
+-- events are older than itself.
+-- Calls: newest_tick   Reads: meta, tick_0, tick_1
+CREATE OR REPLACE FUNCTION esink.range(since timestamptz, OUT journal text, OUT floor bigint, OUT head bigint, OUT start bigint)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off SET enable_bitmapscan = off
+  SET plan_cache_mode = force_generic_plan AS $$
+DECLARE
+  t        record;
+  v_last   bigint;
+  v_middle bigint;
+BEGIN
+  SELECT m.journal, m.floor INTO journal, floor FROM esink.meta m;
+  SELECT greatest(n.next - 1, floor) INTO head FROM esink.newest_tick() n;
+  start := floor;
+  v_last := head;
+  WHILE since IS NOT NULL AND start < v_last LOOP
+    v_middle := start + (v_last - start + 1) / 2;
+    -- The tick that holds it.
+    SELECT u.* INTO t FROM (
+        (SELECT a.first, a.count, a.at FROM esink.tick_0 a WHERE a.first <= v_middle AND a.count > 0 ORDER BY a.first DESC LIMIT 1)
+        UNION ALL
+        (SELECT b.first, b.count, b.at FROM esink.tick_1 b WHERE b.first <= v_middle AND b.count > 0 ORDER BY b.first DESC LIMIT 1)) u
+      ORDER BY u.first DESC LIMIT 1;
+    EXIT WHEN NOT FOUND;
+    IF t.at < since THEN
+      start := least(t.first + t.count - 1, v_last);
+    ELSE
+      v_last := greatest(t.first - 1, start);
+    END IF;
+  END LOOP;
+END $$;
+
 -- The rows of one page of a big tick, in no order; none when they have moved.
 CREATE OR REPLACE FUNCTION esink.page_rows(tick bigint, n bigint) RETURNS SETOF esink.event_0
 LANGUAGE plpgsql STABLE ROWS 1000 SET search_path = pg_catalog, pg_temp AS $$

@@ -235,3 +235,56 @@ enum status mysql_read(void *opaque, struct span journal, uint64_t after, uint64
 		event_batch_clear(batch);
 	return status;
 }
+
+/* The rows' `moved` are whole seconds, rounded down, and grow with the id: what was moved in the second of `since` may be of
+ * after it. A row that is not there any more was old. */
+static enum status find_start(struct lane *lane, int64_t since, struct source_range *range, struct err *err)
+{
+	int64_t second = since / 1000;
+	uint64_t last = range->head;
+
+	while (range->start < last) {
+		uint64_t middle = range->start + (last - range->start + 1) / 2;
+		int64_t moved = 0;
+		char sql[96];
+		enum status status;
+
+		snprintf(sql, sizeof(sql), "SELECT UNIX_TIMESTAMP(moved) FROM esink_journal WHERE id = %" PRIu64, middle);
+		status = my_number(&lane->db, sql, &moved, err);
+		if (status != STATUS_OK && (status != STATUS_NOT_FOUND || lane->db.error == 1146))
+			return status;
+		if (status == STATUS_NOT_FOUND || moved < second)
+			range->start = middle;
+		else
+			last = middle - 1;
+	}
+	return STATUS_OK;
+}
+
+enum status mysql_range(void *opaque, int64_t since, struct source_range *ret, struct err *err)
+{
+	struct lane *lane = opaque;
+	struct source_range range = {.floor = 0};
+	struct my_meta meta;
+	int64_t oldest = 0;
+	enum status status = ready(lane, clock_ms() + timeout(lane), err);
+
+	lane->db.error = 0;
+	if (status == STATUS_OK)
+		status = my_meta_read(&lane->db, &meta, err);
+	if (status == STATUS_OK)
+		status = my_number(&lane->db, "SELECT MIN(id) FROM esink_journal", &oldest, err);
+	if (status != STATUS_OK)
+		return status;
+	memcpy(range.journal, meta.journal, sizeof(range.journal));
+	range.head = meta.head;
+	range.floor = oldest ? (uint64_t)oldest - 1 : meta.head;
+	if (range.head < range.floor)
+		range.head = range.floor;
+	range.start = range.floor;
+	if (since >= 0)
+		status = find_start(lane, since, &range, err);
+	if (status == STATUS_OK)
+		*ret = range;
+	return status;
+}

@@ -310,4 +310,5 @@ const struct source_ops mysql_source = {
 	.lookup = mysql_lookup,
 	.publish = mysql_publish,
 	.read = mysql_read,
+	.range = mysql_range,
 };

@@ -40,6 +40,7 @@ enum status mysql_lookup(void *lane, struct span token, struct source_user *user
 enum status mysql_publish(void *lane, struct publication *const *items, size_t count, int timeout_ms, struct err *err);
 enum status mysql_read(void *lane, struct span journal, uint64_t after, uint64_t key, size_t max, struct event_batch *batch,
 	struct err *err);
+enum status mysql_range(void *lane, int64_t since, struct source_range *range, struct err *err);
 
 /* check.c */
 enum status mysql_check(void *source, struct err *err);

@@ -18,6 +18,7 @@
 
 #define BATCH_BYTES (8u << 20)
 #define MAP_TIMEOUT_MS 60000
+#define TIME_MAX_MS INT64_C(253402300800000) /* the year 10000 */
 
 struct lane {
 	struct postgres *source;
@@ -242,4 +243,31 @@ enum status postgres_read(void *opaque, struct span journal, uint64_t after, uin
 	if (status != STATUS_OK)
 		event_batch_clear(batch);
 	return status;
+}
+
+/* A time that PostgreSQL has no timestamp for is before or after everything there is. */
+enum status postgres_range(void *opaque, int64_t since, struct source_range *range, struct err *err)
+{
+	static const char sql[] = "SELECT journal, floor, head, start FROM esink.range('1970-01-01 00:00:00+00'::timestamptz + "
+				  "$1::float8 * '1 millisecond'::interval)";
+	struct lane *lane = opaque;
+	AUTO_RESULT PGresult *result = NULL;
+	char text[24];
+	const char *params[] = {since < 0 ? NULL : text};
+	enum status status = ready(lane, timeout(lane), err);
+
+	if (since > TIME_MAX_MS)
+		since = TIME_MAX_MS;
+	snprintf(text, sizeof(text), "%lld", (long long)since);
+	if (status == STATUS_OK)
+		status = pg_query(&lane->pg, sql, 1, params, timeout(lane), &result, err);
+	if (status != STATUS_OK)
+		return status;
+	if (PQntuples(result) != 1 || PQgetisnull(result, 0, 0))
+		return err_set(err, STATUS_UNAVAILABLE, "esink.meta is empty");
+	snprintf(range->journal, sizeof(range->journal), "%s", PQgetvalue(result, 0, 0));
+	range->floor = (uint64_t)pg_int(result, 0, 1);
+	range->head = (uint64_t)pg_int(result, 0, 2);
+	range->start = (uint64_t)pg_int(result, 0, 3);
+	return STATUS_OK;
 }

@@ -311,4 +311,5 @@ const struct source_ops postgres_source = {
 	.lookup = postgres_lookup,
 	.publish = postgres_publish,
 	.read = postgres_read,
+	.range = postgres_range,
 };

@@ -16,7 +16,7 @@ struct lane {
 	const struct source_config *config;
 	struct db db;
 	struct reader reader;
-	sqlite3_stmt *lookup, *append, *journal, *read;
+	sqlite3_stmt *lookup, *append, *journal, *read, *range, *time;
 	char known[JOURNAL_LEN + 1]; /* the journal whose shapes the reader has */
 };
 
@@ -33,7 +33,7 @@ void *sqlite_lane_create(void *opaque)
 
 static void disconnect(struct lane *lane)
 {
-	sqlite3_stmt **all[] = {&lane->lookup, &lane->append, &lane->journal, &lane->read};
+	sqlite3_stmt **all[] = {&lane->lookup, &lane->append, &lane->journal, &lane->read, &lane->range, &lane->time};
 
 	lite_reader_forget(&lane->reader);
 	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++) {
@@ -256,5 +256,66 @@ enum status sqlite_read(void *opaque, struct span journal, uint64_t after, uint6
 	sqlite3_exec(lane->db.conn, "COMMIT", NULL, NULL, NULL);
 	if (status != STATUS_OK)
 		event_batch_clear(batch);
+	return status;
+}
+
+/* There is one writer at a time, so times grow with the ids, unless the clock was set back. */
+static enum status find_start(struct lane *lane, int64_t since, struct source_range *range, struct err *err)
+{
+	static const char sql[] = "SELECT 1 FROM esink_event WHERE id = ?1 AND at >= 2440587.5 + ?2 / 86400000.0";
+	uint64_t last = range->head;
+	enum status status = prepared(lane, sql, &lane->time, err);
+
+	while (status == STATUS_OK && range->start < last) {
+		uint64_t middle = range->start + (last - range->start + 1) / 2;
+
+		sqlite3_bind_int64(lane->time, 1, (sqlite3_int64)middle);
+		sqlite3_bind_int64(lane->time, 2, since);
+		status = db_step(&lane->db, lane->time, err);
+		sqlite3_reset(lane->time);
+		if (status == STATUS_OK)
+			last = middle - 1;
+		else if (status == STATUS_NOT_FOUND)
+			range->start = middle;
+		status = status == STATUS_NOT_FOUND ? STATUS_OK : status;
+	}
+	return status;
+}
+
+/* Two look-ups: SQLite would walk the table for both ends at once. */
+static enum status find_ends(struct lane *lane, struct source_range *range, struct err *err)
+{
+	static const char sql[] = "SELECT journal, (SELECT min(id) FROM esink_event), (SELECT max(id) FROM esink_event) FROM esink_meta";
+	enum status status = prepared(lane, sql, &lane->range, err);
+	uint64_t oldest;
+
+	if (status == STATUS_OK)
+		status = db_step(&lane->db, lane->range, err);
+	if (status == STATUS_OK) {
+		oldest = (uint64_t)sqlite3_column_int64(lane->range, 1);
+		range->head = (uint64_t)sqlite3_column_int64(lane->range, 2);
+		range->floor = range->start = oldest ? oldest - 1 : 0;
+		snprintf(range->journal, sizeof(range->journal), "%s", (const char *)sqlite3_column_text(lane->range, 0));
+	}
+	sqlite3_reset(lane->range);
+	return status == STATUS_NOT_FOUND ? err_set(err, STATUS_UNAVAILABLE, "esink_meta is empty") : status;
+}
+
+enum status sqlite_range(void *opaque, int64_t since, struct source_range *ret, struct err *err)
+{
+	struct lane *lane = opaque;
+	struct source_range range = {.floor = 0};
+	enum status status = ready(lane, lane->config->statement_timeout_ms, err);
+
+	if (status == STATUS_OK)
+		status = db_run(&lane->db, "BEGIN", err);
+	if (status != STATUS_OK)
+		return status;
+	status = find_ends(lane, &range, err);
+	if (status == STATUS_OK && since != INT64_MIN)
+		status = find_start(lane, since, &range, err);
+	sqlite3_exec(lane->db.conn, "COMMIT", NULL, NULL, NULL);
+	if (status == STATUS_OK)
+		*ret = range;
 	return status;
 }

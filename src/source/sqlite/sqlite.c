@@ -476,4 +476,5 @@ const struct source_ops sqlite_source = {
 	.lookup = sqlite_lookup,
 	.publish = sqlite_publish,
 	.read = sqlite_read,
+	.range = sqlite_range,
 };

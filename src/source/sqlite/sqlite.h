@@ -43,6 +43,7 @@ enum status sqlite_lookup(void *lane, struct span token, struct source_user *use
 enum status sqlite_publish(void *lane, struct publication *const *items, size_t count, int timeout_ms, struct err *err);
 enum status sqlite_read(void *lane, struct span journal, uint64_t after, uint64_t key, size_t max, struct event_batch *batch,
 	struct err *err);
+enum status sqlite_range(void *lane, int64_t since, struct source_range *range, struct err *err);
 
 /* check.c */
 enum status sqlite_check(void *source, struct err *err);
