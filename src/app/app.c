@@ -283,6 +283,7 @@ static bool make_server(struct app *app, struct err *err)
 		.max_connections = connections,
 		.max_body_bytes = (size_t)config->max_body_bytes,
 		.max_message_bytes = (size_t)config->max_message_bytes,
+		.max_history_page = (size_t)config->max_history_page,
 		.request_timeout_ms = config->handshake_timeout,
 		.idle_timeout_ms = config->idle_timeout,
 		.send_buffer_bytes = (int)config->send_buffer_bytes,

@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "transport/dispatch.h"
+#include "transport/events.h"
 #include "transport/linger.h"
 #include "transport/page.h"
 #include "transport/publish.h"
@@ -18,6 +19,8 @@
 #include "transport/thread.h"
 
 #define SWALLOWED_BYTES 1048576 /* of a body that nobody asked for */
+#define PIECE_BYTES 65536       /* of a long answer: what it costs one turn of the loop */
+#define PIECE_MS 10000          /* in which the peer has to take one */
 
 static const char *allowed(enum route route)
 {
@@ -80,6 +83,7 @@ void exchange_end(struct conn *conn)
 	conn->served = true;
 	atomic_fetch_sub(exchange->idle ? &conn->thread->shared->polls : &conn->thread->shared->requests, 1);
 	publish_detach(exchange->call);
+	events_detach(exchange->events);
 	errand_forget(exchange->errand);
 	head_finish(&exchange->head);
 	if (exchange->body.bytes)
@@ -181,6 +185,11 @@ static bool pipelined_body(const struct conn *conn)
 		!lws_service_adjust_timeout(lws_get_context(conn->wsi), 1, 0);
 }
 
+static bool asks_for_history(const struct head *head)
+{
+	return (head->route == ROUTE_EVENTS || head->route == ROUTE_EVENT) && (head->method == METHOD_GET || head->method == METHOD_HEAD);
+}
+
 /* Refusals that need no more than the headers; 0: none. */
 static int refused(const struct conn *conn, const char **message)
 {
@@ -193,6 +202,10 @@ static int refused(const struct conn *conn, const char **message)
 	if (publishes(head) && !publish_enabled(conn)) {
 		*message = "SECURITY_TOKEN is not configured";
 		return 403;
+	}
+	if (asks_for_history(head) && head->content_length) {
+		*message = "A question has no body";
+		return 400;
 	}
 	if (head->encoded || (takes_body(head) && !head->has_length)) {
 		*message = "A body needs a Content-Length, and no Transfer-Encoding";
@@ -218,8 +231,8 @@ int http_headers(struct lws *wsi)
 	bool body;
 	int status;
 
-	if (conn->kind != CONN_HTTP || conn->closing || (conn->exchange && conn->exchange->errand))
-		return 1; /* a second request on a stream, or while a poll waits */
+	if (conn->kind != CONN_HTTP || conn->closing || (conn->exchange && (conn->exchange->errand || conn->exchange->events)))
+		return 1; /* a second request on a stream, or while the answer to the first is not there */
 	exchange = exchange_begin(conn);
 	body = exchange->head.content_length > 0;
 	status = refused(conn, &message);
@@ -230,7 +243,7 @@ int http_headers(struct lws *wsi)
 		!exchange->head.encoded) {
 		return 0; /* http_body_begins() follows */
 	}
-	if (!status && waits_for_events(&exchange->head) && !body)
+	if (!status && (waits_for_events(&exchange->head) || asks_for_history(&exchange->head)) && !body)
 		return 0; /* http_serve() follows */
 	if (!status && exchange->head.keep_alive && !body && exchange->head.method != METHOD_POST)
 		return 0; /* likewise */
@@ -287,6 +300,8 @@ int http_serve(struct lws *wsi, struct lws_process_html_args *args)
 		stream_begin(conn);
 	else if (waits_for_events(&conn->exchange->head))
 		serve_poll(conn);
+	else if (asks_for_history(&conn->exchange->head))
+		events_begin(conn);
 	else if (done(conn, answer(conn)))
 		conn_kill(conn); /* a failure returned from here would be answered a second time */
 	return 0;
@@ -376,11 +391,16 @@ void exchange_reply_later(struct conn *conn, const struct reply *reply)
 	lws_callback_on_writable(conn->wsi);
 }
 
-static bool send_answer(struct conn *conn, struct exchange *exchange)
+/* A long one in pieces, of which libwebsockets need not keep more than one for a peer that is slow. *more: there are others.
+ * False: the connection is dead. */
+static bool send_answer(struct conn *conn, struct exchange *exchange, bool *more)
 {
-	bool sent = conn_send(conn, exchange->answer.bytes, exchange->answer.len) != SEND_DEAD;
+	size_t left = exchange->answer.len - exchange->answer_sent, len = left < PIECE_BYTES ? left : PIECE_BYTES;
+	bool sent = conn_send(conn, exchange->answer.bytes + exchange->answer_sent, len) != SEND_DEAD;
 
-	if (sent) {
+	exchange->answer_sent += len;
+	*more = sent && left > len;
+	if (sent && !*more) {
 		errand_free(exchange->errand);
 		exchange->errand = NULL;
 	}
@@ -391,6 +411,7 @@ int http_writable(struct lws *wsi)
 {
 	struct conn *conn = lws_wsi_user(wsi);
 	struct exchange *exchange;
+	bool more, alive;
 
 	if (!conn || lws_partial_buffered(wsi))
 		return 0;
@@ -401,8 +422,14 @@ int http_writable(struct lws *wsi)
 	exchange = conn->exchange;
 	if (!exchange || !exchange->answer_waits)
 		return 0;
+	alive = send_answer(conn, exchange, &more);
+	if (more) {
+		conn_watch(conn, PIECE_MS);
+		lws_callback_on_writable(wsi);
+		return 0;
+	}
 	exchange->answer_waits = false;
-	return done(conn, send_answer(conn, exchange));
+	return done(conn, alive);
 }
 
 /* Why a websocket is refused; 0: it is not. */

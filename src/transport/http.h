@@ -15,6 +15,7 @@
 #include "transport/socketio/polling.h"
 
 struct errand;
+struct events_call;
 struct publish_call;
 
 /* From a request's headers to the last byte of its answer. */
@@ -25,10 +26,12 @@ struct exchange {
 	bool unwelcome;            /* the body is for no Engine.IO session that there is */
 	char *bearer;              /* of POST /publish; wiped */
 	struct publish_call *call; /* waiting for the database; publish.h */
+	struct events_call *events; /* a question about the past, until its answer is sent; events.h */
 	struct engineio_request engineio; /* what the query says to Engine.IO */
 	struct errand *errand;     /* under way to an Engine.IO session, or its answer waits; socketio/errand.h */
 	bool idle;                 /* a poll that waits: nobody's work */
 	struct buf answer;         /* written when the socket is writable */
+	size_t answer_sent;        /* of it, in pieces */
 	bool answer_waits;
 };
 

@@ -18,7 +18,10 @@ static const struct {
 	{"/publish", ROUTE_PUBLISH},
 	{"/stream", ROUTE_STREAM},
 	{"/ws", ROUTE_WEBSOCKET},
+	{"/events", ROUTE_EVENTS},
 };
+
+#define EVENT_PREFIX "/events/"
 
 /* A known header's value, malloc'ed; NULL when it was not sent. */
 static char *header(struct lws *wsi, enum lws_token_indexes name)
@@ -147,11 +150,25 @@ static bool is_engineio(struct span path, const char *expected)
 	return span_is(path, expected) || (path.len == len - 1 && memcmp(path.p, expected, len - 1) == 0);
 }
 
+/* One part of a path behind /events/. */
+static bool is_event(struct head *head, struct span path)
+{
+	size_t prefix = strlen(EVENT_PREFIX), len;
+
+	if (path.len <= prefix || memcmp(path.p, EVENT_PREFIX, prefix) != 0 || memchr(path.p + prefix, '/', path.len - prefix))
+		return false;
+	len = path.len - prefix;
+	memcpy(head->event, path.p + prefix, len < EVENT_NAME_MAX ? len : EVENT_NAME_MAX);
+	return true;
+}
+
 static void read_route(struct head *head, struct lws *wsi, const char *path, int len, const char *engineio_path)
 {
 	head->route = route_of(path, len);
 	if (is_engineio((struct span){path, (size_t)len}, engineio_path))
 		head->route = ROUTE_ENGINEIO;
+	else if (head->route == ROUTE_NONE && is_event(head, (struct span){path, (size_t)len}))
+		head->route = ROUTE_EVENT;
 	if (head->route != ROUTE_NONE)
 		return;
 	head->file = page_find((struct span){path, (size_t)len});

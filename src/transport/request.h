@@ -17,12 +17,26 @@
 #include "transport/cors.h"
 
 enum method { METHOD_GET, METHOD_HEAD, METHOD_POST, METHOD_OPTIONS, METHOD_OTHER };
-enum route { ROUTE_NONE, ROUTE_PING, ROUTE_READY, ROUTE_PUBLISH, ROUTE_STREAM, ROUTE_WEBSOCKET, ROUTE_ENGINEIO, ROUTE_PAGE };
+enum route {
+	ROUTE_NONE,
+	ROUTE_PING,
+	ROUTE_READY,
+	ROUTE_PUBLISH,
+	ROUTE_STREAM,
+	ROUTE_WEBSOCKET,
+	ROUTE_ENGINEIO,
+	ROUTE_PAGE,
+	ROUTE_EVENTS, /* /events */
+	ROUTE_EVENT   /* /events/ID */
+};
+
+#define EVENT_NAME_MAX 40 /* longer than any `journal:id` */
 
 struct head {
 	enum method method;
 	enum route route;
 	const struct page_file *file; /* of ROUTE_PAGE */
+	char event[EVENT_NAME_MAX + 1]; /* of ROUTE_EVENT: as it was sent, cut */
 	bool has_file;                /* the client has that file already: If-None-Match */
 	uint64_t content_length;
 	bool has_length, encoded; /* encoded: with a Transfer-Encoding */
