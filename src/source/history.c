@@ -93,14 +93,16 @@ static bool take_chunk(struct scan *scan, const struct event_batch *batch)
 	return true;
 }
 
+static bool wants_all(const struct history_job *job)
+{
+	return job->operator && !job->table && !job->type && !job->transaction_id && job->since == INT64_MIN && job->until == INT64_MAX;
+}
+
 static size_t chunk_size(const struct scan *scan)
 {
-	const struct history_job *job = scan->job;
 	uint64_t left = scan->end - scan->at;
-	size_t size = scan->chunk;
+	size_t size = wants_all(scan->job) ? scan->job->limit - scan->job->count : scan->chunk;
 
-	if (job->operator && !job->table && !job->type && !job->transaction_id)
-		size = job->limit - job->count; /* most of what is read is wanted */
 	return left < size ? (size_t)left : size;
 }
 
