@@ -107,8 +107,7 @@ static bool read_zone(struct reader *reader, int64_t *ms)
 	sign = at(reader, "-") ? 1 : -1;
 	if (!skip_one(reader, "+- ") || !number(reader, 2, 0, 23, &hour))
 		return false;
-	skip_one(reader, ":");
-	if (reader->left.len && !number(reader, 2, 0, 59, &minute))
+	if ((skip_one(reader, ":") || reader->left.len) && !number(reader, 2, 0, 59, &minute))
 		return false;
 	*ms += sign * (hour * 60 + minute) * 60000;
 	return true;
