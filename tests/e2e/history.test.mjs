@@ -2,6 +2,7 @@
 // event or tells one twice; a filter or a time that leaves out what it should not; a bad question that is answered as if it
 // were another, or that costs anybody else something. The same on every database.
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import net from 'node:net';
 import { after, describe } from 'node:test';
 import { databaseOf } from './lib/databases.mjs';
@@ -134,6 +135,22 @@ function inShop(database, shared) {
     assert.deepEqual(await page(shared.relay, operator, 'until=1999-12-31T23:59'), emptyPage);
     const oldest = await page(shared.relay, operator, 'since=1999-01-01&limit=1');
     assert.deepEqual(oldest, await page(shared.relay, operator, 'after=0&limit=1'));
+  });
+
+  test('the example of docs/PROTOCOL.md, as it stands there', async (t) => {
+    const boss = await shared.join(t, 'operator');
+    await shared.db.query(`INSERT INTO notes (id, owner, body) ${series(500, 699, "i, 2, 'x'")}`);
+    await shared.db.query("UPDATE notes SET body = 'y' WHERE owner = 2; DELETE FROM notes WHERE owner = 2");
+    await shared.relay.fence(boss);
+    const page = readFileSync(new URL('../../docs/PROTOCOL.md', import.meta.url), 'utf8');
+    const [, example] = /```js\n(async function history\(.*?)```/s.exec(page);
+    const adapted = example.replace("'http://localhost:8080', token", 'origin, token').replace('orders', 'notes');
+    assert.equal(adapted.length, example.length - "'http://localhost:8080'".length + 'origin'.length - 1);
+    const run = new Function('origin', 'token', `return (async () => { ${adapted} return updates; })();`);
+    const updates = await run(shared.relay.origin, await shared.db.user(2));
+    const mine = new Set(ids(boss.events));
+    assert.deepEqual(updates.filter(({ id }) => mine.has(id)), boss.events.filter(({ type }) => type === 'update'));
+    await assert.rejects(run(shared.relay.origin, 'nobody-has-this'), { message: '401: Unauthorized' });
   });
 
   test('an id beyond the newest: an empty page; the newest itself: likewise', async (t) => {
