@@ -2,8 +2,8 @@
  * (read), each looked at by whoever asks: was it routed to them when it was written, does it fit what was asked?
  *
  * A page ends at its limit, at HISTORY_BYTES_MAX, or when HISTORY_SCAN_MS have passed, whatever was found by then: a user
- * with five events among a million gets them on many short pages, and nobody waits long behind that user. Chunks are small
- * at first, larger as long as they are read fast.
+ * with five events among a million gets them on many short pages, and nobody waits long behind that user. Chunks are larger as
+ * long as they are read fast, and smaller where events were large lately, for what a driver has begun to read it reads to the end.
  *
  * A time is looked for twice. An event has its id once its transaction has committed, which may be long after its time: so
  * reading begins with the ids that were given at `since`, none of whose transactions can have committed before, and goes on to
@@ -17,6 +17,7 @@
 #include "source/history.h"
 
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -25,10 +26,13 @@
 
 #define DAY_MS 86400000
 #define SLACK_MS 5000
-#define CHUNK_FIRST 250
+#define CHUNK_FIRST 1000 /* events */
 #define CHUNK_MAX 2000
+#define CHUNK_BYTES 4194304 /* about */
 #define CHUNK_MS 10
 #define TRIES 3 /* the journal may lose what was just found to be its oldest event */
+
+static atomic_size_t typical; /* bytes of an event, lately; 0: not known yet */
 
 struct scan {
 	const struct source_ops *ops;
@@ -102,8 +106,20 @@ static size_t chunk_size(const struct scan *scan)
 {
 	uint64_t left = scan->end - scan->at;
 	size_t size = wants_all(scan->job) ? scan->job->limit - scan->job->count : scan->chunk;
+	size_t large = atomic_load(&typical), fit = large ? CHUNK_BYTES / large + 1 : size;
 
+	size = fit < size ? fit : size;
 	return left < size ? (size_t)left : size;
+}
+
+static void note_size(const struct event_batch *batch)
+{
+	size_t bytes = 0;
+
+	for (size_t i = 0; i < batch->count; i++)
+		bytes += batch->events[i]->size;
+	if (batch->count)
+		atomic_store(&typical, bytes / batch->count);
 }
 
 static enum status read_chunk(struct scan *scan, bool *full, struct err *err)
@@ -116,6 +132,7 @@ static enum status read_chunk(struct scan *scan, bool *full, struct err *err)
 		status = err_set(err, STATUS_UNAVAILABLE, "the journal gave nothing behind event %" PRIu64, scan->at);
 	if (status == STATUS_OK)
 		*full = !take_chunk(scan, &batch);
+	note_size(&batch);
 	event_batch_finish(&batch);
 	if (clock_us() - begun < CHUNK_MS * 1000 / 2 && scan->chunk < CHUNK_MAX)
 		scan->chunk *= 2;
