@@ -245,64 +245,69 @@ LANGUAGE plpgsql STABLE ROWS 100 SET search_path = pg_catalog, pg_temp
   SET jit = off SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
   t       record;
-  v_left  bigint := max_events;
   v_skip  bigint;
   v_got   bigint;
   v_want  bigint;
   v_next  bigint := after_id + 1;
   v_page  bigint;
   v_from  bigint;
+  v_to    bigint;
   v_floor bigint;
 BEGIN
   SELECT m.floor INTO v_floor FROM esink.meta m;
   IF after_id < v_floor THEN
     RAISE EXCEPTION 'esink: the journal no longer reaches back to %', after_id + 1 USING ERRCODE = 'ES001';
   END IF;
-  -- The tick that holds after + 1, and those behind it.
+  -- The tick that holds after + 1, and those behind it up to a big one.
   SELECT greatest(
       (SELECT a.first FROM esink.tick_0 a WHERE a.first <= v_next AND a.count > 0 ORDER BY a.first DESC LIMIT 1),
       (SELECT b.first FROM esink.tick_1 b WHERE b.first <= v_next AND b.count > 0 ORDER BY b.first DESC LIMIT 1), 0)
     INTO v_from;
-  FOR t IN SELECT * FROM (
-      SELECT * FROM esink.tick_0 a WHERE a.first >= v_from AND a.first < v_next + max_events
+  SELECT u.first, u.count INTO t FROM (
+      SELECT a.first, a.count FROM esink.tick_0 a WHERE a.first >= v_from AND a.first < v_next + max_events AND a.count > 1000
       UNION ALL
-      SELECT * FROM esink.tick_1 b WHERE b.first >= v_from AND b.first < v_next + max_events) u
-    WHERE u.count > 0 AND u.first + u.count > v_next ORDER BY u.first
-  LOOP
-    EXIT WHEN v_left <= 0;
-    v_skip := greatest(v_next - t.first, 0);
-    IF t.count <= 1000 THEN
-      v_want := least(t.count - v_skip, v_left);
-      RETURN QUERY SELECT t.first + o.rank - 1, o.seq, o.xid, o.at_ms, o.topic, o.type, o.data, o.old, o.old_key, o.users,
-          o.old_users, o.broadcast, o.incomplete, o.actor, o.source, o.source_type, o.version, o.ref
-        FROM (SELECT pg_catalog.row_number() OVER (ORDER BY e.seq) AS rank, e.*,
-                (date_part('epoch', e.at) * 1000)::bigint AS at_ms
-              FROM esink.tick_by_xid(t.low, t.high) e) o
-        WHERE o.rank > v_skip ORDER BY o.rank LIMIT v_want;
-      GET DIAGNOSTICS v_got = ROW_COUNT;
-    ELSE
-      v_page := v_skip / 1000;
-      v_skip := v_skip % 1000;
-      EXIT WHEN v_page > 0 AND NOT EXISTS (SELECT FROM esink.page_0 p WHERE p.tick = t.first AND p.n = v_page)
-        AND NOT EXISTS (SELECT FROM esink.page_1 p WHERE p.tick = t.first AND p.n = v_page);
-      v_want := least(least(t.count - v_page * 1000, 1000) - v_skip, v_left);
-      RETURN QUERY SELECT t.first + v_page * 1000 + o.rank - 1, o.seq, o.xid, o.at_ms, o.topic, o.type, o.data, o.old,
-          o.old_key, o.users, o.old_users, o.broadcast, o.incomplete, o.actor, o.source, o.source_type, o.version, o.ref
-        FROM (SELECT pg_catalog.row_number() OVER (ORDER BY e.seq) AS rank, e.*,
-                (date_part('epoch', e.at) * 1000)::bigint AS at_ms
-              FROM esink.page_rows(t.first, v_page) e) o
-        WHERE o.rank > v_skip ORDER BY o.rank LIMIT v_want;
-      GET DIAGNOSTICS v_got = ROW_COUNT;
-    END IF;
-    -- Fewer than the tick says: its rows were discarded under this reader's snapshot, or moved.
-    IF v_got <> v_want THEN
-      RAISE EXCEPTION 'esink: the journal no longer reaches back to %', v_next USING ERRCODE = 'ES001';
-    END IF;
-    v_left := v_left - v_got;
-    v_next := v_next + v_got;
+      SELECT b.first, b.count FROM esink.tick_1 b WHERE b.first >= v_from AND b.first < v_next + max_events AND b.count > 1000) u
+    WHERE u.first + u.count > v_next ORDER BY u.first LIMIT 1;
+  IF t.first <= v_next THEN
     -- One page a call: the caller comes again.
-    EXIT WHEN t.count > 1000;
-  END LOOP;
+    v_page := (v_next - t.first) / 1000;
+    v_skip := (v_next - t.first) % 1000;
+    IF v_page > 0 AND NOT EXISTS (SELECT FROM esink.page_0 p WHERE p.tick = t.first AND p.n = v_page)
+        AND NOT EXISTS (SELECT FROM esink.page_1 p WHERE p.tick = t.first AND p.n = v_page) THEN
+      RETURN;
+    END IF;
+    v_want := least(least(t.count - v_page * 1000, 1000) - v_skip, max_events);
+    RETURN QUERY SELECT t.first + v_page * 1000 + o.rank - 1, o.seq, o.xid, o.at_ms, o.topic, o.type, o.data, o.old,
+        o.old_key, o.users, o.old_users, o.broadcast, o.incomplete, o.actor, o.source, o.source_type, o.version, o.ref
+      FROM (SELECT pg_catalog.row_number() OVER (ORDER BY e.seq) AS rank, e.*,
+              (date_part('epoch', e.at) * 1000)::bigint AS at_ms
+            FROM esink.page_rows(t.first, v_page) e) o
+      WHERE o.rank > v_skip ORDER BY o.rank LIMIT v_want;
+  ELSE
+    -- All at once: a tick of a quiet time holds one event, and a statement for each costs more than its event.
+    v_to := least(t.first, v_next + max_events);
+    SELECT least(max(u.first + u.count), v_to) - v_next INTO v_want FROM (
+        (SELECT a.first, a.count FROM esink.tick_0 a WHERE a.first >= v_from AND a.first < v_to AND a.count > 0 ORDER BY a.first DESC LIMIT 1)
+        UNION ALL
+        (SELECT b.first, b.count FROM esink.tick_1 b WHERE b.first >= v_from AND b.first < v_to AND b.count > 0 ORDER BY b.first DESC LIMIT 1)) u;
+    IF v_want IS NULL OR v_want <= 0 THEN
+      RETURN;
+    END IF;
+    RETURN QUERY SELECT o.first + o.rank - 1, o.seq, o.xid, o.at_ms, o.topic, o.type, o.data, o.old, o.old_key, o.users,
+        o.old_users, o.broadcast, o.incomplete, o.actor, o.source, o.source_type, o.version, o.ref
+      FROM (SELECT u.first, pg_catalog.row_number() OVER (PARTITION BY u.first ORDER BY e.seq) AS rank, e.*,
+              (date_part('epoch', e.at) * 1000)::bigint AS at_ms
+            FROM (SELECT a.first, a.low, a.high FROM esink.tick_0 a WHERE a.first >= v_from AND a.first < v_to AND a.count > 0
+                  UNION ALL
+                  SELECT b.first, b.low, b.high FROM esink.tick_1 b WHERE b.first >= v_from AND b.first < v_to AND b.count > 0) u
+            CROSS JOIN LATERAL esink.tick_by_xid(u.low, u.high) e) o
+      WHERE o.first + o.rank > v_next ORDER BY o.first, o.seq LIMIT v_want;
+  END IF;
+  GET DIAGNOSTICS v_got = ROW_COUNT;
+  -- Fewer than the ticks say: their rows were discarded under this reader's snapshot, or moved.
+  IF v_got <> v_want THEN
+    RAISE EXCEPTION 'esink: the journal no longer reaches back to %', v_next USING ERRCODE = 'ES001';
+  END IF;
 END $$;
 
 -- Where the journal stands, and where in it a time lies: every event up to `start` had its id before `since` (NULL: none had).
