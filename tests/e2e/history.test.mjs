@@ -394,6 +394,31 @@ function apart(database) {
   });
 }
 
+// Where a table can be locked against readers.
+function locked(database) {
+  test('a database that hangs, over the token or over the page: 503 after LIVE_TIMEOUT, and nothing comes twice when it goes on', async (t) => {
+    const db = await database.database(t, tables);
+    const relay = await startRelay(t, db, { ...rules, env: { ...rules.env, LIVE_TIMEOUT: '500ms' } });
+    const token = await db.user(1);
+    await db.query("INSERT INTO mail VALUES (1, 1, 'x')");
+    await until(async () => (await all(relay, token)).length, 'the event');
+    const holder = await db.connect();
+    for (const [table, who] of [['auth', token], ['esink.tick_0', operator]]) {
+      await holder.query(`BEGIN; LOCK TABLE ${table} IN ACCESS EXCLUSIVE MODE`);
+      const begun = Date.now();
+      const gone = net.connect(relay.port, '127.0.0.1', () => gone.write(`GET /events?after=0 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${who}\r\n\r\n`));
+      gone.on('error', () => {});
+      const answers = await Promise.all(Array.from({ length: 12 }, () => relay.get('/events?after=0', bearer(who))));
+      gone.resetAndDestroy();
+      assert.deepEqual(answers.map(({ status, headers }) => [status, headers['retry-after']]), Array(12).fill([503, '1']));
+      assert.ok(Date.now() - begun < 4000, `${table}: ${Date.now() - begun} ms`);
+      await holder.query('COMMIT');
+      await until(async () => (await relay.get('/events?after=0', bearer(who))).status === 200, 'pages again');
+    }
+    assert.equal((await all(relay, token)).length, 1);
+  });
+}
+
 // What does not depend on the database.
 function once(database) {
   test('a long answer whose reader stops: everybody else is answered, it gets the rest when it reads on, one who never does is cut off', async (t) => {
@@ -454,6 +479,7 @@ for (const name of ['postgres', 'mysql', 'sqlite']) {
       inShop(database, shared);
     });
     apart(database);
+    if (name === 'postgres') locked(database);
     if (name === 'sqlite') once(database);
   });
 }
