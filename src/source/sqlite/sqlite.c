@@ -157,14 +157,18 @@ static enum status has_event(struct sqlite *source, uint64_t id, double at, bool
 	return status == STATUS_NOT_FOUND ? STATUS_OK : status;
 }
 
+/* A consumer's cursor is an id of its journal: of another one it says nothing. */
 static enum status begin_journal(struct sqlite *source, const char *why, char *journal, struct err *err)
 {
-	char sql[80];
+	char sql[400];
 	enum status status;
 
 	random_hex(journal, JOURNAL_LEN);
-	snprintf(sql, sizeof(sql), "UPDATE esink_meta SET journal = '%s'", journal);
+	snprintf(sql, sizeof(sql), "BEGIN IMMEDIATE; UPDATE esink_meta SET journal = '%s'; UPDATE esink_consumer SET journal = '%s', "
+		"cursor = (SELECT coalesce(min(id), 1) - 1 FROM esink_event); DELETE FROM esink_mark; COMMIT", journal, journal);
 	status = db_run(&source->db, sql, err);
+	if (!sqlite3_get_autocommit(source->db.conn))
+		sqlite3_exec(source->db.conn, "ROLLBACK", NULL, NULL, NULL);
 	if (status == STATUS_OK)
 		log_info("sqlite", "a new journal begins, %s: %s", journal, why);
 	return status;
@@ -476,4 +480,10 @@ const struct source_ops sqlite_source = {
 	.lookup = sqlite_lookup,
 	.publish = sqlite_publish,
 	.read = sqlite_read,
+	.consumers = sqlite_consumers,
+	.consumer_put = sqlite_consumer_put,
+	.consumer_delete = sqlite_consumer_delete,
+	.consumer_advance = sqlite_consumer_advance,
+	.consumer_mark = sqlite_consumer_mark,
+	.consumer_marks = sqlite_consumer_marks,
 };
