@@ -27,15 +27,16 @@ bool mark_budget_take(struct mark_budget *budget, const char *consumer)
 	return true;
 }
 
-enum status mark_budget_counted(struct mark_budget *budget, const char *consumer, int64_t count, struct err *err)
+enum status mark_budget_counted(struct mark_budget *budget, const char *consumer, int64_t count, uint64_t lowest, uint64_t id,
+	struct err *err)
 {
 	size_t i = slot_of(consumer);
 
 	budget->slots[i].left = 0;
-	if (count >= MARKS_MAX)
-		return err_set(err, STATUS_TOO_MANY, "consumer \"%s\" has %d events settled above one that it has not: settle that one, or "
+	if (count >= MARKS_MAX && id >= lowest)
+		return err_set(err, STATUS_TOO_MANY, "consumer \"%s\" has settled %d events above one that it has not: settle that one, or "
 			"acknowledge up to it", consumer, MARKS_MAX);
 	snprintf(budget->slots[i].consumer, sizeof(budget->slots[i].consumer), "%s", consumer);
-	budget->slots[i].left = (MARKS_MAX - count) / SHARE; /* beside the one that is asked for */
+	budget->slots[i].left = count < MARKS_MAX ? (MARKS_MAX - count) / SHARE : 0; /* beside the one that is asked for */
 	return STATUS_OK;
 }

@@ -21,7 +21,9 @@ struct mark_budget {
 
 /* Whether one more may be written without counting; takes it. */
 bool mark_budget_take(struct mark_budget *budget, const char *consumer);
-/* There are so many now. STATUS_TOO_MANY: no more may be. */
-enum status mark_budget_counted(struct mark_budget *budget, const char *consumer, int64_t count, struct err *err) MUST_CHECK;
+/* There are so many now above the cursor, the lowest of event `lowest`, and one of event id shall be written. STATUS_TOO_MANY: it
+ * may not, unless it is that of an event below all of them, which is what they wait for. */
+enum status mark_budget_counted(struct mark_budget *budget, const char *consumer, int64_t count, uint64_t lowest, uint64_t id,
+	struct err *err) MUST_CHECK;
 
 #endif

@@ -75,15 +75,23 @@ static enum status create_schema(struct pg *pg, struct err *err)
 	return status;
 }
 
+/* What may be made at any time, beside a journal that goes on: the consumers' tables where they are missing, all functions. */
+static void functions_text(struct buf *sql, char version[17])
+{
+	buf_text(sql, sql_postgres_consumers);
+	buf_text(sql, sql_postgres_functions);
+	install_version(sql->bytes, version);
+}
+
 static enum status create_functions(struct pg *pg, struct err *err)
 {
-	AUTO_BUF struct buf sql = buf_init(BUF_NO_MAX);
+	AUTO_BUF struct buf sql = buf_init(BUF_NO_MAX), text = buf_init(BUF_NO_MAX); /* our own text */
 	AUTO_RESULT PGresult *made = NULL, *result = NULL;
 	char tables[17], functions[17];
 	enum status status;
 
 	install_version(sql_postgres_schema, tables);
-	install_version(sql_postgres_functions, functions);
+	functions_text(&text, functions);
 	status = pg_query(pg, "SELECT tables_version FROM esink.meta", 0, NULL, DDL_TIMEOUT_MS, &made, err);
 	if (status != STATUS_OK)
 		return status;
@@ -97,7 +105,7 @@ static enum status create_functions(struct pg *pg, struct err *err)
 		return status;
 	buf_text(&sql, "BEGIN; SET LOCAL search_path = pg_catalog, pg_temp; SELECT "
 		       "pg_advisory_xact_lock(1702062446, 2);");
-	buf_text(&sql, sql_postgres_functions);
+	buf_span(&sql, buf_as_span(&text));
 	buf_printf(&sql, "UPDATE esink.relay SET functions_version = '%s'; COMMIT", functions);
 	return pg_script(pg, sql.bytes, DDL_TIMEOUT_MS, err);
 }

@@ -311,4 +311,10 @@ const struct source_ops postgres_source = {
 	.lookup = postgres_lookup,
 	.publish = postgres_publish,
 	.read = postgres_read,
+	.consumers = postgres_consumers,
+	.consumer_put = postgres_consumer_put,
+	.consumer_delete = postgres_consumer_delete,
+	.consumer_advance = postgres_consumer_advance,
+	.consumer_mark = postgres_consumer_mark,
+	.consumer_marks = postgres_consumer_marks,
 };

@@ -34,7 +34,7 @@ static const char *const statements[] = {
 		"updated_at = julianday('now') WHERE name = ?1 AND NOT dropped",
 	[SETTLE] = "DELETE FROM esink_mark WHERE consumer = ?1 AND id IN (SELECT id FROM esink_mark WHERE consumer = ?1 AND "
 		"skipped = 0 AND id <= ?2 ORDER BY id LIMIT ?3)",
-	[COUNT] = "SELECT count(*) FROM (SELECT 1 FROM esink_mark WHERE consumer = ?1 AND id > ?2 LIMIT ?3)",
+	[COUNT] = "SELECT count(*), min(id) FROM (SELECT id FROM esink_mark WHERE consumer = ?1 AND id > ?2 ORDER BY id LIMIT ?3)",
 	[MARK] = "INSERT INTO esink_mark (consumer, id, skipped) VALUES (?1, ?2, ?3) ON CONFLICT (consumer, id) DO UPDATE SET "
 		"skipped = excluded.skipped WHERE skipped <> excluded.skipped",
 	[UNMARK] = "DELETE FROM esink_mark WHERE consumer = ?1 AND id = ?2",
@@ -300,10 +300,11 @@ enum status sqlite_consumer_advance(void *opaque, const char *name, uint64_t cur
 	return end(lane, status, err);
 }
 
-static enum status check_room(struct lane *lane, const char *name, uint64_t cursor, struct err *err)
+static enum status check_room(struct lane *lane, const char *name, uint64_t cursor, uint64_t id, struct err *err)
 {
 	sqlite3_stmt *row = NULL;
 	int64_t count = 0;
+	uint64_t lowest = 0;
 	enum status status;
 
 	if (mark_budget_take(&lane->marks, name))
@@ -314,9 +315,12 @@ static enum status check_room(struct lane *lane, const char *name, uint64_t curs
 	sqlite3_bind_int64(row, 2, number(cursor));
 	sqlite3_bind_int(row, 3, MARKS_MAX);
 	status = db_step(&lane->db, row, err);
-	count = status == STATUS_OK ? sqlite3_column_int64(row, 0) : 0;
+	if (status == STATUS_OK) {
+		count = sqlite3_column_int64(row, 0);
+		lowest = (uint64_t)sqlite3_column_int64(row, 1);
+	}
 	sqlite3_reset(row);
-	return status == STATUS_OK ? mark_budget_counted(&lane->marks, name, count, err) : status;
+	return status == STATUS_OK ? mark_budget_counted(&lane->marks, name, count, lowest, id, err) : status;
 }
 
 /* Within a transaction. Of what is completed at or below the cursor no mark is needed. */
@@ -349,7 +353,7 @@ enum status sqlite_consumer_mark(void *opaque, const char *name, uint64_t id, en
 	if (status == STATUS_OK)
 		status = look(lane, name, 0, &cursor, &news, err);
 	if (status == STATUS_OK && id > cursor)
-		status = check_room(lane, name, cursor, err);
+		status = check_room(lane, name, cursor, id, err);
 	if (status != STATUS_OK)
 		return status;
 	status = begin(lane, err);
