@@ -58,7 +58,7 @@ END $$;
 -- at most a thousand marks go at a time; those left behind say nothing that the cursor does not, and go with the next ones.
 -- Writes: consumer, mark
 CREATE OR REPLACE FUNCTION esink.advance_consumer(v_name text, v_to bigint) RETURNS boolean
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off AS $$
 BEGIN
   UPDATE esink.consumer c SET cursor = greatest(CASE WHEN c.journal = m.journal THEN c.cursor ELSE m.floor END, v_to),
       journal = m.journal, updated_at = clock_timestamp()
@@ -76,7 +76,7 @@ END $$;
 -- The consumer's row is locked first, so that marks of one consumer come one after the other.
 -- Writes: consumer, mark
 CREATE OR REPLACE FUNCTION esink.mark_event(v_name text, v_id bigint, v_skipped boolean) RETURNS boolean
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off AS $$
 DECLARE
   v_cursor bigint;
 BEGIN
@@ -115,7 +115,7 @@ END $$;
 -- Marks of events that are gone, some at a time; how many.
 -- Writes: mark   Reads: meta
 CREATE OR REPLACE FUNCTION esink.prune_marks(most bigint) RETURNS bigint
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off AS $$
 DECLARE
   v_count bigint;
 BEGIN
