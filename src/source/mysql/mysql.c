@@ -31,12 +31,21 @@
 #define AWAKE_MS 300 /* after the last event */
 #define CALM 8       /* after that, one part of so many of the time since then is waited */
 
+static bool is_taken(const char *outbox)
+{
+	static const char *const ours[] = {"esink_journal", "esink_shape", "esink_meta", "esink_consumer", "esink_mark"};
+
+	for (size_t i = 0; i < sizeof(ours) / sizeof(*ours); i++)
+		if (!strcasecmp(outbox, ours[i]))
+			return true;
+	return false;
+}
+
 static enum status validate(const struct source_config *config, struct err *err)
 {
 	if (strlen(config->database) > 64)
 		return err_set(err, STATUS_INVALID, "MYSQL_DATABASE: \"%.80s\" is longer than a name may be", config->database);
-	if (!*config->outbox || !strcasecmp(config->outbox, "esink_journal") || !strcasecmp(config->outbox, "esink_shape") ||
-		!strcasecmp(config->outbox, "esink_meta"))
+	if (!*config->outbox || is_taken(config->outbox))
 		return err_set(err, STATUS_INVALID, "MYSQL_TABLE_TARGET: \"%s\" is %s", config->outbox,
 			*config->outbox ? "a table that esink keeps something else in: choose another name" : "no name of a table");
 	return STATUS_OK;
@@ -310,4 +319,10 @@ const struct source_ops mysql_source = {
 	.lookup = mysql_lookup,
 	.publish = mysql_publish,
 	.read = mysql_read,
+	.consumers = mysql_consumers,
+	.consumer_put = mysql_consumer_put,
+	.consumer_delete = mysql_consumer_delete,
+	.consumer_advance = mysql_consumer_advance,
+	.consumer_mark = mysql_consumer_mark,
+	.consumer_marks = mysql_consumer_marks,
 };

@@ -41,6 +41,15 @@ enum status mysql_publish(void *lane, struct publication *const *items, size_t c
 enum status mysql_read(void *lane, struct span journal, uint64_t after, uint64_t key, size_t max, struct event_batch *batch,
 	struct err *err);
 
+/* consumers.c */
+enum status mysql_consumers(void *lane, const char *name, struct consumer_list *list, struct err *err);
+enum status mysql_consumer_put(void *lane, const struct consumer *consumer, bool *created, struct err *err);
+enum status mysql_consumer_delete(void *lane, const char *name, struct err *err);
+enum status mysql_consumer_advance(void *lane, const char *name, uint64_t cursor, struct err *err);
+enum status mysql_consumer_mark(void *lane, const char *name, uint64_t id, enum consumer_outcome outcome, struct err *err);
+enum status mysql_consumer_marks(void *lane, const char *name, uint64_t first, uint64_t last, size_t max,
+	struct consumer_mark_list *list, struct err *err);
+
 /* check.c */
 enum status mysql_check(void *source, struct err *err);
 enum status mysql_uninstall(void *source, struct err *err);
