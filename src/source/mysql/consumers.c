@@ -12,6 +12,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "source/mysql/hold.h"
 #include "source/mysql/lane.h"
 #include "source/mysql/text.h"
 
@@ -74,8 +75,8 @@ enum status mysql_consumers(void *opaque, const char *name, struct consumer_list
 	struct lane *lane = opaque;
 	AUTO_RESULT MYSQL_RES *rows = NULL;
 	AUTO_FREE char *which = literal(name);
-	AUTO_FREE char *sql = mem_format("SELECT c.name, c.topics, c.types, IF(c.journal = m.journal, c.`cursor`, (SELECT COALESCE(MIN(id), 1) - 1 "
-		"FROM esink_journal)), CAST(UNIX_TIMESTAMP(c.updated_at) * 1000 AS UNSIGNED), c.dropped FROM esink_consumer c JOIN esink_meta m "
+	AUTO_FREE char *sql = mem_format("SELECT c.name, c.topics, c.types, IF(c.journal = m.journal, c.`cursor`, " MY_START "), "
+		"CAST(UNIX_TIMESTAMP(c.updated_at) * 1000 AS UNSIGNED), c.dropped FROM esink_consumer c JOIN esink_meta m "
 		"WHERE %s IS NULL OR c.name = %s ORDER BY c.name", which, which);
 	enum status status = ready(lane, err);
 	MYSQL_ROW row;

@@ -19,6 +19,7 @@
 #include "base/mem.h"
 #include "source/mysql/auth_table.h"
 #include "source/mysql/catalog.h"
+#include "source/mysql/hold.h"
 
 #define READ_TIMEOUT_MS 120000
 #define IDLE_S 30              /* without a statement of ours the server ends the connection, and with it its locks */
@@ -109,6 +110,8 @@ static enum status install(struct mysql *source, struct my_meta *meta, struct er
 	status = my_upkeep_tables(source, err);
 	if (status == STATUS_OK)
 		status = my_meta_settle(&source->db, source->lost ? "" : source->journal, source->position, meta, err);
+	if (status == STATUS_OK)
+		status = my_hold_settle(&source->db, err);
 	if (status == STATUS_OK)
 		status = my_claim_rules(&source->db, err);
 	if (status == STATUS_OK)

@@ -5,13 +5,13 @@
 #include <stdio.h>
 
 #include "base/mem.h"
+#include "source/sqlite/hold.h"
 #include "source/sqlite/lane.h"
 
 #define WAIT_MS 2000 /* for the lock, and never longer than STATEMENT_TIMEOUT */
 #define BATCH 1000   /* marks */
 
-#define START "(SELECT coalesce(min(id), 1) - 1 FROM esink_event)"
-#define CURSOR "CASE WHEN c.journal = (SELECT journal FROM esink_meta) THEN c.cursor ELSE " START " END"
+#define CURSOR "CASE WHEN c.journal = (SELECT journal FROM esink_meta) THEN c.cursor ELSE " LITE_START " END"
 #define FIELDS "SELECT c.name, c.topics, c.types, " CURSOR ", " \
 	"CAST(round((c.updated_at - 2440587.5) * 86400000.0) AS INTEGER), c.dropped FROM esink_consumer c"
 #define MARKS "SELECT consumer, id, skipped FROM esink_mark WHERE "

@@ -22,6 +22,7 @@
 #include "base/random.h"
 #include "source/fingerprint.h"
 #include "source/sqlite/auth_table.h"
+#include "source/sqlite/hold.h"
 #include "source/sqlite/install.h"
 
 #define OPEN_WAIT_MS 2000      /* for locks; the pump tries again */
@@ -165,7 +166,7 @@ static enum status begin_journal(struct sqlite *source, const char *why, char *j
 
 	random_hex(journal, JOURNAL_LEN);
 	snprintf(sql, sizeof(sql), "BEGIN IMMEDIATE; UPDATE esink_meta SET journal = '%s'; UPDATE esink_consumer SET journal = '%s', "
-		"cursor = (SELECT coalesce(min(id), 1) - 1 FROM esink_event); DELETE FROM esink_mark; COMMIT", journal, journal);
+		"cursor = " LITE_START "; DELETE FROM esink_mark; COMMIT", journal, journal);
 	status = db_run(&source->db, sql, err);
 	if (!sqlite3_get_autocommit(source->db.conn))
 		sqlite3_exec(source->db.conn, "ROLLBACK", NULL, NULL, NULL);
@@ -214,7 +215,7 @@ static enum status settle_journal(struct sqlite *source, bool made_schema, struc
 	if (status == STATUS_OK && (why || source->note.alone))
 		lite_note_begin(&source->note, source->config->path, head);
 	source->broken = false;
-	return status;
+	return status == STATUS_OK ? lite_hold_settle(source, err) : status;
 }
 
 static enum status prepare_all(struct sqlite *source, struct err *err)

@@ -29,7 +29,7 @@ struct sqlite {
 	bool more;    /* the last read did not come to the end */
 	int64_t window, in_window, rate, fetched; /* us, monotonic; commits, in the window and a second: see keep_pace() */
 	bool look_at_schema, look_at_file;
-	int64_t next_look, next_prune; /* ms, monotonic */
+	int64_t next_look, next_prune, next_hold; /* ms, monotonic */
 	int64_t prune_count;           /* rows of the next batch */
 	int64_t log_bytes;             /* size of the log after the last checkpoint of ours */
 	pthread_mutex_t lock;          /* complaint */
