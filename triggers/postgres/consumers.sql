@@ -103,6 +103,17 @@ BEGIN
     WHERE NOT c.dropped);
 END $$;
 
+-- The events, by seq, of all ticks that are not behind every consumer.
+-- Calls: held, tick_keys   Reads: tick_0, tick_1, event_0, event_1
+CREATE OR REPLACE FUNCTION esink.unread() RETURNS TABLE (seq bigint)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off AS $$
+DECLARE
+  v_held bigint := esink.held();
+BEGIN
+  RETURN QUERY SELECT k.seq FROM (SELECT * FROM esink.tick_0 UNION ALL SELECT * FROM esink.tick_1) t, esink.tick_keys(t.low, t.high) k
+    WHERE t.count > 0 AND t.first + t.count - 1 > v_held;
+END $$;
+
 -- Those that were not heard of for so long no longer hold the journal back.
 -- Writes: consumer
 CREATE OR REPLACE FUNCTION esink.drop_silent(most interval) RETURNS TABLE (name text, silent_ms bigint)

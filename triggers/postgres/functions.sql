@@ -424,8 +424,8 @@ END $$;
 -- transaction is younger than those that restored meta and the ticks (which nobody writes before this), and no younger than
 -- what made the row. Of a restored row the transaction is one of the other cluster: it would have to lie just there by chance.
 -- Gives up quickly where somebody writes: whoever writes next would wait behind our waiting lock.
--- Consumers begin at the start of it: their cursors are ids of the old one.
--- Calls: newest_tick   Writes: everything
+-- So does what a consumer has not read yet, and consumers begin at the start of it: their cursors are ids of the old one.
+-- Calls: newest_tick, unread   Writes: everything
 CREATE OR REPLACE FUNCTION esink.begin_journal(name text) RETURNS void LANGUAGE plpgsql VOLATILE
   SET search_path = pg_catalog, pg_temp SET lock_timeout = '100ms' AS $$
 DECLARE
@@ -433,15 +433,19 @@ DECLARE
   v_base   pg_snapshot := pg_current_snapshot();
   v_now    bigint := pg_current_xact_id()::text::bigint;
   v_since  bigint;        -- what began after this wrote its rows here; NULL: nothing was restored
+  v_unread bigint[];
 BEGIN
   LOCK TABLE esink.event_0, esink.event_1, esink.tick_0, esink.tick_1 IN ACCESS EXCLUSIVE MODE;
   SELECT t.snapshot INTO v_newest FROM esink.newest_tick() t;
   SELECT v_now - least(age(m.xmin), (SELECT min(age(t.xmin)) FROM esink.tick_0 t), (SELECT min(age(t.xmin)) FROM esink.tick_1 t))
     INTO v_since FROM esink.meta m, esink.here h WHERE m.system_identifier <> h.system_identifier;
+  v_unread := ARRAY(SELECT u.seq FROM esink.unread() u);
   DELETE FROM esink.event_0 e WHERE pg_visible_in_snapshot(e.xid, v_newest)
-    AND (v_since IS NULL OR e.xid::text::bigint <= v_since OR e.xid::text::bigint > v_now - age(e.xmin));
+    AND (v_since IS NULL OR e.xid::text::bigint <= v_since OR e.xid::text::bigint > v_now - age(e.xmin))
+    AND NOT EXISTS (SELECT FROM unnest(v_unread) u (seq) WHERE u.seq = e.seq);
   DELETE FROM esink.event_1 e WHERE pg_visible_in_snapshot(e.xid, v_newest)
-    AND (v_since IS NULL OR e.xid::text::bigint <= v_since OR e.xid::text::bigint > v_now - age(e.xmin));
+    AND (v_since IS NULL OR e.xid::text::bigint <= v_since OR e.xid::text::bigint > v_now - age(e.xmin))
+    AND NOT EXISTS (SELECT FROM unnest(v_unread) u (seq) WHERE u.seq = e.seq);
   UPDATE esink.event_0 SET xid = pg_current_xact_id();
   UPDATE esink.event_1 SET xid = pg_current_xact_id();
   TRUNCATE esink.tick_0, esink.tick_1, esink.page_0, esink.page_1;
