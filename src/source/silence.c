@@ -10,12 +10,18 @@
 #define LOOK_MIN_MS 250
 #define LOOK_MAX_MS 60000
 #define LOOKS 20 /* within the time */
+#define GRACE_MS 60000
 
 int64_t silence_look_ms(int64_t max_ms)
 {
 	int64_t pause = max_ms / LOOKS;
 
 	return pause < LOOK_MIN_MS ? LOOK_MIN_MS : pause > LOOK_MAX_MS ? LOOK_MAX_MS : pause;
+}
+
+int64_t silence_grace_ms(int64_t max_ms)
+{
+	return max_ms < GRACE_MS ? max_ms : GRACE_MS;
 }
 
 /* `6d 20h`, `45s` */

@@ -4,7 +4,8 @@
 
 #include <stdint.h>
 
-int64_t silence_look_ms(int64_t max_ms); /* between two looks */
+int64_t silence_look_ms(int64_t max_ms);  /* between two looks */
+int64_t silence_grace_ms(int64_t max_ms); /* before the first one: while no relay served them they could not be heard of */
 void silence_dropped(const char *domain, const char *name, int64_t silent_ms, int64_t max_ms);
 
 #endif

@@ -98,7 +98,7 @@ for (const name of ['postgres', 'mysql', 'sqlite']) {
     });
 
     test('one that is silent for longer than CONSUMER_MAX_SILENCE is dropped and named in the log; the others hold on', async (t) => {
-      const { db, relay } = await begin(t, { CONSUMER_MAX_SILENCE: '30s' });
+      const { db, relay } = await begin(t, { CONSUMER_MAX_SILENCE: '2s' });
       const orders = writer(db);
       await orders.write(10);
       await until(async () => (await store.journal(db)).head >= 10, 'ten events');
@@ -106,7 +106,7 @@ for (const name of ['postgres', 'mysql', 'sqlite']) {
       await store.register(db, 'alive', head, { silent: -hour });
       await store.register(db, 'gone', floor, { silent: 3 * hour });
       await until(async () => (await store.consumer(db, 'gone')).dropped, 'the silent one to be dropped');
-      await until(() => /consumer "gone" was silent for 3h .*longer than CONSUMER_MAX_SILENCE \(30s\): dropped.*PUT \/consumers\/gone/.test(relay.log), 'the log to name it');
+      await until(() => /consumer "gone" was silent for 3h .*longer than CONSUMER_MAX_SILENCE \(2s\): dropped.*PUT \/consumers\/gone/.test(relay.log), 'the log to name it');
       await until(async () => {
         await orders.write(1);
         const state = await store.journal(db);

@@ -20,6 +20,7 @@
 #include "source/mysql/auth_table.h"
 #include "source/mysql/catalog.h"
 #include "source/mysql/hold.h"
+#include "source/silence.h"
 
 #define READ_TIMEOUT_MS 120000
 #define IDLE_S 30              /* without a statement of ours the server ends the connection, and with it its locks */
@@ -145,6 +146,7 @@ static enum status open_source(void *opaque, struct source_position *ret, struct
 		source->seen = source->floor[0] = source->floor[1] = 0;
 	}
 	source->next_sweep = 0;
+	source->next_hold = clock_ms() + silence_grace_ms(source->config->consumer_max_silence_ms);
 	source->started = true;
 	memcpy(ret->journal, meta.journal, sizeof(meta.journal));
 	ret->id = source->position;

@@ -4,7 +4,9 @@
 
 #include "source/postgres/postgres.h"
 
-/* Drops those that were silent for too long, and forgets marks of events that are gone. */
-enum status hold_run(struct postgres *source, struct err *err) MUST_CHECK;
+/* Drops those that were silent for too long. */
+enum status hold_drop_silent(struct postgres *source, struct err *err) MUST_CHECK;
+/* Forgets marks of events that are gone. */
+enum status hold_prune_marks(struct postgres *source, struct err *err) MUST_CHECK;
 
 #endif

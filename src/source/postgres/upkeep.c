@@ -178,7 +178,7 @@ static enum status rotate(struct postgres *source, struct err *err)
 	if (span_is(span_of("undrained"), PQgetvalue(result, 0, 0)))
 		source->next_rotation = clock_ms();
 	if (span_is(span_of("discarded"), PQgetvalue(result, 0, 0)))
-		source->next_hold = 0; /* and the marks of it */
+		source->next_marks = 0; /* of what is gone */
 	if (span_is(span_of("locked"), PQgetvalue(result, 0, 0)))
 		held_back(source);
 	else
@@ -193,7 +193,9 @@ enum status upkeep_run(struct postgres *source, struct err *err)
 	if (clock_ms() >= source->next_drift)
 		status = watch_drift(source, err);
 	if (status == STATUS_OK && clock_ms() >= source->next_hold)
-		status = hold_run(source, err);
+		status = hold_drop_silent(source, err);
+	if (status == STATUS_OK && clock_ms() >= source->next_marks)
+		status = hold_prune_marks(source, err);
 	if (status == STATUS_OK && clock_ms() >= source->next_rotation)
 		status = rotate(source, err);
 	return status;

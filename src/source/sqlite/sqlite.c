@@ -24,6 +24,7 @@
 #include "source/sqlite/auth_table.h"
 #include "source/sqlite/hold.h"
 #include "source/sqlite/install.h"
+#include "source/silence.h"
 
 #define OPEN_WAIT_MS 2000      /* for locks; the pump tries again */
 #define READ_WAIT_MS 1000      /* readers wait for nobody, but after a writer was killed the log's index is mended first */
@@ -293,6 +294,7 @@ static enum status open_source(void *opaque, struct source_position *ret, struct
 		source->at = head.at;
 		source->lost = false;
 	}
+	source->next_hold = clock_ms() + silence_grace_ms(source->config->consumer_max_silence_ms);
 	source->started = source->more = true;
 	memcpy(ret->journal, head.journal, sizeof(head.journal));
 	ret->id = source->position;
