@@ -16,9 +16,9 @@ const schema = 'CREATE TABLE orders (id int PRIMARY KEY, body text)';
 const environmentOf = (db) => db.env ?? { POSTGRES_DATABASE_URL: db.url };
 
 // tests/unit/source/consumers.c on this database.
-async function operations(db) {
+async function operations(db, ...args) {
   const program = join(dirname(binary()), '../../tests/unit/source/unit_source_consumers');
-  const child = spawn(program, [], { env: { PATH: process.env.PATH, ...environmentOf(db) }, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(program, args, { env: { PATH: process.env.PATH, ...environmentOf(db) }, stdio: ['ignore', 'pipe', 'pipe'] });
   let output = '';
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => { output += chunk; });
   const status = await new Promise((resolve) => child.on('close', resolve));
@@ -59,6 +59,16 @@ for (const name of ['postgres', 'mysql', 'sqlite']) {
 
     test('each operation is whole, and none goes back, also where two relays are at it', async (t) => {
       await operations(await database.database(t));
+    });
+
+    test('marks above a cursor have a bound, and the event that all of them wait for can be settled', async (t) => {
+      const { db, relay } = await begin(t, { RETENTION: '1h' });
+      await writer(db).write(30);
+      await until(async () => (await store.journal(db)).head >= 30, 'thirty events');
+      await relay.stop();
+      await store.register(db, 'full', 10);
+      await store.fill(db, 'full', 20, 100_000);
+      await operations(db, 'full');
     });
 
     test('what a consumer has not read is kept beyond RETENTION, and goes once it has; marks go with their events', async (t) => {
@@ -142,6 +152,24 @@ for (const name of ['postgres', 'mysql', 'sqlite']) {
       assert.ok(last < first * 1.5, `${first} bytes first, ${last} in the end`);
       assert.ok(await store.marks(db) < 3000, `${await store.marks(db)} marks`);
       assert.ok(orders.slowest < 2000, `a write took ${orders.slowest} ms`);
+    });
+
+    if (name === 'postgres') test('rotation that a consumer holds back takes no lock that writers wait for', async (t) => {
+      const { db } = await begin(t);
+      const orders = writer(db);
+      await orders.write(10);
+      await store.register(db, 'slow', 1);
+      const session = await db.connect();
+      const { exclusive } = await until(async () => {
+        await orders.write(1);
+        await session.query('BEGIN');
+        const { rows: [{ did }] } = await session.query("SELECT esink.rotate('1s') AS did"); // `nothing` while the relay is at it
+        const { rows: [locks] } = await session.query(`SELECT count(*)::int AS exclusive FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
+          WHERE c.relnamespace = 'esink'::regnamespace AND l.pid = pg_backend_pid() AND l.mode IN ('ShareLock', 'ExclusiveLock', 'AccessExclusiveLock')`);
+        await session.query('COMMIT');
+        return did === 'held' && locks;
+      }, 'rotation to be held back', 30_000);
+      assert.equal(exclusive, 0);
     });
 
     test('a new journal takes consumers to its start, without the marks of the old one', async (t) => {

@@ -48,6 +48,13 @@ export function storeOf(name) {
       return row && { cursor: Number(row.at), journal: row.journal, dropped: Boolean(Number(row.dropped)) };
     },
     skip: (db, consumer, ids) => db.query(`INSERT INTO ${t.mark} (consumer, id, skipped) VALUES ${ids.map((id) => `('${consumer}', ${id}, ${name === 'postgres' ? 'true' : 1})`).join(', ')}`),
+    // So many completed ones, from an id on.
+    async fill(db, consumer, from, count) {
+      for (let at = from; at < from + count; at += 10_000) {
+        const ids = Array.from({ length: 10_000 }, (_, i) => `('${consumer}', ${at + i}, ${name === 'postgres' ? 'false' : 0})`);
+        await db.query(`INSERT INTO ${t.mark} (consumer, id, skipped) VALUES ${ids.join(', ')}`);
+      }
+    },
     marks: async (db) => Number((await db.query(`SELECT count(*) AS n FROM ${t.mark}`)).rows[0].n),
     journal: async (db) => numbers((await db.query(journal[name])).rows[0]),
     name: async (db) => (await db.query(`SELECT journal FROM ${t.meta}`)).rows[0].journal,
