@@ -121,10 +121,11 @@ struct source_ops {
 	enum status (*consumer_put)(void *lane, const struct consumer *consumer, bool *created, struct err *err) MUST_CHECK;
 	/* With its marks; STATUS_NOT_FOUND. */
 	enum status (*consumer_delete)(void *lane, const char *name, struct err *err) MUST_CHECK;
-	/* It was heard of now; its cursor goes up to `cursor`, never back, and completed marks at or below it go. STATUS_NOT_FOUND:
-	 * not there, or dropped. */
+	/* It was heard of now; its cursor goes up to `cursor`, never back, and completed marks at or below it go, some of them later.
+	 * STATUS_NOT_FOUND: not there, or dropped. */
 	enum status (*consumer_advance)(void *lane, const char *name, uint64_t cursor, struct err *err) MUST_CHECK;
-	/* The last mark of an event counts. STATUS_NOT_FOUND as above. */
+	/* The last mark of an event counts; STATUS_OK without one where it is completed and at or below the cursor. STATUS_NOT_FOUND as
+	 * above; TOO_MANY: so many marks above the cursor wait for an event that is not settled (mark_budget.h). */
 	enum status (*consumer_mark)(void *lane, const char *name, uint64_t id, enum consumer_outcome outcome, struct err *err)
 		MUST_CHECK;
 	/* Ascending by id, those of one consumer, or (NULL) of all, with first <= id <= last; at most max. */

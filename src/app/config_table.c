@@ -171,7 +171,7 @@ const struct setting settings[] = {
 		"Published events that are committed together.", NULL},
 	{INT("MAX_PENDING_READS", max_pending_reads, "1000", 1, 1000000), 0,
 		"Reads of the journal that may wait for the database.", NULL},
-	{DURATION("CONSUMER_MAX_SILENCE", consumer_max_silence, "7d", SECONDS(60), DAYS(3650)), 0,
+	{DURATION("CONSUMER_MAX_SILENCE", consumer_max_silence, "7d", SECONDS(1), DAYS(3650)), 0,
 		"A consumer that was silent for this long no longer holds the journal back: it is dropped.", NULL},
 
 	{DURATION("SOCKETIO_PING_INTERVAL", socketio_ping_interval, "25s", 100, SECONDS(300)), 0,

@@ -382,9 +382,9 @@ END $$;
 -- Keeps the journal for `retention` and not much longer: writers move to the other pair when the current one is that old;
 -- the pair that they left is emptied once everything in it is that old. Returns what it did or what holds it back.
 --   nothing | switched | discarded | undrained (drain, and call again at once) | locked (somebody reads or writes the old
---   pair: again later)
+--   pair: again later) | held (a consumer needs it; writers stay where they are meanwhile)
 -- TRUNCATE takes its lock first and gives up quickly, and looks for undrained rows only under the lock: nobody writes then.
--- Calls: newest_tick, spans, pending   Writes: all
+-- Calls: newest_tick, spans, pending, held   Writes: all
 CREATE OR REPLACE FUNCTION esink.rotate(retention interval) RETURNS text
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
   SET lock_timeout = '20ms' SET jit = off SET enable_seqscan = off AS $$
@@ -419,6 +419,10 @@ BEGIN
     IF greatest(v_left, v_mixed) > clock_timestamp() - retention THEN
       RETURN 'nothing';
     END IF;
+    v_floor := greatest(v_floor, v_mixed_end);
+    IF v_floor > esink.held() THEN
+      RETURN 'held';
+    END IF;
     BEGIN
       IF v_current = 0 THEN
         LOCK TABLE esink.event_1, esink.tick_1, esink.page_1 IN ACCESS EXCLUSIVE MODE;
@@ -437,7 +441,6 @@ BEGIN
     ELSE
       TRUNCATE esink.event_0, esink.tick_0, esink.page_0;
     END IF;
-    v_floor := greatest(v_floor, v_mixed_end);
     UPDATE esink.meta m SET floor = greatest(m.floor, v_floor) WHERE v_floor IS NOT NULL;
     RETURN 'discarded';
   END IF;
@@ -459,7 +462,8 @@ END $$;
 -- transaction is younger than those that restored meta and the ticks (which nobody writes before this), and no younger than
 -- what made the row. Of a restored row the transaction is one of the other cluster: it would have to lie just there by chance.
 -- Gives up quickly where somebody writes: whoever writes next would wait behind our waiting lock.
--- Calls: newest_tick   Writes: everything
+-- So does what a consumer has not read yet, and consumers begin at the start of it: their cursors are ids of the old one.
+-- Calls: newest_tick, unread   Writes: everything
 CREATE OR REPLACE FUNCTION esink.begin_journal(name text) RETURNS void LANGUAGE plpgsql VOLATILE
   SET search_path = pg_catalog, pg_temp SET lock_timeout = '100ms' AS $$
 DECLARE
@@ -467,21 +471,27 @@ DECLARE
   v_base   pg_snapshot := pg_current_snapshot();
   v_now    bigint := pg_current_xact_id()::text::bigint;
   v_since  bigint;        -- what began after this wrote its rows here; NULL: nothing was restored
+  v_unread bigint[];
 BEGIN
   LOCK TABLE esink.event_0, esink.event_1, esink.tick_0, esink.tick_1 IN ACCESS EXCLUSIVE MODE;
   SELECT t.snapshot INTO v_newest FROM esink.newest_tick() t;
   SELECT v_now - least(age(m.xmin), (SELECT min(age(t.xmin)) FROM esink.tick_0 t), (SELECT min(age(t.xmin)) FROM esink.tick_1 t))
     INTO v_since FROM esink.meta m, esink.here h WHERE m.system_identifier <> h.system_identifier;
+  v_unread := ARRAY(SELECT u.seq FROM esink.unread() u);
   DELETE FROM esink.event_0 e WHERE pg_visible_in_snapshot(e.xid, v_newest)
-    AND (v_since IS NULL OR e.xid::text::bigint <= v_since OR e.xid::text::bigint > v_now - age(e.xmin));
+    AND (v_since IS NULL OR e.xid::text::bigint <= v_since OR e.xid::text::bigint > v_now - age(e.xmin))
+    AND NOT EXISTS (SELECT FROM unnest(v_unread) u (seq) WHERE u.seq = e.seq);
   DELETE FROM esink.event_1 e WHERE pg_visible_in_snapshot(e.xid, v_newest)
-    AND (v_since IS NULL OR e.xid::text::bigint <= v_since OR e.xid::text::bigint > v_now - age(e.xmin));
+    AND (v_since IS NULL OR e.xid::text::bigint <= v_since OR e.xid::text::bigint > v_now - age(e.xmin))
+    AND NOT EXISTS (SELECT FROM unnest(v_unread) u (seq) WHERE u.seq = e.seq);
   UPDATE esink.event_0 SET xid = pg_current_xact_id();
   UPDATE esink.event_1 SET xid = pg_current_xact_id();
   TRUNCATE esink.tick_0, esink.tick_1, esink.page_0, esink.page_1;
   UPDATE esink.meta SET journal = name, floor = 0, base = v_base, born = pg_current_xact_id(),
       system_identifier = h.system_identifier, timeline = h.timeline, database = h.database, relation = h.relation
     FROM esink.here h;
+  UPDATE esink.consumer SET cursor = 0, journal = $1;
+  DELETE FROM esink.mark;
 END $$;
 
 -- Says once a second that a relay with these rules is at work. False: one with other rules is, and was seen in the last
