@@ -20,13 +20,14 @@
 #define CONSUMER_NAME_MAX 64 /* of A-Z a-z 0-9 _ - */
 #define CONSUMER_LIMIT_MAX 1000
 #define CONSUMER_WAIT_MAX 30 /* seconds */
+#define CONSUMER_BYTES_MAX 4194304 /* of the events of one poll, but one event at least */
 
 enum consumer_outcome { OUTCOME_COMPLETED, OUTCOME_SKIPPED };
 
 /* As the database keeps it. Strings malloc'ed. */
 struct consumer {
 	char *name;
-	char *topics, *types; /* JSON arrays of strings; [] is everything */
+	char *topics, *types; /* JSON texts, see rules/wants.h; [] is everything */
 	uint64_t cursor;
 	int64_t updated_at;   /* ms since 1970: when it was last heard of */
 	bool dropped;
@@ -71,11 +72,13 @@ struct consumer_job {
 	uint64_t ack;
 	size_t limit;         /* POLL */
 	enum consumer_outcome outcome; /* MARK */
-	/* The answer. STATUS_OK; NOT_FOUND (no such consumer, or for WATCH and MARK no such event: err says which); GONE (dropped after
-	 * a long silence); INVALID (err: an ack beyond the newest event, ..); UNAVAILABLE, TIMEOUT. */
+	/* The answer. STATUS_OK; NOT_FOUND (no such consumer, or for WATCH and MARK no such event: no_event says which); GONE (dropped
+	 * after a long silence, or its position is no longer in the journal); INVALID (err: an ack beyond the newest event, ..);
+	 * UNAVAILABLE, TIMEOUT. */
 	enum status status;
+	bool no_event;
 	bool created;                                  /* PUT */
-	struct consumer_state *states;                 /* GET, LIST, PUT */
+	struct consumer_state *states;                 /* GET, LIST, PUT; POLL: one, of which only consumer is filled in */
 	size_t state_count;
 	struct event **events;                         /* POLL: one reference each */
 	size_t event_count;

@@ -42,6 +42,7 @@ struct lanes {
 	struct lanes_config config;
 	struct lane lanes[LANE_COUNT];
 	struct receipts *receipts;
+	struct consumer_memory *consumers;
 };
 
 /* -- what each lane does with its jobs
@@ -195,7 +196,10 @@ static void run_consumers(struct lane *lane, void **jobs, size_t count)
 	for (size_t i = 0; i < count; i++) {
 		struct consumer_job *job = jobs[i];
 
-		consumer_run(lane->lanes->ops, lane->connection, job);
+		consumer_run(lane->lanes->consumers, lane->lanes->ops, lane->connection, job);
+		if (job->status == STATUS_UNAVAILABLE || job->status == STATUS_TIMEOUT || job->status == STATUS_FAILED ||
+			job->status == STATUS_DENIED)
+			log_warn("source", "consumers: %s", job->err.text);
 		job->done(job);
 	}
 }
@@ -334,6 +338,7 @@ struct lanes *lanes_create(
 	lanes->ops = ops;
 	lanes->config = *config;
 	lanes->receipts = receipts_create(config->hub_count);
+	lanes->consumers = consumer_memory_create();
 	lane_init(&lanes->lanes[LOOKUPS], lanes, "look-up", config->max_lookups, 1);
 	lane_init(&lanes->lanes[WRITES], lanes, "write", config->max_writes, config->max_group);
 	lane_init(&lanes->lanes[READS], lanes, "read", config->max_reads, 1);
@@ -388,6 +393,7 @@ void lanes_destroy(struct lanes *lanes)
 		free(lane->ring);
 	}
 	receipts_destroy(lanes->receipts);
+	consumer_memory_destroy(lanes->consumers);
 	free(lanes);
 }
 
