@@ -100,6 +100,7 @@ struct delivery {
 };
 
 struct batch;
+struct consume;
 struct lookup;
 struct page;
 struct reading;
@@ -142,6 +143,9 @@ struct hub {
 	struct lookup *lookups, **lookups_last; /* wait their turn */
 	size_t reads_under_way, lookups_under_way;
 	struct republish *republishing;
+	struct consume *consumes; /* questions of consumers */
+	size_t parked;            /* of them, polls that wait */
+	bool consumes_due;
 
 	bool draining;
 	int64_t drain_began, drain_spread;
@@ -248,6 +252,19 @@ bool lookup_worth(struct span token);
 struct lookup *lookup_begin(struct hub *hub, struct span token, void (*answered)(void *asker, struct lookup_job *job), void *asker);
 void lookup_forget(struct lookup *lookup); /* NULL is fine */
 void lookups_go_on(struct hub *hub);
+
+/* -- consume.c -- */
+void consumes_offer(struct hub *hub, const struct event *event); /* with parked */
+void consumes_go_on(struct hub *hub);
+void consumes_tick(struct hub *hub);
+void consumes_drain(struct hub *hub);
+
+/* -- push.c: a consumer's chunks to an operator's session -- */
+void push_ready(struct session *session, const json_t *data);
+void push_ack(struct session *session, const json_t *data);
+void push_go_on(struct session *session); /* it may be spoken to again, or has come to another hub */
+void push_depart(struct session *session);
+void push_forget(struct session *session);
 
 /* -- receive.c, subscribe.c, republish.c, sample.c, timers.c -- */
 void subscribe_message(struct session *session, const json_t *data);
