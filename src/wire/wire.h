@@ -37,7 +37,7 @@ bool wire_raw_member(struct span text, const char *const *path, struct span *raw
 /* The bytes of an array's element, likewise. False: it has none of that index. */
 bool wire_raw_element(struct span text, size_t index, struct span *raw);
 
-enum client_message_kind { CLIENT_AUTH, CLIENT_SUBSCRIBE, CLIENT_UNSUBSCRIBE, CLIENT_EVENT, CLIENT_UNKNOWN };
+enum client_message_kind { CLIENT_AUTH, CLIENT_SUBSCRIBE, CLIENT_UNSUBSCRIBE, CLIENT_EVENT, CLIENT_READY, CLIENT_ACK, CLIENT_UNKNOWN };
 
 struct client_message {
 	enum client_message_kind kind;
