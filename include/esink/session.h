@@ -51,6 +51,7 @@ struct session {
 	struct read_job *reading;   /* a journal page asked for */
 	void *auth;                 /* hub's: a token under look-up or re-checked; NULL: none */
 	void *rest;                 /* hub's: of an event that is too large to be handed over at once; NULL: none */
+	void *push;                 /* hub's: a consumer whose events it is sent; NULL: none */
 	void *held;                 /* hub's: messages that wait until the session may be spoken to; NULL: none */
 	uint64_t position;          /* every event up to this id has been considered (while LIVE: the hub's head) */
 	uint64_t key;               /* the source's reading key at position, or 0 */

@@ -8,7 +8,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "esink/consumer.h"
 #include "esink/event.h"
+#include "esink/history.h"
 #include "esink/span.h"
 #include "esink/status.h"
 
@@ -25,6 +27,7 @@ struct source_config {
 	bool auth_table_optional; /* a JWT key is configured */
 	int poll_interval_ms;
 	int64_t retention_ms;
+	int64_t consumer_max_silence_ms; /* longer, and a consumer no longer holds the journal back */
 	int drain_max;         /* events per fetch, at most */
 	int statement_timeout_ms; /* for look-ups, writes and reads */
 	int stop_fd;           /* readable: give up whatever blocks and return STATUS_STOPPED */
@@ -39,6 +42,14 @@ struct source_position {
 struct event_batch {
 	struct event **events; /* ascending contiguous ids; the batch owns one reference each */
 	size_t count, room;
+};
+
+/* What can be read again, and where a time lies in it. */
+struct source_range {
+	char journal[JOURNAL_LEN + 1];
+	uint64_t floor; /* read() reaches back to the event after it; 0: to the first ever */
+	uint64_t head;  /* the newest; floor when there is none */
+	uint64_t start; /* floor <= start <= head: everything up to it had its id before `since` */
 };
 
 /* An authenticated user, as the token table or a JWT names it. */
@@ -100,6 +111,26 @@ struct source_ops {
 	 * STATUS_GONE: the journal does not reach back to after + 1, or is not `journal`. */
 	enum status (*read)(void *lane, struct span journal, uint64_t after, uint64_t key, size_t max,
 		struct event_batch *batch, struct err *err) MUST_CHECK;
+	/* Where the journal stands, and where in it a time is; see struct source_range. INT64_MIN: no time, start is floor. */
+	enum status (*range)(void *lane, int64_t since, struct source_range *range, struct err *err) MUST_CHECK;
+
+	/* Consumers as they are kept in the database; what they mean is source/consumer.c's. Each call is one short transaction. */
+	/* All, by name; or the one of that name, else STATUS_NOT_FOUND. */
+	enum status (*consumers)(void *lane, const char *name, struct consumer_list *list, struct err *err) MUST_CHECK;
+	/* Makes it, with its cursor; one that is there and not dropped keeps its cursor and takes the patterns. */
+	enum status (*consumer_put)(void *lane, const struct consumer *consumer, bool *created, struct err *err) MUST_CHECK;
+	/* With its marks; STATUS_NOT_FOUND. */
+	enum status (*consumer_delete)(void *lane, const char *name, struct err *err) MUST_CHECK;
+	/* It was heard of now; its cursor goes up to `cursor`, never back, and completed marks at or below it go, some of them later.
+	 * STATUS_NOT_FOUND: not there, or dropped. */
+	enum status (*consumer_advance)(void *lane, const char *name, uint64_t cursor, struct err *err) MUST_CHECK;
+	/* The last mark of an event counts; STATUS_OK without one where it is completed and at or below the cursor. STATUS_NOT_FOUND as
+	 * above; TOO_MANY: so many marks above the cursor wait for an event that is not settled (mark_budget.h). */
+	enum status (*consumer_mark)(void *lane, const char *name, uint64_t id, enum consumer_outcome outcome, struct err *err)
+		MUST_CHECK;
+	/* Ascending by id, those of one consumer, or (NULL) of all, with first <= id <= last; at most max. */
+	enum status (*consumer_marks)(void *lane, const char *name, uint64_t first, uint64_t last, size_t max,
+		struct consumer_mark_list *list, struct err *err) MUST_CHECK;
 };
 
 extern const struct source_ops mysql_source, postgres_source, sqlite_source;
@@ -148,6 +179,8 @@ struct services {
 	bool (*lookup)(void *context, struct lookup_job *job);
 	bool (*publish)(void *context, struct publish_job *job);
 	bool (*read)(void *context, struct read_job *job);
+	bool (*history)(void *context, struct history_job *job);
+	bool (*consume)(void *context, struct consumer_job *job);
 };
 
 void lookup_job_free(struct lookup_job *job);

@@ -174,6 +174,7 @@ static void describe_source(struct app *app)
 		.auth_table_optional = config->jwt_secret || config->jwt_public_key_file || config->jwt_jwks_file,
 		.poll_interval_ms = (int)config->poll_interval_ms,
 		.retention_ms = config->retention,
+		.consumer_max_silence_ms = config->consumer_max_silence,
 		.drain_max = (int)config->max_events_per_drain,
 		.statement_timeout_ms = (int)config->statement_timeout,
 		.stop_fd = app->stop_fd,
@@ -243,7 +244,7 @@ static struct hub_config hub_settings(const struct app *app, uint32_t max_sessio
 
 	return (struct hub_config){
 		.auth = app->auth,
-		.services = {app->lanes, lanes_lookup, lanes_publish, lanes_read},
+		.services = {app->lanes, lanes_lookup, lanes_publish, lanes_read, lanes_history, lanes_consume},
 		.rules = app->rules,
 		.allow_republishing = config->allow_republishing,
 		.default_source = config->default_source,
@@ -282,6 +283,7 @@ static bool make_server(struct app *app, struct err *err)
 		.max_connections = connections,
 		.max_body_bytes = (size_t)config->max_body_bytes,
 		.max_message_bytes = (size_t)config->max_message_bytes,
+		.max_history_page = (size_t)config->max_history_page,
 		.request_timeout_ms = config->handshake_timeout,
 		.idle_timeout_ms = config->idle_timeout,
 		.send_buffer_bytes = (int)config->send_buffer_bytes,

@@ -151,7 +151,7 @@ const struct setting settings[] = {
 		"Published events that may wait for the database; further ones are answered 503.", NULL},
 	{DURATION("PUBLISH_TIMEOUT", publish_timeout, "5s", 100, SECONDS(60)), 0,
 		"How long POST /publish waits for its event to come back from the database.", NULL},
-	{INT("MAX_HISTORY_PAGE", max_history_page, "1000", 1, 10000), 0, "Events in one answer of GET /events.", NULL},
+	{INT("MAX_HISTORY_PAGE", max_history_page, "1000", 1, 1000), 0, "Events in one answer of GET /events, at most.", NULL},
 
 	{BYTES("SESSION_QUEUE_BYTES", session_queue_bytes, "256kB", KB(4), MB(100)), 0,
 		"Bytes queued for one session; a session with more reads on at its own pace. One event is always allowed, "
@@ -171,7 +171,7 @@ const struct setting settings[] = {
 		"Published events that are committed together.", NULL},
 	{INT("MAX_PENDING_READS", max_pending_reads, "1000", 1, 1000000), 0,
 		"Reads of the journal that may wait for the database.", NULL},
-	{DURATION("CONSUMER_MAX_SILENCE", consumer_max_silence, "7d", SECONDS(60), DAYS(3650)), 0,
+	{DURATION("CONSUMER_MAX_SILENCE", consumer_max_silence, "7d", SECONDS(1), DAYS(3650)), 0,
 		"A consumer that was silent for this long no longer holds the journal back: it is dropped.", NULL},
 
 	{DURATION("SOCKETIO_PING_INTERVAL", socketio_ping_interval, "25s", 100, SECONDS(300)), 0,

@@ -253,6 +253,7 @@ void hub_turn(struct hub *hub)
 	hub->now = clock_ms();
 	inbox_run(&hub->inbox);
 	flush(hub);
+	consumes_go_on(hub);
 	connect_waiting(hub);
 	drain_step(hub);
 }

@@ -11,6 +11,7 @@
 #include "esink/source.h"
 
 struct auth;
+struct identity; /* auth/auth.h */
 struct ruleset; /* rules/ruleset.h */
 
 /* Limits and services, borrowed for the life of the hub; the same for every hub of the process. Sessions per user, per
@@ -70,6 +71,15 @@ size_t hub_session_count(const struct hub *hub);
 /* For transports that need their own jobs run on the hub's thread: posts a task. Any thread. */
 struct inbox *hub_inbox(struct hub *hub);
 const struct hub_config *hub_config(const struct hub *hub);
+
+/* Who is the bearer of a token, for a request that begins no session. Answers once, in this call (which then returns NULL) or
+ * later on the hub's thread: STATUS_OK with who it is (identity->user is the callee's to free), STATUS_UNAUTHORIZED, or
+ * STATUS_UNAVAILABLE when the database did not say. Look-ups under way are bounded together with those of sessions; the rest
+ * wait, so whoever asks has a time limit of its own. */
+struct inquiry;
+typedef void inquiry_fn(void *context, enum status status, struct identity *identity);
+struct inquiry *hub_inquire(struct hub *hub, struct span token, inquiry_fn *answer, void *context);
+void inquiry_forget(struct inquiry *inquiry); /* is not answered any more; NULL is fine */
 
 /* Every published event with a ref is reported here once per hub as it is ingested: the ids of the sessions it was queued
  * to. Set before the threads start. Called on the hub's thread. */

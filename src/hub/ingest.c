@@ -96,6 +96,8 @@ void ingest(struct hub *hub, struct event *event)
 		to_receivers(hub, event);
 	for (struct session *session = hub->operators; session; session = session->user_next)
 		deliver(hub, session, event, CLASS_BOTH);
+	if (hub->parked)
+		consumes_offer(hub, event);
 	if (event->ref.p && hub->shown)
 		hub->shown(hub->shown_context, event, hub->shown_ids, hub->shown_count);
 	if (hub->delivery_count >= TURN_DELIVERIES_MAX)

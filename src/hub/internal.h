@@ -1,7 +1,8 @@
 /* What the files of src/hub share and nobody else sees. In order of the path: hub.c (inbox, turns)
  * -> ingest.c (event to sessions) -> flush.c (deliveries to one send a session; large.c) -> replay.c
  * (sessions that read on by themselves, from the tail or the journal; pages.c); session.c, login.c,
- * receive.c, republish.c, sample.c, timers.c are the life of one session, withdraw.c the end of
+ * receive.c, republish.c, sample.c, timers.c are the life of one session, inquiry.c the token of a request without
+ * one (both by lookup.c), withdraw.c the end of
  * those whose key is gone, move.c the way of one from one hub to another; users.c, tail.c,
  * shared.c, walk.c are what the others stand on.
  *
@@ -99,6 +100,7 @@ struct delivery {
 };
 
 struct batch;
+struct consume;
 struct lookup;
 struct page;
 struct reading;
@@ -141,6 +143,9 @@ struct hub {
 	struct lookup *lookups, **lookups_last; /* wait their turn */
 	size_t reads_under_way, lookups_under_way;
 	struct republish *republishing;
+	struct consume *consumes; /* questions of consumers */
+	size_t parked;            /* of them, polls that wait */
+	bool consumes_due;
 
 	bool draining;
 	int64_t drain_began, drain_spread;
@@ -238,7 +243,28 @@ void login(struct session *session, struct span token);
 void login_tick(struct session *session);
 void login_interrupt(struct session *session); /* its look-up's answer will not reach it; the next login_tick() asks again */
 void login_forget(struct session *session);
+
+/* -- lookup.c: of sessions (login.c) and of requests (inquiry.c) -- */
+/* What no token can be is not worth a look-up. */
+bool lookup_worth(struct span token);
+/* Queues it; answered() is called once, on the hub's thread and not in this call, unless it is forgotten before. It may take
+ * job->user.id. */
+struct lookup *lookup_begin(struct hub *hub, struct span token, void (*answered)(void *asker, struct lookup_job *job), void *asker);
+void lookup_forget(struct lookup *lookup); /* NULL is fine */
 void lookups_go_on(struct hub *hub);
+
+/* -- consume.c -- */
+void consumes_offer(struct hub *hub, const struct event *event); /* with parked */
+void consumes_go_on(struct hub *hub);
+void consumes_tick(struct hub *hub);
+void consumes_drain(struct hub *hub);
+
+/* -- push.c: a consumer's chunks to an operator's session -- */
+void push_ready(struct session *session, const json_t *data);
+void push_ack(struct session *session, const json_t *data);
+void push_go_on(struct session *session); /* it may be spoken to again, or has come to another hub */
+void push_depart(struct session *session);
+void push_forget(struct session *session);
 
 /* -- receive.c, subscribe.c, republish.c, sample.c, timers.c -- */
 void subscribe_message(struct session *session, const json_t *data);

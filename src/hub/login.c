@@ -11,12 +11,11 @@
  *   database that is away does not.
  *
  * The token of a look-up is kept, for the re-checks, and wiped with the session. Look-ups under way
- * are bounded per hub; the rest wait in order.
+ * are bounded per hub; the rest wait in order (lookup.c).
  */
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "base/utf8.h"
 #include "hub/internal.h"
 
 enum occasion { LOGIN, RENEW, RECHECK };
@@ -29,18 +28,9 @@ struct credentials {
 	enum occasion occasion;
 };
 
-struct lookup {
-	struct lookup_job job; /* first: lookup_job_free() frees the whole */
-	struct task task;
-	struct hub *hub;
-	struct session *session; /* NULL: gone meanwhile */
-	struct lookup *next;
-};
-
 static void abandon(struct credentials *credentials)
 {
-	if (credentials->pending)
-		credentials->pending->session = NULL;
+	lookup_forget(credentials->pending);
 	credentials->pending = NULL;
 }
 
@@ -109,8 +99,9 @@ static int64_t retry_after(const struct session *session, enum occasion occasion
 	return recheck < RECHECK_RETRY_MS ? recheck : RECHECK_RETRY_MS;
 }
 
-static void looked_up(struct session *session, struct lookup_job *job)
+static void looked_up(void *asker, struct lookup_job *job)
 {
+	struct session *session = asker;
 	struct credentials *credentials = session->auth;
 	enum occasion occasion = credentials->occasion;
 	int64_t recheck = session->hub->config->auth_recheck_ms;
@@ -118,6 +109,8 @@ static void looked_up(struct session *session, struct lookup_job *job)
 		.kind = IDENTITY_USER, .user = job->user.id, .numeric = job->user.numeric};
 
 	credentials->pending = NULL;
+	if (!session_usable(session))
+		return;
 	if (job->status == STATUS_OK && identity.user && *identity.user) {
 		job->user.id = NULL;
 		credentials->occasion = RECHECK;
@@ -130,89 +123,15 @@ static void looked_up(struct session *session, struct lookup_job *job)
 	}
 }
 
-static void lookup_done(struct task *task)
-{
-	struct lookup *lookup =
-		(struct lookup *)(void *)((char *)task - offsetof(struct lookup, task));
-	struct hub *hub = lookup->hub;
-
-	hub->lookups_under_way--;
-	if (lookup->session && session_usable(lookup->session))
-		looked_up(lookup->session, &lookup->job);
-	lookup_job_free(&lookup->job);
-	lookups_go_on(hub);
-}
-
-static void on_lane(struct lookup_job *job)
-{
-	struct lookup *lookup = (struct lookup *)job;
-
-	inbox_post(&lookup->hub->inbox, &lookup->task);
-}
-
 static void look_up(struct session *session)
 {
-	struct hub *hub = session->hub;
 	struct credentials *credentials = session->auth;
-	struct lookup *lookup = mem_zero(1, sizeof(*lookup));
 
-	lookup->job = (struct lookup_job){
-		.done = on_lane, .owner = hub, .token = mem_text(credentials->token)};
-	lookup->task.run = lookup_done;
-	lookup->hub = hub;
-	lookup->session = session;
-	credentials->pending = lookup;
-	*hub->lookups_last = lookup;
-	hub->lookups_last = &lookup->next;
-	lookups_go_on(hub);
-}
-
-static void pop(struct hub *hub)
-{
-	hub->lookups = hub->lookups->next;
-	if (!hub->lookups)
-		hub->lookups_last = &hub->lookups;
-}
-
-static void put_back(struct hub *hub, struct lookup *lookup)
-{
-	lookup->next = hub->lookups;
-	if (!hub->lookups)
-		hub->lookups_last = &lookup->next;
-	hub->lookups = lookup;
-}
-
-/* Hands over what may be under way; a full queue at the lane means: at the next tick. */
-void lookups_go_on(struct hub *hub)
-{
-	const struct hub_config *config = hub->config;
-
-	while (hub->lookups &&
-		(!config->max_pending_auth || hub->lookups_under_way < config->max_pending_auth)) {
-		struct lookup *lookup = hub->lookups;
-
-		pop(hub);
-		lookup->next = NULL;
-		if (!lookup->session) {
-			lookup_job_free(&lookup->job);
-			continue;
-		}
-		hub->lookups_under_way++;
-		if (config->services.lookup(config->services.context, &lookup->job))
-			continue;
-		hub->lookups_under_way--;
-		put_back(hub, lookup);
-		return;
-	}
+	credentials->pending = lookup_begin(session->hub, span_of(credentials->token), looked_up, session);
+	lookups_go_on(session->hub);
 }
 
 /* -- tokens -- */
-
-/* What no token can be is not worth a look-up; a NUL would cut it short on its way. */
-static bool could_be_token(struct span token)
-{
-	return token.len && !memchr(token.p, 0, token.len) && utf8_valid(token.p, token.len);
-}
 
 static void begin_look_up(struct session *session, struct span token, enum occasion occasion)
 {
@@ -231,7 +150,7 @@ void login(struct session *session, struct span token)
 	enum auth_verdict verdict = AUTH_REFUSED;
 	struct identity identity = {0};
 
-	if (could_be_token(token))
+	if (lookup_worth(token))
 		verdict = auth_check(session->hub->config->auth, token, &identity);
 	if (occasion == LOGIN) {
 		session->deadline = session->hub->now + session->hub->config->live_timeout_ms;

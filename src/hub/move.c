@@ -64,6 +64,7 @@ struct passage *session_depart(struct session *session)
 	/* An event of the client's that is being stored: that it could not be confirmed will not be told. The client sees that
 	 * it does not come back. */
 	republish_forget(session);
+	push_depart(session);
 	sessions_unlink(session);
 	count(session, (size_t)-1);
 	session->next = session->prev = session->dirty_next = NULL;
@@ -144,6 +145,7 @@ void session_vanish(struct session *session, struct passage *passage, enum close
 		shared_user_leave(passage->shared, passage->user);
 	large_forget(session);
 	login_forget(session);
+	push_forget(session);
 	session->state = SESSION_CLOSED;
 	session_forget(session, passage->shared, reason);
 	free(passage);

@@ -80,9 +80,15 @@ static void dispatch(
 	case CLIENT_EVENT:
 		republish_message(session, text, message->data);
 		break;
+	case CLIENT_READY:
+		push_ready(session, message->data);
+		break;
+	case CLIENT_ACK:
+		push_ack(session, message->data);
+		break;
 	case CLIENT_UNKNOWN:
 		say_error(session, 400,
-			"Unknown event; expected auth, subscribe, unsubscribe or event.");
+			"Unknown event; expected auth, subscribe, unsubscribe, event, ready or ack.");
 		break;
 	}
 }

@@ -225,6 +225,7 @@ static void withdraw(struct session *session)
 	login_forget(session);
 	reading_forget(session);
 	republish_forget(session);
+	push_forget(session);
 }
 
 static void now_behind(struct session *session)
@@ -302,6 +303,11 @@ void session_writable(struct session *session)
 		return;
 	if (session->held && session_connected(session) && (!say_held(session) || session->behind))
 		return;
+	if (session->push) {
+		push_go_on(session);
+		if (!session_usable(session) || session->behind)
+			return;
+	}
 	if (session->reading)
 		return;
 	if (session->state == SESSION_REPLAY)

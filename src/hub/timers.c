@@ -153,6 +153,7 @@ void hub_tick(struct hub *hub)
 		tick_session(session);
 	lookups_go_on(hub);
 	readings_go_on(hub);
+	consumes_tick(hub);
 	drain_step(hub);
 }
 
@@ -194,5 +195,6 @@ void hub_drain(struct hub *hub, int64_t spread_ms)
 	hub->drain_began = hub->now;
 	hub->drain_spread = spread_ms;
 	hub->drain_total = hub->count - hub->closing;
+	consumes_drain(hub);
 	drain_step(hub);
 }

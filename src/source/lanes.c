@@ -1,5 +1,5 @@
-/* A lane is a thread, a bounded ring of jobs and a driver's connection. Three of them: look-ups,
- * writes, reads.
+/* A lane is a thread, a bounded ring of jobs and a driver's connection. Five of them: look-ups,
+ * writes, reads, history, consumers.
  *
  * A written publication then waits in receipts.c until capture has brought its event back with an
  * id and every hub has shown it. The write lane looks after their deadlines, since it is there
@@ -14,6 +14,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "source/consumer.h"
+#include "source/history.h"
 #include "source/receipts.h"
 
 #define SWEEP_MS 250
@@ -33,13 +35,14 @@ struct lane {
 	bool running, stop, sweeps;
 };
 
-enum { LOOKUPS, WRITES, READS, LANE_COUNT };
+enum { LOOKUPS, WRITES, READS, HISTORY, CONSUMERS, LANE_COUNT };
 
 struct lanes {
 	const struct source_ops *ops;
 	struct lanes_config config;
 	struct lane lanes[LANE_COUNT];
 	struct receipts *receipts;
+	struct consumer_memory *consumers;
 };
 
 /* -- what each lane does with its jobs
@@ -160,6 +163,50 @@ static void run_reads(struct lane *lane, void **jobs, size_t count)
 static void refuse_read(void *opaque)
 {
 	struct read_job *job = opaque;
+
+	job->status = STATUS_UNAVAILABLE;
+	job->done(job);
+}
+
+static void run_history(struct lane *lane, void **jobs, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		struct history_job *job = jobs[i];
+
+		if (job->deadline && clock_ms() >= job->deadline)
+			job->status = STATUS_TIMEOUT;
+		else
+			history_run(lane->lanes->ops, lane->connection, job);
+		if (job->status == STATUS_UNAVAILABLE || job->status == STATUS_TIMEOUT)
+			log_warn("source", "history: %s", job->err.text[0] ? job->err.text : "a question waited too long");
+		job->done(job);
+	}
+}
+
+static void refuse_history(void *opaque)
+{
+	struct history_job *job = opaque;
+
+	job->status = STATUS_UNAVAILABLE;
+	job->done(job);
+}
+
+static void run_consumers(struct lane *lane, void **jobs, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		struct consumer_job *job = jobs[i];
+
+		consumer_run(lane->lanes->consumers, lane->lanes->ops, lane->connection, job);
+		if (job->status == STATUS_UNAVAILABLE || job->status == STATUS_TIMEOUT || job->status == STATUS_FAILED ||
+			job->status == STATUS_DENIED)
+			log_warn("source", "consumers: %s", job->err.text);
+		job->done(job);
+	}
+}
+
+static void refuse_consumer(void *opaque)
+{
+	struct consumer_job *job = opaque;
 
 	job->status = STATUS_UNAVAILABLE;
 	job->done(job);
@@ -291,15 +338,22 @@ struct lanes *lanes_create(
 	lanes->ops = ops;
 	lanes->config = *config;
 	lanes->receipts = receipts_create(config->hub_count);
+	lanes->consumers = consumer_memory_create();
 	lane_init(&lanes->lanes[LOOKUPS], lanes, "look-up", config->max_lookups, 1);
 	lane_init(&lanes->lanes[WRITES], lanes, "write", config->max_writes, config->max_group);
 	lane_init(&lanes->lanes[READS], lanes, "read", config->max_reads, 1);
+	lane_init(&lanes->lanes[HISTORY], lanes, "history", config->max_reads, 1);
+	lane_init(&lanes->lanes[CONSUMERS], lanes, "consumer", config->max_reads, 1);
 	lanes->lanes[LOOKUPS].run = run_lookups;
 	lanes->lanes[LOOKUPS].refuse = refuse_lookup;
 	lanes->lanes[WRITES].run = run_writes;
 	lanes->lanes[WRITES].refuse = refuse_write;
 	lanes->lanes[READS].run = run_reads;
 	lanes->lanes[READS].refuse = refuse_read;
+	lanes->lanes[HISTORY].run = run_history;
+	lanes->lanes[HISTORY].refuse = refuse_history;
+	lanes->lanes[CONSUMERS].run = run_consumers;
+	lanes->lanes[CONSUMERS].refuse = refuse_consumer;
 	for (int i = 0; i < LANE_COUNT; i++)
 		lanes->lanes[i].connection = ops->lane_create(source);
 	return lanes;
@@ -339,6 +393,7 @@ void lanes_destroy(struct lanes *lanes)
 		free(lane->ring);
 	}
 	receipts_destroy(lanes->receipts);
+	consumer_memory_destroy(lanes->consumers);
 	free(lanes);
 }
 
@@ -358,6 +413,16 @@ bool lanes_publish(void *opaque, struct publish_job *job)
 bool lanes_read(void *lanes, struct read_job *job)
 {
 	return lane_put(&((struct lanes *)lanes)->lanes[READS], job);
+}
+
+bool lanes_history(void *lanes, struct history_job *job)
+{
+	return lane_put(&((struct lanes *)lanes)->lanes[HISTORY], job);
+}
+
+bool lanes_consume(void *lanes, struct consumer_job *job)
+{
+	return lane_put(&((struct lanes *)lanes)->lanes[CONSUMERS], job);
 }
 
 void lanes_shown(void *lanes, const struct event *event, char *const *session_ids, size_t count)

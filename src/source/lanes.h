@@ -1,5 +1,5 @@
-/* Three threads with a database connection each, so that none waits for another: look-ups, writes,
- * reads. A lane takes jobs from a bounded queue, first come first served; writes that wait are
+/* Five threads with a database connection each, so that none waits for another: look-ups, writes,
+ * reads, history, consumers. A lane takes jobs from a bounded queue, first come first served; writes that wait are
  * committed together, and when such a group fails its members are tried singly.
  *
  * A publication is done only when its event came back through capture with an id and every hub has
@@ -34,6 +34,8 @@ void lanes_destroy(struct lanes *lanes); /* stops first */
 bool lanes_lookup(void *lanes, struct lookup_job *job);
 bool lanes_publish(void *lanes, struct publish_job *job);
 bool lanes_read(void *lanes, struct read_job *job);
+bool lanes_history(void *lanes, struct history_job *job);
+bool lanes_consume(void *lanes, struct consumer_job *job);
 
 /* For hub_on_shown(): this hub has shown a published event to these sessions. Any thread. */
 void lanes_shown(void *lanes, const struct event *event, char *const *session_ids, size_t count);

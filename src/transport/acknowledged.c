@@ -8,7 +8,9 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
-#define STATE_CLOSE_WAIT 8 /* TCP_CLOSE_WAIT, which only the C library's header names */
+/* TCP_CLOSE, after a reset, and TCP_CLOSE_WAIT, which only the C library's header names. */
+#define STATE_CLOSE 7
+#define STATE_CLOSE_WAIT 8
 
 unsigned long acknowledged(int fd, bool *closed)
 {
@@ -17,7 +19,7 @@ unsigned long acknowledged(int fd, bool *closed)
 
 	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0)
 		return 0;
-	*closed = info.tcpi_state == STATE_CLOSE_WAIT;
+	*closed = info.tcpi_state == STATE_CLOSE_WAIT || info.tcpi_state == STATE_CLOSE;
 	return (unsigned long)info.tcpi_bytes_acked;
 }
 

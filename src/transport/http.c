@@ -8,7 +8,9 @@
 #include <strings.h>
 
 #include "base/mem.h"
+#include "transport/consumers.h"
 #include "transport/dispatch.h"
+#include "transport/events.h"
 #include "transport/linger.h"
 #include "transport/page.h"
 #include "transport/publish.h"
@@ -18,12 +20,18 @@
 #include "transport/thread.h"
 
 #define SWALLOWED_BYTES 1048576 /* of a body that nobody asked for */
+#define PIECE_BYTES 65536       /* of a long answer: what it costs one turn of the loop */
+#define PIECE_MS 10000          /* in which the peer has to take one */
 
 static const char *allowed(enum route route)
 {
 	switch (route) {
 	case ROUTE_PUBLISH:
+	case ROUTE_POLL:
+	case ROUTE_MARK:
 		return "POST, OPTIONS";
+	case ROUTE_CONSUMER:
+		return "GET, HEAD, PUT, DELETE, OPTIONS";
 	case ROUTE_ENGINEIO:
 		return "GET, POST, OPTIONS";
 	case ROUTE_WEBSOCKET:
@@ -47,7 +55,13 @@ static bool publishes(const struct head *head)
 
 static bool takes_body(const struct head *head)
 {
-	return publishes(head) || is_post_to(head, ROUTE_ENGINEIO);
+	return publishes(head) || is_post_to(head, ROUTE_ENGINEIO) || consumers_take_body(head);
+}
+
+/* Without a body libwebsockets tells of a POST all the same as if it had one. */
+static bool brings_body(const struct head *head)
+{
+	return head->method == METHOD_POST || (head->content_length && consumers_take_body(head));
 }
 
 static size_t body_limit(const struct conn *conn, const struct head *head)
@@ -80,6 +94,8 @@ void exchange_end(struct conn *conn)
 	conn->served = true;
 	atomic_fetch_sub(exchange->idle ? &conn->thread->shared->polls : &conn->thread->shared->requests, 1);
 	publish_detach(exchange->call);
+	events_detach(exchange->events);
+	consumers_detach(exchange->consumer);
 	errand_forget(exchange->errand);
 	head_finish(&exchange->head);
 	if (exchange->body.bytes)
@@ -181,6 +197,11 @@ static bool pipelined_body(const struct conn *conn)
 		!lws_service_adjust_timeout(lws_get_context(conn->wsi), 1, 0);
 }
 
+static bool asks_for_history(const struct head *head)
+{
+	return (head->route == ROUTE_EVENTS || head->route == ROUTE_EVENT) && (head->method == METHOD_GET || head->method == METHOD_HEAD);
+}
+
 /* Refusals that need no more than the headers; 0: none. */
 static int refused(const struct conn *conn, const char **message)
 {
@@ -190,11 +211,15 @@ static int refused(const struct conn *conn, const char **message)
 		*message = head->malformed;
 		return 400;
 	}
-	if (publishes(head) && !publish_enabled(conn)) {
+	if ((publishes(head) || consumers_asked(head)) && !publish_enabled(conn)) {
 		*message = "SECURITY_TOKEN is not configured";
 		return 403;
 	}
-	if (head->encoded || (takes_body(head) && !head->has_length)) {
+	if ((asks_for_history(head) || (consumers_asked(head) && !takes_body(head))) && head->content_length) {
+		*message = "A question has no body";
+		return 400;
+	}
+	if (head->encoded || (takes_body(head) && brings_body(head) && !head->has_length)) {
 		*message = "A body needs a Content-Length, and no Transfer-Encoding";
 		return 411;
 	}
@@ -218,19 +243,19 @@ int http_headers(struct lws *wsi)
 	bool body;
 	int status;
 
-	if (conn->kind != CONN_HTTP || conn->closing || (conn->exchange && conn->exchange->errand))
-		return 1; /* a second request on a stream, or while a poll waits */
+	if (conn->kind != CONN_HTTP || conn->closing || (conn->exchange && (conn->exchange->errand || conn->exchange->events || conn->exchange->consumer)))
+		return 1; /* a second request on a stream, or while the answer to the first is not there */
 	exchange = exchange_begin(conn);
 	body = exchange->head.content_length > 0;
 	status = refused(conn, &message);
 	if (pipelined_body(conn)) {
 		status = 503;
 		message = "A request with a body must wait for the answer to the one before: send it again";
-	} else if (exchange->head.method == METHOD_POST && exchange->head.has_length && !exchange->head.malformed &&
+	} else if (brings_body(&exchange->head) && exchange->head.has_length && !exchange->head.malformed &&
 		!exchange->head.encoded) {
 		return 0; /* http_body_begins() follows */
 	}
-	if (!status && waits_for_events(&exchange->head) && !body)
+	if (!status && (waits_for_events(&exchange->head) || asks_for_history(&exchange->head) || consumers_asked(&exchange->head)) && !body)
 		return 0; /* http_serve() follows */
 	if (!status && exchange->head.keep_alive && !body && exchange->head.method != METHOD_POST)
 		return 0; /* likewise */
@@ -255,14 +280,19 @@ static int done(struct conn *conn, bool alive)
 	return close || lws_http_transaction_completed(conn->wsi) ? -1 : 0;
 }
 
+void exchange_idles(struct conn *conn)
+{
+	if (conn->exchange->idle)
+		return;
+	conn->exchange->idle = true;
+	atomic_fetch_sub(&conn->thread->shared->requests, 1);
+	atomic_fetch_add(&conn->thread->shared->polls, 1);
+}
+
 /* Answered when there is something to say. The connection is kept like a stream's until then. */
 static void poll_waits(struct conn *conn)
 {
-	struct exchange *exchange = conn->exchange;
-
-	exchange->idle = true;
-	atomic_fetch_sub(&conn->thread->shared->requests, 1);
-	atomic_fetch_add(&conn->thread->shared->polls, 1);
+	exchange_idles(conn);
 	lws_http_headers_detach(conn->wsi);
 	lws_set_timeout(conn->wsi, NO_PENDING_TIMEOUT, 0);
 	conn_watch(conn, 0);
@@ -280,13 +310,17 @@ int http_serve(struct lws *wsi, struct lws_process_html_args *args)
 {
 	struct conn *conn = conn_get(wsi);
 
-	if (!conn->exchange || conn->exchange->head.method == METHOD_POST)
+	if (!conn->exchange || brings_body(&conn->exchange->head))
 		return 0;
 	args->final = 1;
 	if (waits_for_events(&conn->exchange->head) && conn->exchange->head.route == ROUTE_STREAM)
 		stream_begin(conn);
 	else if (waits_for_events(&conn->exchange->head))
 		serve_poll(conn);
+	else if (asks_for_history(&conn->exchange->head))
+		events_begin(conn);
+	else if (consumers_asked(&conn->exchange->head))
+		consumers_begin(conn);
 	else if (done(conn, answer(conn)))
 		conn_kill(conn); /* a failure returned from here would be answered a second time */
 	return 0;
@@ -308,7 +342,7 @@ int http_body_begins(struct lws *wsi)
 		refuse(conn, status, message);
 		return -1;
 	}
-	if (publishes(&exchange->head))
+	if (publishes(&exchange->head) || consumers_asked(&exchange->head))
 		exchange->bearer = request_bearer(wsi);
 	else if (exchange->head.route == ROUTE_ENGINEIO) {
 		engine_request_read(&exchange->engineio, wsi);
@@ -345,13 +379,15 @@ int http_body_ends(struct lws *wsi)
 		return -1;
 	if (exchange->answer_waits)
 		return 0;
-	if (exchange->call || exchange->errand) {
+	if (exchange->call || exchange->errand || exchange->consumer) {
 		lws_rx_flow_control(wsi, 0); /* the next request has to wait */
 		return 0;
 	}
 	conn_watch(conn, 0);
 	if (publishes(&exchange->head))
 		publish_begin(conn);
+	else if (consumers_asked(&exchange->head))
+		consumers_begin(conn);
 	else if (takes_body(&exchange->head))
 		polling_post(conn);
 	else
@@ -376,11 +412,16 @@ void exchange_reply_later(struct conn *conn, const struct reply *reply)
 	lws_callback_on_writable(conn->wsi);
 }
 
-static bool send_answer(struct conn *conn, struct exchange *exchange)
+/* A long one in pieces, of which libwebsockets need not keep more than one for a peer that is slow. *more: there are others.
+ * False: the connection is dead. */
+static bool send_answer(struct conn *conn, struct exchange *exchange, bool *more)
 {
-	bool sent = conn_send(conn, exchange->answer.bytes, exchange->answer.len) != SEND_DEAD;
+	size_t left = exchange->answer.len - exchange->answer_sent, len = left < PIECE_BYTES ? left : PIECE_BYTES;
+	bool sent = conn_send(conn, exchange->answer.bytes + exchange->answer_sent, len) != SEND_DEAD;
 
-	if (sent) {
+	exchange->answer_sent += len;
+	*more = sent && left > len;
+	if (sent && !*more) {
 		errand_free(exchange->errand);
 		exchange->errand = NULL;
 	}
@@ -391,6 +432,7 @@ int http_writable(struct lws *wsi)
 {
 	struct conn *conn = lws_wsi_user(wsi);
 	struct exchange *exchange;
+	bool more, alive;
 
 	if (!conn || lws_partial_buffered(wsi))
 		return 0;
@@ -401,8 +443,14 @@ int http_writable(struct lws *wsi)
 	exchange = conn->exchange;
 	if (!exchange || !exchange->answer_waits)
 		return 0;
+	alive = send_answer(conn, exchange, &more);
+	if (more) {
+		conn_watch(conn, PIECE_MS);
+		lws_callback_on_writable(wsi);
+		return 0;
+	}
 	exchange->answer_waits = false;
-	return done(conn, send_answer(conn, exchange));
+	return done(conn, alive);
 }
 
 /* Why a websocket is refused; 0: it is not. */

@@ -14,7 +14,9 @@
 #include "transport/request.h"
 #include "transport/socketio/polling.h"
 
+struct consumer_call;
 struct errand;
+struct events_call;
 struct publish_call;
 
 /* From a request's headers to the last byte of its answer. */
@@ -23,12 +25,15 @@ struct exchange {
 	struct buf body;           /* of POST /publish, or to Engine.IO */
 	size_t swallowed;          /* body bytes that nobody reads */
 	bool unwelcome;            /* the body is for no Engine.IO session that there is */
-	char *bearer;              /* of POST /publish; wiped */
+	char *bearer;              /* of POST /publish and consumers; wiped */
 	struct publish_call *call; /* waiting for the database; publish.h */
+	struct events_call *events; /* a question about the past, until its answer is sent; events.h */
+	struct consumer_call *consumer; /* a consumer's question, until it is answered; consumers.h */
 	struct engineio_request engineio; /* what the query says to Engine.IO */
 	struct errand *errand;     /* under way to an Engine.IO session, or its answer waits; socketio/errand.h */
 	bool idle;                 /* a poll that waits: nobody's work */
 	struct buf answer;         /* written when the socket is writable */
+	size_t answer_sent;        /* of it, in pieces */
 	bool answer_waits;
 };
 
@@ -48,5 +53,7 @@ void exchange_answer_later(struct conn *conn, int status, struct span body); /* 
 /* Sends an answer now. False: the connection is dead. */
 bool exchange_reply(struct conn *conn, const struct reply *reply);
 void exchange_end(struct conn *conn);
+/* It waits for events, not for us: nobody's work any more. */
+void exchange_idles(struct conn *conn);
 
 #endif

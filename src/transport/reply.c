@@ -12,8 +12,8 @@ static const char *reason(int status)
 		int status;
 		const char *text;
 	} reasons[] = {
-		{200, "OK"}, {204, "No Content"}, {304, "Not Modified"}, {400, "Bad Request"}, {401, "Unauthorized"}, {403, "Forbidden"},
-		{404, "Not Found"}, {405, "Method Not Allowed"}, {411, "Length Required"},
+		{200, "OK"}, {201, "Created"}, {204, "No Content"}, {304, "Not Modified"}, {400, "Bad Request"}, {401, "Unauthorized"}, {403, "Forbidden"},
+		{404, "Not Found"}, {405, "Method Not Allowed"}, {410, "Gone"}, {411, "Length Required"},
 		{413, "Content Too Large"}, {426, "Upgrade Required"}, {429, "Too Many Requests"},
 		{503, "Service Unavailable"},
 	};

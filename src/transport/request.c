@@ -18,7 +18,11 @@ static const struct {
 	{"/publish", ROUTE_PUBLISH},
 	{"/stream", ROUTE_STREAM},
 	{"/ws", ROUTE_WEBSOCKET},
+	{"/events", ROUTE_EVENTS},
+	{"/consumers", ROUTE_CONSUMERS},
 };
+
+#define EVENT_PREFIX "/events/"
 
 /* A known header's value, malloc'ed; NULL when it was not sent. */
 static char *header(struct lws *wsi, enum lws_token_indexes name)
@@ -57,6 +61,10 @@ static enum method method_of(int index)
 		return METHOD_HEAD;
 	case LWSHUMETH_POST:
 		return METHOD_POST;
+	case LWSHUMETH_PUT:
+		return METHOD_PUT;
+	case LWSHUMETH_DELETE:
+		return METHOD_DELETE;
 	case LWSHUMETH_OPTIONS:
 		return METHOD_OPTIONS;
 	default:
@@ -147,11 +155,58 @@ static bool is_engineio(struct span path, const char *expected)
 	return span_is(path, expected) || (path.len == len - 1 && memcmp(path.p, expected, len - 1) == 0);
 }
 
+/* One part of a path behind /events/. */
+static bool is_event(struct head *head, struct span path)
+{
+	size_t prefix = strlen(EVENT_PREFIX), len;
+
+	if (path.len <= prefix || memcmp(path.p, EVENT_PREFIX, prefix) != 0 || memchr(path.p + prefix, '/', path.len - prefix))
+		return false;
+	len = path.len - prefix;
+	memcpy(head->event, path.p + prefix, len < EVENT_NAME_MAX ? len : EVENT_NAME_MAX);
+	return true;
+}
+
+/* PREFIX part, PREFIX part/suffix: the part, not empty, in name, cut; one with a NUL is no name of anything. */
+static bool split(struct span path, const char *prefix, const char *suffix, char *name, size_t room)
+{
+	size_t before = strlen(prefix), after = strlen(suffix), len;
+
+	if (path.len <= before + after || memcmp(path.p, prefix, before) != 0 ||
+		memcmp(path.p + path.len - after, suffix, after) != 0)
+		return false;
+	len = path.len - before - after;
+	if (memchr(path.p + before, '/', len))
+		return false;
+	memset(name, 0, room);
+	memcpy(name, path.p + before, len < room ? len : room - 1);
+	if (memchr(path.p + before, 0, len))
+		name[0] = '?';
+	return true;
+}
+
+static enum route consumer_route(struct head *head, struct span path)
+{
+	static const struct {
+		const char *suffix;
+		enum route route;
+	} suffixes[] = {{"", ROUTE_CONSUMER}, {"/poll", ROUTE_POLL}, {"/mark", ROUTE_MARK}};
+
+	for (size_t i = 0; i < sizeof(suffixes) / sizeof(*suffixes); i++)
+		if (split(path, "/consumers/", suffixes[i].suffix, head->consumer, sizeof(head->consumer)))
+			return suffixes[i].route;
+	return split(path, EVENT_PREFIX, "/watch", head->event, sizeof(head->event)) ? ROUTE_WATCH : ROUTE_NONE;
+}
+
 static void read_route(struct head *head, struct lws *wsi, const char *path, int len, const char *engineio_path)
 {
 	head->route = route_of(path, len);
 	if (is_engineio((struct span){path, (size_t)len}, engineio_path))
 		head->route = ROUTE_ENGINEIO;
+	else if (head->route == ROUTE_NONE && is_event(head, (struct span){path, (size_t)len}))
+		head->route = ROUTE_EVENT;
+	else if (head->route == ROUTE_NONE)
+		head->route = consumer_route(head, (struct span){path, (size_t)len});
 	if (head->route != ROUTE_NONE)
 		return;
 	head->file = page_find((struct span){path, (size_t)len});

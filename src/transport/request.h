@@ -13,16 +13,37 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "esink/consumer.h"
 #include "esink/span.h"
 #include "transport/cors.h"
 
-enum method { METHOD_GET, METHOD_HEAD, METHOD_POST, METHOD_OPTIONS, METHOD_OTHER };
-enum route { ROUTE_NONE, ROUTE_PING, ROUTE_READY, ROUTE_PUBLISH, ROUTE_STREAM, ROUTE_WEBSOCKET, ROUTE_ENGINEIO, ROUTE_PAGE };
+enum method { METHOD_GET, METHOD_HEAD, METHOD_POST, METHOD_PUT, METHOD_DELETE, METHOD_OPTIONS, METHOD_OTHER };
+enum route {
+	ROUTE_NONE,
+	ROUTE_PING,
+	ROUTE_READY,
+	ROUTE_PUBLISH,
+	ROUTE_STREAM,
+	ROUTE_WEBSOCKET,
+	ROUTE_ENGINEIO,
+	ROUTE_PAGE,
+	ROUTE_EVENTS, /* /events */
+	ROUTE_EVENT,  /* /events/ID */
+	ROUTE_WATCH,  /* /events/ID/watch */
+	ROUTE_CONSUMERS, /* /consumers */
+	ROUTE_CONSUMER,  /* /consumers/NAME */
+	ROUTE_POLL,      /* /consumers/NAME/poll */
+	ROUTE_MARK       /* /consumers/NAME/mark */
+};
+
+#define EVENT_NAME_MAX 40 /* longer than any `journal:id` */
 
 struct head {
 	enum method method;
 	enum route route;
 	const struct page_file *file; /* of ROUTE_PAGE */
+	char event[EVENT_NAME_MAX + 1]; /* of ROUTE_EVENT, ROUTE_WATCH: as it was sent, cut */
+	char consumer[CONSUMER_NAME_MAX + 2]; /* NAME, cut one character after it is too long */
 	bool has_file;                /* the client has that file already: If-None-Match */
 	uint64_t content_length;
 	bool has_length, encoded; /* encoded: with a Transfer-Encoding */

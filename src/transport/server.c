@@ -62,6 +62,8 @@ static void fill_defaults(struct server_config *config, const struct hub_config 
 		config->max_body_bytes = 102400;
 	if (!config->max_message_bytes)
 		config->max_message_bytes = 65536;
+	if (!config->max_history_page)
+		config->max_history_page = 1000;
 	if (!config->request_timeout_ms)
 		config->request_timeout_ms = 10000;
 	if (!config->idle_timeout_ms)

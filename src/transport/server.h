@@ -28,6 +28,7 @@ struct server_config {
 	uint32_t max_connections;            /* sockets of all kinds, all threads [10000] */
 	size_t max_body_bytes;               /* of one HTTP request [102400] */
 	size_t max_message_bytes;            /* of one websocket message [65536] */
+	size_t max_history_page;             /* events of one answer of GET /events [1000] */
 	int64_t request_timeout_ms;          /* a request must be there whole within it [10 s] */
 	int64_t idle_timeout_ms;             /* a kept-alive connection without a request [60 s] */
 	int send_buffer_bytes;               /* SO_SNDBUF [131072] */

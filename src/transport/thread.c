@@ -122,6 +122,7 @@ static void on_tick(uv_timer_t *tick)
 
 	conn_overdue(thread);
 	linger_tick(thread);
+	events_tick(thread);
 	listen_resume(thread);
 	hub_tick(thread->hub);
 	thread_touch(thread);

@@ -60,6 +60,8 @@ static enum client_message_kind kind_of(const char *name)
 		{"subscribe", CLIENT_SUBSCRIBE},
 		{"unsubscribe", CLIENT_UNSUBSCRIBE},
 		{"event", CLIENT_EVENT},
+		{"ready", CLIENT_READY},
+		{"ack", CLIENT_ACK},
 	};
 
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++)

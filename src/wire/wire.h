@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "esink/event.h"
+#include "esink/history.h"
 #include "esink/status.h"
 
 /* The event's JSON envelope (CONTRACT section 2) as a receiver of that class sees it, appended to buf. */
@@ -36,7 +37,7 @@ bool wire_raw_member(struct span text, const char *const *path, struct span *raw
 /* The bytes of an array's element, likewise. False: it has none of that index. */
 bool wire_raw_element(struct span text, size_t index, struct span *raw);
 
-enum client_message_kind { CLIENT_AUTH, CLIENT_SUBSCRIBE, CLIENT_UNSUBSCRIBE, CLIENT_EVENT, CLIENT_UNKNOWN };
+enum client_message_kind { CLIENT_AUTH, CLIENT_SUBSCRIBE, CLIENT_UNSUBSCRIBE, CLIENT_EVENT, CLIENT_READY, CLIENT_ACK, CLIENT_UNKNOWN };
 
 struct client_message {
 	enum client_message_kind kind;
@@ -50,6 +51,21 @@ void client_message_finish(struct client_message *message);
 
 /* A resume point: `journal:id` or a bare id. journal is "" for a bare one. False: malformed. */
 bool wire_parse_position(struct span text, char journal[JOURNAL_LEN + 1], uint64_t *id);
+
+/* The query of GET /events, one part `name=value` at a time, decoded: fills in what the job asks for. asked must be zeroed first, but
+ * for job and limit_max. What is not such a question is refused, also a name that is none, or twice: a filter that was
+ * misspelt would show more than was asked for. key names what is wrong. */
+struct wire_history {
+	struct history_job *job;
+	size_t limit_max;
+	unsigned given; /* which parts there were */
+};
+void wire_history_begin(struct wire_history *asked); /* the job's defaults */
+enum status wire_history_part(struct wire_history *asked, struct span name, struct span value, const char **key, struct err *err) MUST_CHECK;
+
+/* Milliseconds since 1970, or ISO 8601: a date, or a date and time with or without seconds, a fraction and a zone; without one UTC
+ * is meant. False: neither, or beyond the year 9999. */
+bool wire_parse_time(struct span text, int64_t *ms);
 
 /* The fields of a published event, from POST /publish or a client's `event`; checks what CONTRACT sections 3 and 4 say of
  * table, type, data, userId, timestamp, source, version. key names the field that is wrong. Strings are borrowed from body. */

@@ -245,63 +245,101 @@ LANGUAGE plpgsql STABLE ROWS 100 SET search_path = pg_catalog, pg_temp
   SET jit = off SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
   t       record;
-  v_left  bigint := max_events;
   v_skip  bigint;
   v_got   bigint;
   v_want  bigint;
   v_next  bigint := after_id + 1;
   v_page  bigint;
   v_from  bigint;
+  v_to    bigint;
   v_floor bigint;
 BEGIN
   SELECT m.floor INTO v_floor FROM esink.meta m;
   IF after_id < v_floor THEN
     RAISE EXCEPTION 'esink: the journal no longer reaches back to %', after_id + 1 USING ERRCODE = 'ES001';
   END IF;
-  -- The tick that holds after + 1, and those behind it.
+  -- The tick that holds after + 1, and those behind it up to a big one.
   SELECT greatest(
       (SELECT a.first FROM esink.tick_0 a WHERE a.first <= v_next AND a.count > 0 ORDER BY a.first DESC LIMIT 1),
       (SELECT b.first FROM esink.tick_1 b WHERE b.first <= v_next AND b.count > 0 ORDER BY b.first DESC LIMIT 1), 0)
     INTO v_from;
-  FOR t IN SELECT * FROM (
-      SELECT * FROM esink.tick_0 a WHERE a.first >= v_from AND a.first < v_next + max_events
+  SELECT u.first, u.count INTO t FROM (
+      SELECT a.first, a.count FROM esink.tick_0 a WHERE a.first >= v_from AND a.first < v_next + max_events AND a.count > 1000
       UNION ALL
-      SELECT * FROM esink.tick_1 b WHERE b.first >= v_from AND b.first < v_next + max_events) u
-    WHERE u.count > 0 AND u.first + u.count > v_next ORDER BY u.first
-  LOOP
-    EXIT WHEN v_left <= 0;
-    v_skip := greatest(v_next - t.first, 0);
-    IF t.count <= 1000 THEN
-      v_want := least(t.count - v_skip, v_left);
-      RETURN QUERY SELECT t.first + o.rank - 1, o.seq, o.xid, o.at_ms, o.topic, o.type, o.data, o.old, o.old_key, o.users,
-          o.old_users, o.broadcast, o.incomplete, o.actor, o.source, o.source_type, o.version, o.ref
-        FROM (SELECT pg_catalog.row_number() OVER (ORDER BY e.seq) AS rank, e.*,
-                (date_part('epoch', e.at) * 1000)::bigint AS at_ms
-              FROM esink.tick_by_xid(t.low, t.high) e) o
-        WHERE o.rank > v_skip ORDER BY o.rank LIMIT v_want;
-      GET DIAGNOSTICS v_got = ROW_COUNT;
-    ELSE
-      v_page := v_skip / 1000;
-      v_skip := v_skip % 1000;
-      EXIT WHEN v_page > 0 AND NOT EXISTS (SELECT FROM esink.page_0 p WHERE p.tick = t.first AND p.n = v_page)
-        AND NOT EXISTS (SELECT FROM esink.page_1 p WHERE p.tick = t.first AND p.n = v_page);
-      v_want := least(least(t.count - v_page * 1000, 1000) - v_skip, v_left);
-      RETURN QUERY SELECT t.first + v_page * 1000 + o.rank - 1, o.seq, o.xid, o.at_ms, o.topic, o.type, o.data, o.old,
-          o.old_key, o.users, o.old_users, o.broadcast, o.incomplete, o.actor, o.source, o.source_type, o.version, o.ref
-        FROM (SELECT pg_catalog.row_number() OVER (ORDER BY e.seq) AS rank, e.*,
-                (date_part('epoch', e.at) * 1000)::bigint AS at_ms
-              FROM esink.page_rows(t.first, v_page) e) o
-        WHERE o.rank > v_skip ORDER BY o.rank LIMIT v_want;
-      GET DIAGNOSTICS v_got = ROW_COUNT;
-    END IF;
-    -- Fewer than the tick says: its rows were discarded under this reader's snapshot, or moved.
-    IF v_got <> v_want THEN
-      RAISE EXCEPTION 'esink: the journal no longer reaches back to %', v_next USING ERRCODE = 'ES001';
-    END IF;
-    v_left := v_left - v_got;
-    v_next := v_next + v_got;
+      SELECT b.first, b.count FROM esink.tick_1 b WHERE b.first >= v_from AND b.first < v_next + max_events AND b.count > 1000) u
+    WHERE u.first + u.count > v_next ORDER BY u.first LIMIT 1;
+  IF t.first <= v_next THEN
     -- One page a call: the caller comes again.
-    EXIT WHEN t.count > 1000;
+    v_page := (v_next - t.first) / 1000;
+    v_skip := (v_next - t.first) % 1000;
+    IF v_page > 0 AND NOT EXISTS (SELECT FROM esink.page_0 p WHERE p.tick = t.first AND p.n = v_page)
+        AND NOT EXISTS (SELECT FROM esink.page_1 p WHERE p.tick = t.first AND p.n = v_page) THEN
+      RETURN;
+    END IF;
+    v_want := least(least(t.count - v_page * 1000, 1000) - v_skip, max_events);
+    RETURN QUERY SELECT t.first + v_page * 1000 + o.rank - 1, o.seq, o.xid, o.at_ms, o.topic, o.type, o.data, o.old,
+        o.old_key, o.users, o.old_users, o.broadcast, o.incomplete, o.actor, o.source, o.source_type, o.version, o.ref
+      FROM (SELECT pg_catalog.row_number() OVER (ORDER BY e.seq) AS rank, e.*,
+              (date_part('epoch', e.at) * 1000)::bigint AS at_ms
+            FROM esink.page_rows(t.first, v_page) e) o
+      WHERE o.rank > v_skip ORDER BY o.rank LIMIT v_want;
+  ELSE
+    -- All at once: a tick of a quiet time holds one event, and a statement for each costs more than its event.
+    v_to := least(t.first, v_next + max_events);
+    SELECT least(max(u.first + u.count), v_to) - v_next INTO v_want FROM (
+        (SELECT a.first, a.count FROM esink.tick_0 a WHERE a.first >= v_from AND a.first < v_to AND a.count > 0 ORDER BY a.first DESC LIMIT 1)
+        UNION ALL
+        (SELECT b.first, b.count FROM esink.tick_1 b WHERE b.first >= v_from AND b.first < v_to AND b.count > 0 ORDER BY b.first DESC LIMIT 1)) u;
+    IF v_want IS NULL OR v_want <= 0 THEN
+      RETURN;
+    END IF;
+    RETURN QUERY SELECT o.first + o.rank - 1, o.seq, o.xid, o.at_ms, o.topic, o.type, o.data, o.old, o.old_key, o.users,
+        o.old_users, o.broadcast, o.incomplete, o.actor, o.source, o.source_type, o.version, o.ref
+      FROM (SELECT u.first, pg_catalog.row_number() OVER (PARTITION BY u.first ORDER BY e.seq) AS rank, e.*,
+              (date_part('epoch', e.at) * 1000)::bigint AS at_ms
+            FROM (SELECT a.first, a.low, a.high FROM esink.tick_0 a WHERE a.first >= v_from AND a.first < v_to AND a.count > 0
+                  UNION ALL
+                  SELECT b.first, b.low, b.high FROM esink.tick_1 b WHERE b.first >= v_from AND b.first < v_to AND b.count > 0) u
+            CROSS JOIN LATERAL esink.tick_by_xid(u.low, u.high) e) o
+      WHERE o.first + o.rank > v_next ORDER BY o.first, o.seq LIMIT v_want;
+  END IF;
+  GET DIAGNOSTICS v_got = ROW_COUNT;
+  -- Fewer than the ticks say: their rows were discarded under this reader's snapshot, or moved.
+  IF v_got <> v_want THEN
+    RAISE EXCEPTION 'esink: the journal no longer reaches back to %', v_next USING ERRCODE = 'ES001';
+  END IF;
+END $$;
+
+-- Where the journal stands, and where in it a time lies: every event up to `start` had its id before `since` (NULL: none had).
+-- The ticks' `at` grows with `first` but has no index, which every drain would pay for: halving asks some twenty ticks. A tick's
+-- events are older than itself.
+-- Calls: newest_tick   Reads: meta, tick_0, tick_1
+CREATE OR REPLACE FUNCTION esink.range(since timestamptz, OUT journal text, OUT floor bigint, OUT head bigint, OUT start bigint)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off SET enable_bitmapscan = off
+  SET plan_cache_mode = force_generic_plan AS $$
+DECLARE
+  t        record;
+  v_last   bigint;
+  v_middle bigint;
+BEGIN
+  SELECT m.journal, m.floor INTO journal, floor FROM esink.meta m;
+  SELECT greatest(n.next - 1, floor) INTO head FROM esink.newest_tick() n;
+  start := floor;
+  v_last := head;
+  WHILE since IS NOT NULL AND start < v_last LOOP
+    v_middle := start + (v_last - start + 1) / 2;
+    -- The tick that holds it.
+    SELECT u.* INTO t FROM (
+        (SELECT a.first, a.count, a.at FROM esink.tick_0 a WHERE a.first <= v_middle AND a.count > 0 ORDER BY a.first DESC LIMIT 1)
+        UNION ALL
+        (SELECT b.first, b.count, b.at FROM esink.tick_1 b WHERE b.first <= v_middle AND b.count > 0 ORDER BY b.first DESC LIMIT 1)) u
+      ORDER BY u.first DESC LIMIT 1;
+    EXIT WHEN NOT FOUND;
+    IF t.at < since THEN
+      start := least(t.first + t.count - 1, v_last);
+    ELSE
+      v_last := greatest(t.first - 1, start);
+    END IF;
   END LOOP;
 END $$;
 
@@ -344,9 +382,9 @@ END $$;
 -- Keeps the journal for `retention` and not much longer: writers move to the other pair when the current one is that old;
 -- the pair that they left is emptied once everything in it is that old. Returns what it did or what holds it back.
 --   nothing | switched | discarded | undrained (drain, and call again at once) | locked (somebody reads or writes the old
---   pair: again later)
+--   pair: again later) | held (a consumer needs it; writers stay where they are meanwhile)
 -- TRUNCATE takes its lock first and gives up quickly, and looks for undrained rows only under the lock: nobody writes then.
--- Calls: newest_tick, spans, pending   Writes: all
+-- Calls: newest_tick, spans, pending, held   Writes: all
 CREATE OR REPLACE FUNCTION esink.rotate(retention interval) RETURNS text
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
   SET lock_timeout = '20ms' SET jit = off SET enable_seqscan = off AS $$
@@ -381,6 +419,10 @@ BEGIN
     IF greatest(v_left, v_mixed) > clock_timestamp() - retention THEN
       RETURN 'nothing';
     END IF;
+    v_floor := greatest(v_floor, v_mixed_end);
+    IF v_floor > esink.held() THEN
+      RETURN 'held';
+    END IF;
     BEGIN
       IF v_current = 0 THEN
         LOCK TABLE esink.event_1, esink.tick_1, esink.page_1 IN ACCESS EXCLUSIVE MODE;
@@ -399,7 +441,6 @@ BEGIN
     ELSE
       TRUNCATE esink.event_0, esink.tick_0, esink.page_0;
     END IF;
-    v_floor := greatest(v_floor, v_mixed_end);
     UPDATE esink.meta m SET floor = greatest(m.floor, v_floor) WHERE v_floor IS NOT NULL;
     RETURN 'discarded';
   END IF;
@@ -421,7 +462,8 @@ END $$;
 -- transaction is younger than those that restored meta and the ticks (which nobody writes before this), and no younger than
 -- what made the row. Of a restored row the transaction is one of the other cluster: it would have to lie just there by chance.
 -- Gives up quickly where somebody writes: whoever writes next would wait behind our waiting lock.
--- Calls: newest_tick   Writes: everything
+-- So does what a consumer has not read yet, and consumers begin at the start of it: their cursors are ids of the old one.
+-- Calls: newest_tick, unread   Writes: everything
 CREATE OR REPLACE FUNCTION esink.begin_journal(name text) RETURNS void LANGUAGE plpgsql VOLATILE
   SET search_path = pg_catalog, pg_temp SET lock_timeout = '100ms' AS $$
 DECLARE
@@ -429,21 +471,27 @@ DECLARE
   v_base   pg_snapshot := pg_current_snapshot();
   v_now    bigint := pg_current_xact_id()::text::bigint;
   v_since  bigint;        -- what began after this wrote its rows here; NULL: nothing was restored
+  v_unread bigint[];
 BEGIN
   LOCK TABLE esink.event_0, esink.event_1, esink.tick_0, esink.tick_1 IN ACCESS EXCLUSIVE MODE;
   SELECT t.snapshot INTO v_newest FROM esink.newest_tick() t;
   SELECT v_now - least(age(m.xmin), (SELECT min(age(t.xmin)) FROM esink.tick_0 t), (SELECT min(age(t.xmin)) FROM esink.tick_1 t))
     INTO v_since FROM esink.meta m, esink.here h WHERE m.system_identifier <> h.system_identifier;
+  v_unread := ARRAY(SELECT u.seq FROM esink.unread() u);
   DELETE FROM esink.event_0 e WHERE pg_visible_in_snapshot(e.xid, v_newest)
-    AND (v_since IS NULL OR e.xid::text::bigint <= v_since OR e.xid::text::bigint > v_now - age(e.xmin));
+    AND (v_since IS NULL OR e.xid::text::bigint <= v_since OR e.xid::text::bigint > v_now - age(e.xmin))
+    AND NOT EXISTS (SELECT FROM unnest(v_unread) u (seq) WHERE u.seq = e.seq);
   DELETE FROM esink.event_1 e WHERE pg_visible_in_snapshot(e.xid, v_newest)
-    AND (v_since IS NULL OR e.xid::text::bigint <= v_since OR e.xid::text::bigint > v_now - age(e.xmin));
+    AND (v_since IS NULL OR e.xid::text::bigint <= v_since OR e.xid::text::bigint > v_now - age(e.xmin))
+    AND NOT EXISTS (SELECT FROM unnest(v_unread) u (seq) WHERE u.seq = e.seq);
   UPDATE esink.event_0 SET xid = pg_current_xact_id();
   UPDATE esink.event_1 SET xid = pg_current_xact_id();
   TRUNCATE esink.tick_0, esink.tick_1, esink.page_0, esink.page_1;
   UPDATE esink.meta SET journal = name, floor = 0, base = v_base, born = pg_current_xact_id(),
       system_identifier = h.system_identifier, timeline = h.timeline, database = h.database, relation = h.relation
     FROM esink.here h;
+  UPDATE esink.consumer SET cursor = 0, journal = $1;
+  DELETE FROM esink.mark;
 END $$;
 
 -- Says once a second that a relay with these rules is at work. False: one with other rules is, and was seen in the last

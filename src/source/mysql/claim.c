@@ -21,6 +21,7 @@
 #include "base/mem.h"
 #include "base/random.h"
 #include "source/fingerprint.h"
+#include "source/mysql/hold.h"
 #include "source/mysql/text.h"
 
 #define SLOTS 32 /* relays with the same rules */
@@ -196,7 +197,15 @@ static enum status begin(struct my_db *db, const char *why, const char *server, 
 	sql = mem_format("INSERT INTO esink_meta (one, journal, head, server, made, word) SELECT 1, '%s', COALESCE(MAX(id), 0), '%s', '%s', '' "
 		"FROM esink_journal ON DUPLICATE KEY UPDATE journal = VALUES(journal), server = VALUES(server), made = VALUES(made), "
 		"head = GREATEST(head, VALUES(head))", journal, server, made);
-	status = my_run(db, sql, MY_TIMEOUT_MS, err);
+	status = my_run(db, "START TRANSACTION", MY_TIMEOUT_MS, err);
+	if (status == STATUS_OK)
+		status = my_run(db, sql, MY_TIMEOUT_MS, err);
+	if (status == STATUS_OK)
+		status = my_hold_begin(db, journal, err);
+	if (status == STATUS_OK)
+		status = my_run(db, "COMMIT", MY_TIMEOUT_MS, err);
+	if (status != STATUS_OK)
+		my_close(db); /* and with it the transaction */
 	if (status == STATUS_OK)
 		log_info("mysql", "a new journal begins, %s: %s", journal, why);
 	return status;

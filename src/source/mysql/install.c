@@ -28,12 +28,12 @@
 #define LOCK_TIMEOUT 1205
 
 /* Our own things, in the order in which schema.sql makes them. */
-static const char *const kinds[] = {"outbox", "journal", "shape", "meta", "emit"};
+static const char *const kinds[] = {"outbox", "journal", "shape", "meta", "consumer", "mark", "emit"};
 #define KINDS (sizeof(kinds) / sizeof(*kinds))
 
 static const char *name_of(const struct my_db *db, size_t kind)
 {
-	static const char *const names[] = {NULL, "esink_journal", "esink_shape", "esink_meta", "esink_emit"};
+	static const char *const names[] = {NULL, "esink_journal", "esink_shape", "esink_meta", "esink_consumer", "esink_mark", "esink_emit"};
 
 	return kind ? names[kind] : db->config->outbox;
 }

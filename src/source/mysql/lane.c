@@ -11,22 +11,13 @@
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "source/mysql/auth_table.h"
-#include "source/mysql/mysql.h"
+#include "source/mysql/lane.h"
 #include "source/mysql/pack.h"
 #include "source/mysql/text.h"
 
 #define BATCH_BYTES (8u << 20)
 #define USER_MAX 1024 /* bytes of a user's id */
 #define IDLE_MS 300 /* a connection that was not used for so long is asked whether it still is one */
-
-struct lane {
-	struct mysql *source;
-	struct my_db db;
-	struct my_reader reader;
-	bool numeric;
-	char known[JOURNAL_LEN + 1]; /* the journal whose shapes the reader has */
-	int64_t used;                /* ms, monotonic */
-};
 
 void *mysql_lane_create(void *opaque)
 {
@@ -50,11 +41,6 @@ void mysql_lane_destroy(void *opaque)
 	free(lane);
 }
 
-static int timeout(const struct lane *lane)
-{
-	return lane->source->config->statement_timeout_ms;
-}
-
 /* Not 0, which would mean for ever. */
 static int left(int64_t deadline)
 {
@@ -64,7 +50,7 @@ static int left(int64_t deadline)
 }
 
 /* A connection that the server closed meanwhile must not cost a publication its answer. */
-static enum status ready(struct lane *lane, int64_t deadline, struct err *err)
+enum status my_lane_ready(struct lane *lane, int64_t deadline, struct err *err)
 {
 	int64_t now = clock_ms(), idle = now - lane->used;
 	struct err ignored;
@@ -86,7 +72,7 @@ static enum status prepare(struct lane *lane, struct err *err)
 	AUTO_FREE char *sql = NULL;
 	enum status status = my_auth_table_statement(&lane->db, &sql, &lane->numeric, err);
 
-	return status == STATUS_OK ? my_prepare(&lane->db, sql, timeout(lane), err) : status;
+	return status == STATUS_OK ? my_prepare(&lane->db, sql, my_lane_timeout(lane), err) : status;
 }
 
 enum status mysql_lookup(void *opaque, struct span token, struct source_user *user, struct err *err)
@@ -99,13 +85,13 @@ enum status mysql_lookup(void *opaque, struct span token, struct source_user *us
 
 	if (memchr(token.p, 0, token.len) || !utf8_valid(token.p, token.len))
 		return err_set(err, STATUS_UNAUTHORIZED, "the token is not text");
-	status = ready(lane, clock_ms() + timeout(lane), err);
+	status = my_lane_ready(lane, clock_ms() + my_lane_timeout(lane), err);
 	if (status == STATUS_OK && !lane->db.stmt)
 		status = prepare(lane, err);
 	if (status == STATUS_NOT_FOUND && lane->source->config->auth_table_optional)
 		return err_set(err, STATUS_UNAUTHORIZED, "no such token");
 	if (status == STATUS_OK)
-		status = my_execute(&lane->db, token, timeout(lane), &count, id, sizeof(id), &len, err);
+		status = my_execute(&lane->db, token, my_lane_timeout(lane), &count, id, sizeof(id), &len, err);
 	if (status == STATUS_OK && (count != 1 || len > sizeof(id) || memchr(id, 0, len) || !utf8_valid(id, len)))
 		return err_set(err, STATUS_UNAUTHORIZED, "no such token");
 	if (status != STATUS_OK)
@@ -146,7 +132,7 @@ enum status mysql_publish(void *opaque, struct publication *const *items, size_t
 {
 	struct lane *lane = opaque;
 	int64_t deadline = clock_ms() + timeout_ms;
-	enum status status = ready(lane, deadline, err);
+	enum status status = my_lane_ready(lane, deadline, err);
 	struct err ignored;
 
 	if (status == STATUS_OK)
@@ -173,7 +159,7 @@ static enum status take_page(struct lane *lane, const char *journal, uint64_t af
 		unsigned long *lengths = NULL;
 		struct event *event = NULL;
 		MYSQL_ROW row = NULL;
-		enum status status = my_stream_next(&lane->db, timeout(lane), &row, &lengths, err);
+		enum status status = my_stream_next(&lane->db, my_lane_timeout(lane), &row, &lengths, err);
 
 		if (status != STATUS_OK || !row)
 			return status;
@@ -210,7 +196,7 @@ static enum status read_page(struct lane *lane, const char *journal, uint64_t af
 	if (after >= meta.head)
 		return STATUS_OK;
 	snprintf(sql, sizeof(sql), MY_READER_SQL " > %" PRIu64 " ORDER BY id LIMIT %zu", after, max);
-	status = my_stream_begin(&lane->db, sql, timeout(lane), err);
+	status = my_stream_begin(&lane->db, sql, my_lane_timeout(lane), err);
 	if (status == STATUS_OK)
 		status = take_page(lane, journal, after, batch, err);
 	if (status == STATUS_OK && !batch->count && max)
@@ -223,7 +209,7 @@ enum status mysql_read(void *opaque, struct span journal, uint64_t after, uint64
 {
 	struct lane *lane = opaque;
 	char name[JOURNAL_LEN + 1];
-	enum status status = ready(lane, clock_ms() + timeout(lane), err);
+	enum status status = my_lane_ready(lane, clock_ms() + my_lane_timeout(lane), err);
 
 	(void)key; /* the id is all that is needed to go on */
 	snprintf(name, sizeof(name), "%.*s", (int)journal.len, journal.p);
@@ -233,5 +219,58 @@ enum status mysql_read(void *opaque, struct span journal, uint64_t after, uint64
 		my_close(&lane->db);
 	if (status != STATUS_OK)
 		event_batch_clear(batch);
+	return status;
+}
+
+/* The rows' `moved` are whole seconds, rounded down, and grow with the id: what was moved in the second of `since` may be of
+ * after it. A row that is not there any more was old. */
+static enum status find_start(struct lane *lane, int64_t since, struct source_range *range, struct err *err)
+{
+	int64_t second = since / 1000;
+	uint64_t last = range->head;
+
+	while (range->start < last) {
+		uint64_t middle = range->start + (last - range->start + 1) / 2;
+		int64_t moved = 0;
+		char sql[96];
+		enum status status;
+
+		snprintf(sql, sizeof(sql), "SELECT UNIX_TIMESTAMP(moved) FROM esink_journal WHERE id = %" PRIu64, middle);
+		status = my_number(&lane->db, sql, &moved, err);
+		if (status != STATUS_OK && (status != STATUS_NOT_FOUND || lane->db.error == 1146))
+			return status;
+		if (status == STATUS_NOT_FOUND || moved < second)
+			range->start = middle;
+		else
+			last = middle - 1;
+	}
+	return STATUS_OK;
+}
+
+enum status mysql_range(void *opaque, int64_t since, struct source_range *ret, struct err *err)
+{
+	struct lane *lane = opaque;
+	struct source_range range = {.floor = 0};
+	struct my_meta meta;
+	int64_t oldest = 0;
+	enum status status = my_lane_ready(lane, clock_ms() + my_lane_timeout(lane), err);
+
+	lane->db.error = 0;
+	if (status == STATUS_OK)
+		status = my_meta_read(&lane->db, &meta, err);
+	if (status == STATUS_OK)
+		status = my_number(&lane->db, "SELECT MIN(id) FROM esink_journal", &oldest, err);
+	if (status != STATUS_OK)
+		return status;
+	memcpy(range.journal, meta.journal, sizeof(range.journal));
+	range.head = meta.head;
+	range.floor = oldest ? (uint64_t)oldest - 1 : meta.head;
+	if (range.head < range.floor)
+		range.head = range.floor;
+	range.start = range.floor;
+	if (since >= 0)
+		status = find_start(lane, since, &range, err);
+	if (status == STATUS_OK)
+		*ret = range;
 	return status;
 }

@@ -19,6 +19,8 @@
 #include "base/mem.h"
 #include "source/mysql/auth_table.h"
 #include "source/mysql/catalog.h"
+#include "source/mysql/hold.h"
+#include "source/silence.h"
 
 #define READ_TIMEOUT_MS 120000
 #define IDLE_S 30              /* without a statement of ours the server ends the connection, and with it its locks */
@@ -31,12 +33,21 @@
 #define AWAKE_MS 300 /* after the last event */
 #define CALM 8       /* after that, one part of so many of the time since then is waited */
 
+static bool is_taken(const char *outbox)
+{
+	static const char *const ours[] = {"esink_journal", "esink_shape", "esink_meta", "esink_consumer", "esink_mark"};
+
+	for (size_t i = 0; i < sizeof(ours) / sizeof(*ours); i++)
+		if (!strcasecmp(outbox, ours[i]))
+			return true;
+	return false;
+}
+
 static enum status validate(const struct source_config *config, struct err *err)
 {
 	if (strlen(config->database) > 64)
 		return err_set(err, STATUS_INVALID, "MYSQL_DATABASE: \"%.80s\" is longer than a name may be", config->database);
-	if (!*config->outbox || !strcasecmp(config->outbox, "esink_journal") || !strcasecmp(config->outbox, "esink_shape") ||
-		!strcasecmp(config->outbox, "esink_meta"))
+	if (!*config->outbox || is_taken(config->outbox))
 		return err_set(err, STATUS_INVALID, "MYSQL_TABLE_TARGET: \"%s\" is %s", config->outbox,
 			*config->outbox ? "a table that esink keeps something else in: choose another name" : "no name of a table");
 	return STATUS_OK;
@@ -101,6 +112,8 @@ static enum status install(struct mysql *source, struct my_meta *meta, struct er
 	if (status == STATUS_OK)
 		status = my_meta_settle(&source->db, source->lost ? "" : source->journal, source->position, meta, err);
 	if (status == STATUS_OK)
+		status = my_hold_settle(&source->db, err);
+	if (status == STATUS_OK)
 		status = my_claim_rules(&source->db, err);
 	if (status == STATUS_OK)
 		status = my_upkeep_install(source, !source->started, err);
@@ -133,6 +146,7 @@ static enum status open_source(void *opaque, struct source_position *ret, struct
 		source->seen = source->floor[0] = source->floor[1] = 0;
 	}
 	source->next_sweep = 0;
+	source->next_hold = clock_ms() + silence_grace_ms(source->config->consumer_max_silence_ms);
 	source->started = true;
 	memcpy(ret->journal, meta.journal, sizeof(meta.journal));
 	ret->id = source->position;
@@ -310,4 +324,11 @@ const struct source_ops mysql_source = {
 	.lookup = mysql_lookup,
 	.publish = mysql_publish,
 	.read = mysql_read,
+	.range = mysql_range,
+	.consumers = mysql_consumers,
+	.consumer_put = mysql_consumer_put,
+	.consumer_delete = mysql_consumer_delete,
+	.consumer_advance = mysql_consumer_advance,
+	.consumer_mark = mysql_consumer_mark,
+	.consumer_marks = mysql_consumer_marks,
 };

@@ -21,7 +21,7 @@ struct mysql {
 	bool lost;          /* the journal no longer reaches our position: begin anew at its head */
 	bool mover;         /* we move: others read only */
 	bool full;          /* the last move or read was as large as it may be: there is more */
-	int64_t next_claim, next_look, next_prune, next_sweep; /* ms, monotonic */
+	int64_t next_claim, next_look, next_prune, next_hold, next_sweep; /* ms, monotonic */
 	int64_t busy_retry_ms;   /* after a look at the triggers that found a table busy */
 	int64_t last_event, last_look; /* ms, monotonic */
 	int64_t move_max;        /* rows of one move */
@@ -40,6 +40,16 @@ enum status mysql_lookup(void *lane, struct span token, struct source_user *user
 enum status mysql_publish(void *lane, struct publication *const *items, size_t count, int timeout_ms, struct err *err);
 enum status mysql_read(void *lane, struct span journal, uint64_t after, uint64_t key, size_t max, struct event_batch *batch,
 	struct err *err);
+enum status mysql_range(void *lane, int64_t since, struct source_range *range, struct err *err);
+
+/* consumers.c */
+enum status mysql_consumers(void *lane, const char *name, struct consumer_list *list, struct err *err);
+enum status mysql_consumer_put(void *lane, const struct consumer *consumer, bool *created, struct err *err);
+enum status mysql_consumer_delete(void *lane, const char *name, struct err *err);
+enum status mysql_consumer_advance(void *lane, const char *name, uint64_t cursor, struct err *err);
+enum status mysql_consumer_mark(void *lane, const char *name, uint64_t id, enum consumer_outcome outcome, struct err *err);
+enum status mysql_consumer_marks(void *lane, const char *name, uint64_t first, uint64_t last, size_t max,
+	struct consumer_mark_list *list, struct err *err);
 
 /* check.c */
 enum status mysql_check(void *source, struct err *err);

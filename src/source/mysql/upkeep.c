@@ -8,8 +8,10 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "source/mysql/hold.h"
 #include "source/mysql/install.h"
 #include "source/mysql/mysql.h"
+#include "source/silence.h"
 
 #define LOOK_EVERY_MS 1000
 #define BUSY_RETRY_MS 100
@@ -142,23 +144,27 @@ static enum status forget_shapes(struct mysql *source, struct err *err)
 	return my_run(&source->db, sql, MY_TIMEOUT_MS, err);
 }
 
+/* What is old, was told, and is needed by no consumer; and the marks of it. */
 static enum status prune(struct mysql *source, struct err *err)
 {
-	AUTO_FREE char *find = NULL, *clear = NULL;
+	AUTO_FREE char *find = NULL, *clear = NULL, *marks = NULL;
 	int64_t begun = clock_ms(), last = 0, took;
 	enum status status;
 
 	if (!source->prune_max)
 		source->prune_max = PRUNE_FIRST;
 	source->next_prune = begun + prune_interval(source->config->retention_ms);
-	find = mem_format("SELECT MAX(id) FROM (SELECT id, moved FROM esink_journal WHERE id <= %" PRIu64 " ORDER BY id LIMIT %" PRId64
-		") x WHERE moved < CURRENT_TIMESTAMP - INTERVAL %" PRId64 " SECOND", source->position, source->prune_max,
+	find = mem_format("SELECT MAX(id) FROM (SELECT id, moved FROM esink_journal WHERE id <= %" PRIu64 " AND id <= " MY_UNHELD
+		" ORDER BY id LIMIT %" PRId64 ") x WHERE moved < CURRENT_TIMESTAMP - INTERVAL %" PRId64 " SECOND", source->position, source->prune_max,
 		source->config->retention_ms / 1000);
 	status = my_number(&source->db, find, &last, err);
 	if (status != STATUS_OK || !last)
 		return status;
 	clear = mem_format("DELETE FROM esink_journal WHERE id <= %" PRId64, last);
+	marks = mem_format("DELETE FROM esink_mark WHERE id <= %" PRId64, last);
 	status = my_run(&source->db, clear, MY_TIMEOUT_MS * 6, err);
+	if (status == STATUS_OK)
+		status = my_run(&source->db, marks, MY_TIMEOUT_MS * 6, err);
 	took = clock_ms() - begun;
 	if (took > PRUNE_TARGET_MS)
 		source->prune_max = source->prune_max > 20 ? source->prune_max / 2 : 10;
@@ -178,6 +184,10 @@ enum status my_upkeep_run(struct mysql *source, struct err *err)
 	if (now >= source->next_look) {
 		source->next_look = now + LOOK_EVERY_MS;
 		status = watch(source, err);
+	}
+	if (status == STATUS_OK && source->mover && now >= source->next_hold) {
+		source->next_hold = now + silence_look_ms(source->config->consumer_max_silence_ms);
+		status = my_hold_drop_silent(source, err);
 	}
 	if (status == STATUS_OK && source->mover && now >= source->next_prune) {
 		bool first = !source->next_prune;

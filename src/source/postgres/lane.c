@@ -14,17 +14,11 @@
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "source/postgres/auth_table.h"
-#include "source/postgres/postgres.h"
+#include "source/postgres/lane.h"
 
 #define BATCH_BYTES (8u << 20)
 #define MAP_TIMEOUT_MS 60000
-
-struct lane {
-	struct postgres *source;
-	struct pg pg;
-	struct pg_reader reader;
-	char *lookup_sql;
-};
+#define TIME_MAX_MS INT64_C(253402300800000) /* the year 10000 */
 
 void *postgres_lane_create(void *source)
 {
@@ -48,12 +42,7 @@ void postgres_lane_destroy(void *opaque)
 	free(lane);
 }
 
-static int timeout(const struct lane *lane)
-{
-	return lane->source->config->statement_timeout_ms;
-}
-
-static enum status ready(struct lane *lane, int timeout_ms, struct err *err)
+enum status pg_lane_ready(struct lane *lane, int timeout_ms, struct err *err)
 {
 	/* A connection that the server closed meanwhile must not cost a publication its answer. */
 	if (pg_is_open(&lane->pg))
@@ -80,17 +69,17 @@ enum status postgres_lookup(
 
 	if (memchr(token.p, 0, token.len) || !utf8_valid(token.p, token.len))
 		return err_set(err, STATUS_UNAUTHORIZED, "the token is not text");
-	status = ready(lane, timeout(lane), err);
+	status = pg_lane_ready(lane, pg_lane_timeout(lane), err);
 	if (status == STATUS_OK && !lane->lookup_sql)
 		status = auth_table_statement(
-			&lane->pg, lane->source->config, timeout(lane), &lane->lookup_sql, err);
+			&lane->pg, lane->source->config, pg_lane_timeout(lane), &lane->lookup_sql, err);
 	if (status == STATUS_NOT_FOUND && lane->source->config->auth_table_optional)
 		return err_set(err, STATUS_UNAUTHORIZED, "no such token");
 	if (status != STATUS_OK)
 		return status;
 	text = mem_text_n(token.p, token.len);
 	params[0] = text;
-	status = pg_query(&lane->pg, lane->lookup_sql, 1, params, timeout(lane), &result, err);
+	status = pg_query(&lane->pg, lane->lookup_sql, 1, params, pg_lane_timeout(lane), &result, err);
 	mem_wipe_free(text);
 	/* A value that the column's type refuses (a token that is no uuid) is simply not there. */
 	if (status == STATUS_INVALID)
@@ -150,7 +139,7 @@ enum status postgres_publish(
 {
 	struct lane *lane = opaque;
 	int64_t deadline = clock_ms() + timeout_ms;
-	enum status status = ready(lane, timeout_ms, err);
+	enum status status = pg_lane_ready(lane, timeout_ms, err);
 
 	if (status == STATUS_OK)
 		status = pg_script(
@@ -176,7 +165,7 @@ static enum status check_journal(struct lane *lane, struct span journal, struct 
 {
 	AUTO_RESULT PGresult *result = NULL;
 	enum status status = pg_query(
-		&lane->pg, "SELECT journal FROM esink.meta", 0, NULL, timeout(lane), &result, err);
+		&lane->pg, "SELECT journal FROM esink.meta", 0, NULL, pg_lane_timeout(lane), &result, err);
 
 	if (status != STATUS_OK)
 		return status;
@@ -194,7 +183,7 @@ static enum status take_page(
 
 	for (;;) {
 		AUTO_RESULT PGresult *row = NULL;
-		enum status status = pg_stream_next(&lane->pg, timeout(lane), &row, err);
+		enum status status = pg_stream_next(&lane->pg, pg_lane_timeout(lane), &row, err);
 		struct event *event;
 
 		if (status != STATUS_OK || !row)
@@ -227,7 +216,7 @@ enum status postgres_read(void *opaque, struct span journal, uint64_t after, uin
 	struct lane *lane = opaque;
 	char name[JOURNAL_LEN + 1];
 	bool mapped = false;
-	enum status status = ready(lane, timeout(lane), err);
+	enum status status = pg_lane_ready(lane, pg_lane_timeout(lane), err);
 
 	if (status == STATUS_OK)
 		status = check_journal(lane, journal, err);
@@ -242,4 +231,31 @@ enum status postgres_read(void *opaque, struct span journal, uint64_t after, uin
 	if (status != STATUS_OK)
 		event_batch_clear(batch);
 	return status;
+}
+
+/* A time that PostgreSQL has no timestamp for is before or after everything there is. */
+enum status postgres_range(void *opaque, int64_t since, struct source_range *range, struct err *err)
+{
+	static const char sql[] = "SELECT journal, floor, head, start FROM esink.range('1970-01-01 00:00:00+00'::timestamptz + "
+				  "$1::float8 * '1 millisecond'::interval)";
+	struct lane *lane = opaque;
+	AUTO_RESULT PGresult *result = NULL;
+	char text[24];
+	const char *params[] = {since < 0 ? NULL : text};
+	enum status status = pg_lane_ready(lane, pg_lane_timeout(lane), err);
+
+	if (since > TIME_MAX_MS)
+		since = TIME_MAX_MS;
+	snprintf(text, sizeof(text), "%lld", (long long)since);
+	if (status == STATUS_OK)
+		status = pg_query(&lane->pg, sql, 1, params, pg_lane_timeout(lane), &result, err);
+	if (status != STATUS_OK)
+		return status;
+	if (PQntuples(result) != 1 || PQgetisnull(result, 0, 0))
+		return err_set(err, STATUS_UNAVAILABLE, "esink.meta is empty");
+	snprintf(range->journal, sizeof(range->journal), "%s", PQgetvalue(result, 0, 0));
+	range->floor = (uint64_t)pg_int(result, 0, 1);
+	range->head = (uint64_t)pg_int(result, 0, 2);
+	range->start = (uint64_t)pg_int(result, 0, 3);
+	return STATUS_OK;
 }

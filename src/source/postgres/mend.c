@@ -1,5 +1,5 @@
 /* What should be there is read off the very texts that make it: the names behind CREATE TABLE, VIEW, SEQUENCE, INDEX and FUNCTION
- * in schema.sql and functions.sql.
+ * in schema.sql, consumers.sql and functions.sql.
  *
  * What is missing may be on its way: pg_restore makes one thing after the other, functions first, in as many transactions. It
  * tells its name; psql with a dump does not, but makes all that we miss without a pause. So what is missing has to stay so
@@ -74,17 +74,23 @@ static enum status missing_relation(struct pg *pg, char name[NAME_MAX + 1], stru
 	return missing_of(pg, &names, name, err);
 }
 
+/* A function, or a table of consumers: without these the journal goes on. */
 static enum status missing_function(struct pg *pg, char name[NAME_MAX + 1], struct err *err)
 {
-	AUTO_BUF struct buf names = buf_init(BUF_NO_MAX); /* bounded by our own text */
+	AUTO_BUF struct buf functions = buf_init(BUF_NO_MAX), tables = buf_init(BUF_NO_MAX); /* bounded by our own text */
+	enum status status;
 
-	buf_text(&names, "{");
-	names_behind(&names, sql_postgres_functions, "\nCREATE OR REPLACE FUNCTION esink.");
-	return missing(pg,
+	buf_text(&functions, "{");
+	buf_text(&tables, "{");
+	names_behind(&functions, sql_postgres_consumers, "\nCREATE OR REPLACE FUNCTION esink.");
+	names_behind(&functions, sql_postgres_functions, "\nCREATE OR REPLACE FUNCTION esink.");
+	names_behind(&tables, sql_postgres_consumers, "\nCREATE TABLE IF NOT EXISTS esink.");
+	status = missing(pg,
 		"SELECT w.name FROM pg_catalog.unnest($1::text[]) w(name) WHERE NOT EXISTS (SELECT FROM "
 		"pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname = 'esink' "
 		"AND p.proname::text = w.name) LIMIT 1",
-		&names, name, err);
+		&functions, name, err);
+	return status == STATUS_OK && !name[0] ? missing_of(pg, &tables, name, err) : status;
 }
 
 /* Without esink.meta nobody can tell which version it was; it cannot be used in any case. */
@@ -242,6 +248,6 @@ enum status mend_schema(struct pg *pg, bool *there, struct err *err)
 		status = settle(pg, name, err);
 	if (status != STATUS_OK || !name[0])
 		return status == STATUS_OK ? tell_missing_index(pg, err) : status;
-	log_warn("postgres", "esink.%s() is gone: the functions of schema esink are made anew", name);
+	log_warn("postgres", "esink.%s is gone: the functions of schema esink and the tables of consumers are made anew", name);
 	return pg_script(pg, "UPDATE esink.relay SET functions_version = ''", MEND_TIMEOUT_MS, err);
 }

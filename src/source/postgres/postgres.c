@@ -22,6 +22,7 @@
 #include "source/postgres/claim.h"
 #include "source/postgres/install.h"
 #include "source/postgres/url.h"
+#include "source/silence.h"
 
 #define SHORT_TIMEOUT_MS 10000 /* what is short whatever the database holds */
 #define LONG_TIMEOUT_MS 0 /* a drain or a read takes what it takes; the connection is watched */
@@ -158,6 +159,7 @@ static enum status open_source(void *opaque, struct source_position *head, struc
 		source->position = source->head;
 		source->key = 0;
 	}
+	source->next_hold = clock_ms() + silence_grace_ms(source->config->consumer_max_silence_ms);
 	source->started = true;
 	memcpy(head->journal, journal, sizeof(journal));
 	head->id = source->position;
@@ -311,4 +313,11 @@ const struct source_ops postgres_source = {
 	.lookup = postgres_lookup,
 	.publish = postgres_publish,
 	.read = postgres_read,
+	.range = postgres_range,
+	.consumers = postgres_consumers,
+	.consumer_put = postgres_consumer_put,
+	.consumer_delete = postgres_consumer_delete,
+	.consumer_advance = postgres_consumer_advance,
+	.consumer_mark = postgres_consumer_mark,
+	.consumer_marks = postgres_consumer_marks,
 };

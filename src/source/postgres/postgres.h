@@ -26,7 +26,7 @@ struct postgres {
 	bool lost;      /* the journal no longer reaches our position: begin anew at its head */
 	bool streaming; /* a read is under way: rows are still coming */
 	uint64_t read_from; /* the position where it began */
-	int64_t next_drift, next_rotation; /* ms, monotonic */
+	int64_t next_drift, next_rotation, next_hold, next_marks; /* ms, monotonic */
 	int busy_retry_ms; /* after a drift check that found a table busy */
 	int64_t held_back_since;           /* rotation; 0: not */
 	pthread_mutex_t lock;              /* complaint */
@@ -42,6 +42,16 @@ enum status postgres_publish(
 	void *lane, struct publication *const *items, size_t count, int timeout_ms, struct err *err);
 enum status postgres_read(void *lane, struct span journal, uint64_t after, uint64_t key, size_t max,
 	struct event_batch *batch, struct err *err);
+enum status postgres_range(void *lane, int64_t since, struct source_range *range, struct err *err);
+
+/* consumers.c */
+enum status postgres_consumers(void *lane, const char *name, struct consumer_list *list, struct err *err);
+enum status postgres_consumer_put(void *lane, const struct consumer *consumer, bool *created, struct err *err);
+enum status postgres_consumer_delete(void *lane, const char *name, struct err *err);
+enum status postgres_consumer_advance(void *lane, const char *name, uint64_t cursor, struct err *err);
+enum status postgres_consumer_mark(void *lane, const char *name, uint64_t id, enum consumer_outcome outcome, struct err *err);
+enum status postgres_consumer_marks(void *lane, const char *name, uint64_t first, uint64_t last, size_t max,
+	struct consumer_mark_list *list, struct err *err);
 
 /* check.c */
 enum status postgres_check(void *source, struct err *err);

@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "source/postgres/claim.h"
+#include "source/postgres/hold.h"
 #include "source/postgres/install.h"
 #include "source/postgres/mend.h"
 #include "source/postgres/postgres.h"
@@ -176,6 +177,8 @@ static enum status rotate(struct postgres *source, struct err *err)
 		return status;
 	if (span_is(span_of("undrained"), PQgetvalue(result, 0, 0)))
 		source->next_rotation = clock_ms();
+	if (span_is(span_of("discarded"), PQgetvalue(result, 0, 0)))
+		source->next_marks = 0; /* of what is gone */
 	if (span_is(span_of("locked"), PQgetvalue(result, 0, 0)))
 		held_back(source);
 	else
@@ -189,6 +192,10 @@ enum status upkeep_run(struct postgres *source, struct err *err)
 
 	if (clock_ms() >= source->next_drift)
 		status = watch_drift(source, err);
+	if (status == STATUS_OK && clock_ms() >= source->next_hold)
+		status = hold_drop_silent(source, err);
+	if (status == STATUS_OK && clock_ms() >= source->next_marks)
+		status = hold_prune_marks(source, err);
 	if (status == STATUS_OK && clock_ms() >= source->next_rotation)
 		status = rotate(source, err);
 	return status;

@@ -9,6 +9,7 @@
 #include "source/sqlite/install.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -71,7 +72,9 @@ static enum status refuse_strangers(struct db *db, struct err *err)
 	AUTO_STMT sqlite3_stmt *stmt = NULL;
 	enum status status = db_prepare(db, "SELECT name FROM sqlite_schema WHERE (name = 'esink_event' AND "
 		"sql NOT LIKE 'CREATE TABLE esink_event (id INTEGER PRIMARY KEY, shape, kind, at, v1%') OR (name = 'esink_meta' AND "
-		"sql NOT LIKE 'CREATE TABLE esink_meta (version INTEGER NOT NULL%')", &stmt, err);
+		"sql NOT LIKE 'CREATE TABLE esink_meta (version INTEGER NOT NULL%') OR (name = 'esink_consumer' AND "
+		"sql NOT LIKE 'CREATE TABLE esink_consumer (name TEXT NOT NULL PRIMARY KEY, topics%') OR (name = 'esink_mark' AND "
+		"sql NOT LIKE 'CREATE TABLE esink_mark (consumer TEXT NOT NULL, id%')", &stmt, err);
 
 	if (status == STATUS_OK)
 		status = db_step(db, stmt, err);
@@ -112,6 +115,27 @@ static void plan_schema(bool any, struct present *present, struct buf *plan)
 		buf_text(plan, sql_sqlite_uninstall);
 	buf_text(plan, sql_sqlite_schema);
 	buf_printf(plan, "INSERT INTO esink_meta VALUES (%d, '');\n", VERSION);
+}
+
+/* Those of consumers: without them nothing of the journal is lost, so they are made by themselves. */
+static enum status plan_consumers(struct db *db, struct buf *plan, struct err *err)
+{
+	static const char sql[] = "SELECT count(*) FROM sqlite_schema WHERE name = ";
+	int64_t consumer = 0, mark = 0;
+	char one[128];
+	enum status status;
+
+	snprintf(one, sizeof(one), "%s'esink_consumer'", sql);
+	status = db_number(db, one, &consumer, err);
+	snprintf(one, sizeof(one), "%s'esink_mark'", sql);
+	if (status == STATUS_OK)
+		status = db_number(db, one, &mark, err);
+	if (status != STATUS_OK || (consumer && mark))
+		return status;
+	if (mark)
+		buf_text(plan, "DROP TABLE esink_mark;\n");
+	buf_text(plan, consumer ? strstr(sql_sqlite_consumers, "CREATE TABLE esink_mark") : sql_sqlite_consumers);
+	return STATUS_OK;
 }
 
 /* -- one watched table ------------------------------------------------------------------------------------------------ */
@@ -282,6 +306,8 @@ static enum status make_plan(struct db *db, const struct catalog *catalog, struc
 		status = plan_width(db, whole, parts.slots, plan, err);
 	if (status == STATUS_OK)
 		assemble(&parts, &present, whole, plan);
+	if (status == STATUS_OK)
+		status = plan_consumers(db, plan, err);
 	buf_finish(&parts.shapes);
 	buf_finish(&parts.triggers);
 	buf_finish(&parts.current);
@@ -375,7 +401,7 @@ enum status lite_install_remove(struct db *db, bool *any, struct err *err)
 		status = present_load(db, &present, err);
 	if (status == STATUS_OK)
 		status = db_number(db, "SELECT count(*) FROM sqlite_schema WHERE (name IN ('esink_event', 'esink_shape', "
-			"'esink_column', 'esink_meta', 'esink_emit')) OR (" OURS ")", &parts, err);
+			"'esink_column', 'esink_meta', 'esink_emit', 'esink_consumer', 'esink_mark')) OR (" OURS ")", &parts, err);
 	for (size_t i = 0; i < present.count; i++)
 		if (present.items[i].ours) {
 			buf_text(&plan, "DROP TRIGGER ");
@@ -384,6 +410,7 @@ enum status lite_install_remove(struct db *db, bool *any, struct err *err)
 		}
 	present_finish(&present);
 	buf_text(&plan, sql_sqlite_uninstall);
+	buf_text(&plan, "DROP TABLE IF EXISTS esink_mark;\nDROP TABLE IF EXISTS esink_consumer;\n");
 	if (status == STATUS_OK)
 		status = db_run(db, plan.bytes, err);
 	if (status == STATUS_OK)

@@ -8,17 +8,9 @@
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "source/sqlite/auth_table.h"
-#include "source/sqlite/sqlite.h"
+#include "source/sqlite/lane.h"
 
 #define BATCH_BYTES (8u << 20)
-
-struct lane {
-	const struct source_config *config;
-	struct db db;
-	struct reader reader;
-	sqlite3_stmt *lookup, *append, *journal, *read;
-	char known[JOURNAL_LEN + 1]; /* the journal whose shapes the reader has */
-};
 
 void *sqlite_lane_create(void *opaque)
 {
@@ -33,12 +25,16 @@ void *sqlite_lane_create(void *opaque)
 
 static void disconnect(struct lane *lane)
 {
-	sqlite3_stmt **all[] = {&lane->lookup, &lane->append, &lane->journal, &lane->read};
+	sqlite3_stmt **all[] = {&lane->lookup, &lane->append, &lane->journal, &lane->read, &lane->range, &lane->time};
 
 	lite_reader_forget(&lane->reader);
 	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++) {
 		sqlite3_finalize(*all[i]);
 		*all[i] = NULL;
+	}
+	for (size_t i = 0; i < LITE_CONSUMER_STATEMENTS; i++) {
+		sqlite3_finalize(lane->consumer[i]);
+		lane->consumer[i] = NULL;
 	}
 	db_close(&lane->db);
 }
@@ -54,7 +50,7 @@ void sqlite_lane_destroy(void *opaque)
 	free(lane);
 }
 
-static enum status ready(struct lane *lane, int timeout_ms, struct err *err)
+enum status lite_lane_ready(struct lane *lane, int timeout_ms, struct err *err)
 {
 	if (lane->db.conn && db_is_moved(&lane->db))
 		disconnect(lane);
@@ -62,7 +58,7 @@ static enum status ready(struct lane *lane, int timeout_ms, struct err *err)
 	return lane->db.conn ? STATUS_OK : db_open(&lane->db, false, err);
 }
 
-static enum status prepared(struct lane *lane, const char *sql, sqlite3_stmt **stmt, struct err *err)
+enum status lite_lane_prepared(struct lane *lane, const char *sql, sqlite3_stmt **stmt, struct err *err)
 {
 	return *stmt ? STATUS_OK : db_prepare(&lane->db, sql, stmt, err);
 }
@@ -121,7 +117,7 @@ enum status sqlite_lookup(void *opaque, struct span token, struct source_user *u
 
 	if (memchr(token.p, 0, token.len) || !utf8_valid(token.p, token.len))
 		return err_set(err, STATUS_UNAUTHORIZED, "the token is not text");
-	status = ready(lane, lane->config->statement_timeout_ms, err);
+	status = lite_lane_ready(lane, lane->config->statement_timeout_ms, err);
 	if (status == STATUS_OK && !lane->lookup)
 		status = lite_auth_table_statement(&lane->db, lane->config, &lane->lookup, err);
 	if (status == STATUS_NOT_FOUND && lane->config->auth_table_optional)
@@ -168,13 +164,13 @@ static enum status append(struct lane *lane, const struct publication *item, str
 enum status sqlite_publish(void *opaque, struct publication *const *items, size_t count, int timeout_ms, struct err *err)
 {
 	struct lane *lane = opaque;
-	enum status status = ready(lane, timeout_ms, err);
+	enum status status = lite_lane_ready(lane, timeout_ms, err);
 
 	/* What was answered with 200 is on the disk. */
 	if (status == STATUS_OK && !lane->append)
 		status = db_run(&lane->db, "PRAGMA synchronous = FULL", err);
 	if (status == STATUS_OK)
-		status = prepared(lane, append_sql, &lane->append, err);
+		status = lite_lane_prepared(lane, append_sql, &lane->append, err);
 	if (status == STATUS_OK)
 		status = db_run(&lane->db, "BEGIN IMMEDIATE", err);
 	for (size_t i = 0; status == STATUS_OK && i < count; i++)
@@ -191,7 +187,7 @@ enum status sqlite_publish(void *opaque, struct publication *const *items, size_
 static enum status check_journal(struct lane *lane, struct span journal, struct err *err)
 {
 	bool same;
-	enum status status = prepared(lane, "SELECT journal FROM esink_meta", &lane->journal, err);
+	enum status status = lite_lane_prepared(lane, "SELECT journal FROM esink_meta", &lane->journal, err);
 
 	if (status != STATUS_OK)
 		return status;
@@ -208,7 +204,7 @@ static enum status take_page(
 {
 	size_t bytes = 0;
 	uint64_t expected = after + 1;
-	enum status status = prepared(lane, READER_SQL, &lane->read, err);
+	enum status status = lite_lane_prepared(lane, READER_SQL, &lane->read, err);
 
 	if (status != STATUS_OK)
 		return status;
@@ -237,7 +233,7 @@ enum status sqlite_read(void *opaque, struct span journal, uint64_t after, uint6
 {
 	struct lane *lane = opaque;
 	char name[JOURNAL_LEN + 1];
-	enum status status = ready(lane, lane->config->statement_timeout_ms, err);
+	enum status status = lite_lane_ready(lane, lane->config->statement_timeout_ms, err);
 
 	(void)key; /* the id is all that is needed to go on */
 	snprintf(name, sizeof(name), "%.*s", (int)journal.len, journal.p);
@@ -256,5 +252,66 @@ enum status sqlite_read(void *opaque, struct span journal, uint64_t after, uint6
 	sqlite3_exec(lane->db.conn, "COMMIT", NULL, NULL, NULL);
 	if (status != STATUS_OK)
 		event_batch_clear(batch);
+	return status;
+}
+
+/* There is one writer at a time, so times grow with the ids, unless the clock was set back. */
+static enum status find_start(struct lane *lane, int64_t since, struct source_range *range, struct err *err)
+{
+	static const char sql[] = "SELECT 1 FROM esink_event WHERE id = ?1 AND at >= 2440587.5 + ?2 / 86400000.0";
+	uint64_t last = range->head;
+	enum status status = lite_lane_prepared(lane, sql, &lane->time, err);
+
+	while (status == STATUS_OK && range->start < last) {
+		uint64_t middle = range->start + (last - range->start + 1) / 2;
+
+		sqlite3_bind_int64(lane->time, 1, (sqlite3_int64)middle);
+		sqlite3_bind_int64(lane->time, 2, since);
+		status = db_step(&lane->db, lane->time, err);
+		sqlite3_reset(lane->time);
+		if (status == STATUS_OK)
+			last = middle - 1;
+		else if (status == STATUS_NOT_FOUND)
+			range->start = middle;
+		status = status == STATUS_NOT_FOUND ? STATUS_OK : status;
+	}
+	return status;
+}
+
+/* Two look-ups: SQLite would walk the table for both ends at once. */
+static enum status find_ends(struct lane *lane, struct source_range *range, struct err *err)
+{
+	static const char sql[] = "SELECT journal, (SELECT min(id) FROM esink_event), (SELECT max(id) FROM esink_event) FROM esink_meta";
+	enum status status = lite_lane_prepared(lane, sql, &lane->range, err);
+	uint64_t oldest;
+
+	if (status == STATUS_OK)
+		status = db_step(&lane->db, lane->range, err);
+	if (status == STATUS_OK) {
+		oldest = (uint64_t)sqlite3_column_int64(lane->range, 1);
+		range->head = (uint64_t)sqlite3_column_int64(lane->range, 2);
+		range->floor = range->start = oldest ? oldest - 1 : 0;
+		snprintf(range->journal, sizeof(range->journal), "%s", (const char *)sqlite3_column_text(lane->range, 0));
+	}
+	sqlite3_reset(lane->range);
+	return status == STATUS_NOT_FOUND ? err_set(err, STATUS_UNAVAILABLE, "esink_meta is empty") : status;
+}
+
+enum status sqlite_range(void *opaque, int64_t since, struct source_range *ret, struct err *err)
+{
+	struct lane *lane = opaque;
+	struct source_range range = {.floor = 0};
+	enum status status = lite_lane_ready(lane, lane->config->statement_timeout_ms, err);
+
+	if (status == STATUS_OK)
+		status = db_run(&lane->db, "BEGIN", err);
+	if (status != STATUS_OK)
+		return status;
+	status = find_ends(lane, &range, err);
+	if (status == STATUS_OK && since != INT64_MIN)
+		status = find_start(lane, since, &range, err);
+	sqlite3_exec(lane->db.conn, "COMMIT", NULL, NULL, NULL);
+	if (status == STATUS_OK)
+		*ret = range;
 	return status;
 }

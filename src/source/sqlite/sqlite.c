@@ -22,7 +22,9 @@
 #include "base/random.h"
 #include "source/fingerprint.h"
 #include "source/sqlite/auth_table.h"
+#include "source/sqlite/hold.h"
 #include "source/sqlite/install.h"
+#include "source/silence.h"
 
 #define OPEN_WAIT_MS 2000      /* for locks; the pump tries again */
 #define READ_WAIT_MS 1000      /* readers wait for nobody, but after a writer was killed the log's index is mended first */
@@ -157,14 +159,18 @@ static enum status has_event(struct sqlite *source, uint64_t id, double at, bool
 	return status == STATUS_NOT_FOUND ? STATUS_OK : status;
 }
 
+/* A consumer's cursor is an id of its journal: of another one it says nothing. */
 static enum status begin_journal(struct sqlite *source, const char *why, char *journal, struct err *err)
 {
-	char sql[80];
+	char sql[400];
 	enum status status;
 
 	random_hex(journal, JOURNAL_LEN);
-	snprintf(sql, sizeof(sql), "UPDATE esink_meta SET journal = '%s'", journal);
+	snprintf(sql, sizeof(sql), "BEGIN IMMEDIATE; UPDATE esink_meta SET journal = '%s'; UPDATE esink_consumer SET journal = '%s', "
+		"cursor = " LITE_START "; DELETE FROM esink_mark; COMMIT", journal, journal);
 	status = db_run(&source->db, sql, err);
+	if (!sqlite3_get_autocommit(source->db.conn))
+		sqlite3_exec(source->db.conn, "ROLLBACK", NULL, NULL, NULL);
 	if (status == STATUS_OK)
 		log_info("sqlite", "a new journal begins, %s: %s", journal, why);
 	return status;
@@ -210,7 +216,7 @@ static enum status settle_journal(struct sqlite *source, bool made_schema, struc
 	if (status == STATUS_OK && (why || source->note.alone))
 		lite_note_begin(&source->note, source->config->path, head);
 	source->broken = false;
-	return status;
+	return status == STATUS_OK ? lite_hold_settle(source, err) : status;
 }
 
 static enum status prepare_all(struct sqlite *source, struct err *err)
@@ -288,6 +294,7 @@ static enum status open_source(void *opaque, struct source_position *ret, struct
 		source->at = head.at;
 		source->lost = false;
 	}
+	source->next_hold = clock_ms() + silence_grace_ms(source->config->consumer_max_silence_ms);
 	source->started = source->more = true;
 	memcpy(ret->journal, head.journal, sizeof(head.journal));
 	ret->id = source->position;
@@ -476,4 +483,11 @@ const struct source_ops sqlite_source = {
 	.lookup = sqlite_lookup,
 	.publish = sqlite_publish,
 	.read = sqlite_read,
+	.range = sqlite_range,
+	.consumers = sqlite_consumers,
+	.consumer_put = sqlite_consumer_put,
+	.consumer_delete = sqlite_consumer_delete,
+	.consumer_advance = sqlite_consumer_advance,
+	.consumer_mark = sqlite_consumer_mark,
+	.consumer_marks = sqlite_consumer_marks,
 };

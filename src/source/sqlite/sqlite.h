@@ -29,7 +29,7 @@ struct sqlite {
 	bool more;    /* the last read did not come to the end */
 	int64_t window, in_window, rate, fetched; /* us, monotonic; commits, in the window and a second: see keep_pace() */
 	bool look_at_schema, look_at_file;
-	int64_t next_look, next_prune; /* ms, monotonic */
+	int64_t next_look, next_prune, next_hold; /* ms, monotonic */
 	int64_t prune_count;           /* rows of the next batch */
 	int64_t log_bytes;             /* size of the log after the last checkpoint of ours */
 	pthread_mutex_t lock;          /* complaint */
@@ -43,6 +43,16 @@ enum status sqlite_lookup(void *lane, struct span token, struct source_user *use
 enum status sqlite_publish(void *lane, struct publication *const *items, size_t count, int timeout_ms, struct err *err);
 enum status sqlite_read(void *lane, struct span journal, uint64_t after, uint64_t key, size_t max, struct event_batch *batch,
 	struct err *err);
+enum status sqlite_range(void *lane, int64_t since, struct source_range *range, struct err *err);
+
+/* consumers.c */
+enum status sqlite_consumers(void *lane, const char *name, struct consumer_list *list, struct err *err);
+enum status sqlite_consumer_put(void *lane, const struct consumer *consumer, bool *created, struct err *err);
+enum status sqlite_consumer_delete(void *lane, const char *name, struct err *err);
+enum status sqlite_consumer_advance(void *lane, const char *name, uint64_t cursor, struct err *err);
+enum status sqlite_consumer_mark(void *lane, const char *name, uint64_t id, enum consumer_outcome outcome, struct err *err);
+enum status sqlite_consumer_marks(void *lane, const char *name, uint64_t first, uint64_t last, size_t max,
+	struct consumer_mark_list *list, struct err *err);
 
 /* check.c */
 enum status sqlite_check(void *source, struct err *err);

@@ -12,6 +12,8 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "source/silence.h"
+#include "source/sqlite/hold.h"
 #include "source/sqlite/install.h"
 #include "source/sqlite/sqlite.h"
 
@@ -116,14 +118,14 @@ static int64_t prune_interval(int64_t retention_ms)
 	return interval < 500 ? 500 : interval > 60000 ? 60000 : interval;
 }
 
-/* The last of the oldest rows that may go now; 0: none. Never the newest, nor one that was not told yet. */
+/* The last of the oldest rows that may go now; 0: none. Never the newest, nor one that was not told yet, or that a consumer needs. */
 static enum status find_old(struct sqlite *source, int64_t *last, struct err *err)
 {
-	char sql[320];
+	char sql[640];
 
 	snprintf(sql, sizeof(sql),
 		"SELECT coalesce(max(id), 0) FROM (SELECT id, at FROM esink_event WHERE id < (SELECT max(id) FROM esink_event) "
-		"AND id < %" PRIu64 " ORDER BY id LIMIT %" PRId64 ") WHERE at < julianday('now') - %.9f", source->position,
+		"AND id < %" PRIu64 " AND id <= coalesce(" LITE_HELD ", 9223372036854775807) ORDER BY id LIMIT %" PRId64 ") WHERE at < julianday('now') - %.9f", source->position,
 		source->prune_count, (double)source->config->retention_ms / 86400000.0);
 	return db_number(&source->db, sql, last, err);
 }
@@ -157,10 +159,10 @@ static enum status forget_shapes(struct sqlite *source, struct err *err)
 static enum status delete_to(struct sqlite *source, int64_t last, struct err *err)
 {
 	int64_t begun, took;
-	char sql[80];
+	char sql[160];
 	enum status status;
 
-	snprintf(sql, sizeof(sql), "DELETE FROM esink_event WHERE id <= %" PRId64, last);
+	snprintf(sql, sizeof(sql), "DELETE FROM esink_event WHERE id <= %" PRId64 "; DELETE FROM esink_mark WHERE id <= %" PRId64, last, last);
 	/* A writer in a tight loop leaves gaps only; a wait of ours holds up nobody but capture. */
 	db_wait(&source->db, PRUNE_WAIT_MS);
 	status = db_run(&source->db, "BEGIN IMMEDIATE", err);
@@ -203,6 +205,18 @@ static enum status prune(struct sqlite *source, struct err *err)
 	return status;
 }
 
+/* A look that found somebody writing comes again soon. */
+static enum status drop_silent(struct sqlite *source, struct err *err)
+{
+	enum status status = lite_hold_drop_silent(source, err);
+
+	source->next_hold = clock_ms() + silence_look_ms(source->config->consumer_max_silence_ms);
+	if (status != STATUS_UNAVAILABLE)
+		return status;
+	source->next_hold = clock_ms() + BUSY_RETRY_MS;
+	return STATUS_OK;
+}
+
 /* -- the log's length ------------------------------------------------------------------------------------------------- */
 
 static void shorten_log(struct sqlite *source)
@@ -243,6 +257,8 @@ enum status lite_upkeep_run(struct sqlite *source, struct err *err)
 	if (due)
 		shorten_log(source);
 	source->look_at_file = source->look_at_schema = false;
+	if (status == STATUS_OK && clock_ms() >= source->next_hold)
+		status = drop_silent(source, err);
 	if (status == STATUS_OK && clock_ms() >= source->next_prune)
 		status = prune(source, err);
 	return status;

@@ -89,10 +89,10 @@ const makers = {
         await started;
         return server.database(t, sql);
       },
-      // Takes the database away; what it returns brings it back. reason: what /ready says meanwhile.
-      async away(db) {
+      // Takes the database away, hard: as if it were killed; what it returns brings it back. reason: what /ready says meanwhile.
+      async away(db, { hard = false } = {}) {
         await db.close();
-        await server.halt('fast');
+        await server.halt(hard ? 'immediate' : 'fast');
         return () => server.resume();
       },
       everything: fingerprint, // all objects: the same before esink came and after it has gone
@@ -128,9 +128,9 @@ const makers = {
         await started;
         return server.database(t, sql?.replace(/\bbody text\b/g, 'body longtext')); // text ends at 64 kB
       },
-      async away(db) {
+      async away(db, { hard = false } = {}) {
         await db.close();
-        await server.halt();
+        await server.halt(hard ? 'SIGKILL' : 'SIGTERM');
         return () => server.resume();
       },
       everything: mysqlSchema,

@@ -78,7 +78,7 @@ static int set_up(void **state)
 	fake = (struct fake){.head = 100, .position = 100};
 	pthread_mutex_init(&fake.lock, NULL);
 	lanes = lanes_create(&fake_source, &fake, &config);
-	world->config.services = (struct services){lanes, lanes_lookup, lanes_publish, lanes_read};
+	world->config.services = (struct services){lanes, lanes_lookup, lanes_publish, lanes_read, lanes_history, lanes_consume};
 	hub_on_shown(world->hub, lanes_shown, lanes);
 	callbacks.context = world;
 	stop_fd = eventfd(0, EFD_CLOEXEC);

@@ -139,6 +139,16 @@ static bool fake_publish(void *context, struct publish_job *job)
 	return true;
 }
 
+static bool fake_consume(void *context, struct consumer_job *job)
+{
+	struct world *world = context;
+
+	if (world->full || world->consume_count == sizeof(world->consumes) / sizeof(*world->consumes))
+		return false;
+	world->consumes[world->consume_count++] = job;
+	return true;
+}
+
 #define SHIFT(array, count)                                                                        \
 	do {                                                                                       \
 		memmove(array, array + 1, --(count) * sizeof(*array));                             \
@@ -188,6 +198,26 @@ void publish_answer(struct world *world, enum status status)
 	turn(world);
 }
 
+void consume_answer(struct world *world, enum status status, const char *topics, uint64_t from, uint64_t to, uint64_t seen)
+{
+	struct consumer_job *job = world->consumes[0];
+
+	assert_true(world->consume_count > 0);
+	SHIFT(world->consumes, world->consume_count);
+	job->status = status;
+	job->seen = seen;
+	if (status == STATUS_OK) {
+		job->states = mem_zero(1, sizeof(*job->states));
+		job->states[job->state_count++].consumer =
+			(struct consumer){.name = mem_text(job->name), .topics = mem_text(topics), .types = mem_text("[]")};
+		job->events = mem_zero(to - from + 2, sizeof(*job->events));
+	}
+	for (uint64_t id = from; status == STATUS_OK && id <= to; id++)
+		job->events[job->event_count++] = event_of(id, NULL, (struct event_parts){0});
+	job->done(job);
+	turn(world);
+}
+
 /* -- the world -- */
 
 static void wake(void *context)
@@ -226,7 +256,7 @@ int world_setup(void **state)
 	assert_string_equal(err.text, "");
 	world->config = (struct hub_config){.auth = world->auth,
 		.rules = world->rules,
-		.services = {world, fake_lookup, fake_publish, fake_read},
+		.services = {world, fake_lookup, fake_publish, fake_read, NULL, fake_consume},
 		.allow_republishing = true,
 		.default_source = "API",
 		.auth_timeout_ms = 60000,
@@ -286,6 +316,8 @@ int world_teardown(void **state)
 		read_answer(world, STATUS_UNAVAILABLE, NULL, 1, 0);
 	while (world->publish_count)
 		publish_answer(world, STATUS_UNAVAILABLE);
+	while (world->consume_count)
+		consume_answer(world, STATUS_UNAVAILABLE, "[]", 1, 0, 0);
 	if (world->there)
 		assert_int_equal(hub_session_count(world->there), 0);
 	hub_destroy(world->there);

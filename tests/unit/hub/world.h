@@ -55,7 +55,8 @@ struct world {
 	struct lookup_job *lookups[256];
 	struct read_job *reads[256];
 	struct publish_job *publishes[256];
-	size_t lookup_count, read_count, publish_count;
+	struct consumer_job *consumes[256];
+	size_t lookup_count, read_count, publish_count, consume_count;
 	bool full; /* lanes take nothing */
 	struct client *clients[256];
 	size_t client_count;
@@ -105,6 +106,8 @@ void lookup_answer(struct world *world, enum status status, const char *user, bo
 void read_answer(
 	struct world *world, enum status status, const char *users, uint64_t from, uint64_t to);
 void publish_answer(struct world *world, enum status status);
+/* A poll: the events of that range, and everything up to seen was looked at. topics: the consumer's, as it is kept. */
+void consume_answer(struct world *world, enum status status, const char *topics, uint64_t from, uint64_t to, uint64_t seen);
 
 /* A token of JWT_SECRET; malloc'ed. seconds from now. */
 char *jwt_of(const char *user, double seconds);

@@ -151,14 +151,37 @@ static enum status read_fake(void *lane, struct span journal, uint64_t after, ui
 
 	(void)key;
 	atomic_fetch_add(&fake->reads, 1);
+	hang(fake);
 	pthread_mutex_lock(&fake->lock);
-	if (!span_is(journal, journal_of(fake)) || after < fake->floor)
+	if (fake->forget)
+		fake->floor = fake->forget(after);
+	if (fake->read_status != STATUS_OK)
+		status = err_set(err, fake->read_status, "the fake does not read");
+	else if (!span_is(journal, journal_of(fake)) || after < fake->floor)
 		status = err_set(err, STATUS_GONE, "the fake has no event after %llu",
 			(unsigned long long)after);
 	for (uint64_t id = after + 1; status == STATUS_OK && id <= fake->head && id <= after + max; id++)
-		event_batch_add(batch, event_at(fake, id));
+		event_batch_add(batch, fake->make ? fake->make(id) : event_at(fake, id));
 	pthread_mutex_unlock(&fake->lock);
 	return status;
+}
+
+static enum status range_fake(void *lane, int64_t since, struct source_range *range, struct err *err)
+{
+	struct fake *fake = lane;
+	enum status status;
+
+	pthread_mutex_lock(&fake->lock);
+	status = fake->read_status;
+	fake->since = since;
+	if (status == STATUS_OK) {
+		snprintf(range->journal, sizeof(range->journal), "%s", journal_of(fake));
+		range->floor = fake->floor;
+		range->head = fake->head > fake->floor ? fake->head : fake->floor;
+		range->start = since == INT64_MIN || fake->start < fake->floor ? fake->floor : fake->start;
+	}
+	pthread_mutex_unlock(&fake->lock);
+	return status == STATUS_OK ? status : err_set(err, status, "the fake does not read");
 }
 
 const struct source_ops fake_source = {.name = "fake",
@@ -169,4 +192,5 @@ const struct source_ops fake_source = {.name = "fake",
 	.lane_destroy = lane_destroy_fake,
 	.lookup = lookup_fake,
 	.publish = publish_fake,
-	.read = read_fake};
+	.read = read_fake,
+	.range = range_fake};

@@ -21,6 +21,11 @@ struct fake {
 	uint64_t head, position; /* fetch gives everything between */
 	uint64_t floor;          /* events up to it are discarded */
 	const char *journal;     /* NULL: FAKE_JOURNAL */
+	uint64_t start;          /* what range() says of any time; between floor and head */
+	int64_t since;           /* the time that range() was last asked for */
+	struct event *(*make)(uint64_t id); /* what read() gives; NULL: fake_event() */
+	uint64_t (*forget)(uint64_t after); /* asked at each read(): the new floor; NULL: as it is */
+	enum status read_status; /* returned as long as it is set */
 	struct {
 		uint64_t id;
 		char ref[33];

@@ -212,7 +212,7 @@ struct relay *relay_start(const struct relay_options *options)
 	relay->auth = auth_create(&auth, &err);
 	fill_limits(&own.hub);
 	own.hub.auth = relay->auth;
-	own.hub.services = (struct services){relay, lookup, publish, read_page};
+	own.hub.services = (struct services){relay, lookup, publish, read_page, NULL, NULL};
 	own.server.host = "127.0.0.1";
 	own.server.rules = relay->rules;
 	own.server.ready = ready;

@@ -24,6 +24,8 @@ static const struct {
 	{"{\"event\":\"unsubscribe\",\"data\":null}", CLIENT_UNSUBSCRIBE},
 	{"{\"event\":\"event\",\"data\":{}}", CLIENT_EVENT},
 	{"{\"event\":\"event\",\"data\":{\"n\":123456789012345678901234567890}}", CLIENT_EVENT},
+	{"{\"event\":\"ready\",\"data\":{\"consumer\":\"a\"}}", CLIENT_READY},
+	{"{\"event\":\"ack\",\"data\":{\"seq\":0}}", CLIENT_ACK},
 	{"{\"event\":\"Auth\"}", CLIENT_UNKNOWN},
 	{"{\"event\":\"\"}", CLIENT_UNKNOWN},
 	{" {\"event\":\"auth\",\"other\":1} ", CLIENT_AUTH},
