@@ -3,7 +3,8 @@
 
 -- The outbox: triggers write here, in the application's transaction. id is taken before the commit, so rows become visible out of
 -- its order. kind: 0 insert, 1 update, 2 delete, plus 4 when it carries the key alone; 8 published over the network, 9 by
--- esink_emit(). at: TIMESTAMP is kept in UTC, whatever the writer's time zone.
+-- esink_emit(). In the journal also, for what was written while columns traded names (source/mysql/fit.c): plus 4 or, where not even the
+-- key is sure, plus 4 and 16. at: TIMESTAMP is kept in UTC, whatever the writer's time zone.
 CREATE TABLE @outbox@ (id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY, shape BIGINT UNSIGNED NOT NULL, kind TINYINT UNSIGNED NOT NULL,
   at TIMESTAMP(3) NOT NULL DEFAULT CURRENT_TIMESTAMP(3), actor VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NULL, data LONGBLOB NOT NULL)
   ENGINE = InnoDB ROW_FORMAT = DYNAMIC COMMENT = 'esink outbox 1'

@@ -30,7 +30,7 @@ void my_form_write(const struct my_form_shape *shape, struct buf *out)
 	my_pack_add_number(out, (int64_t)shape->column_count);
 	for (size_t i = 0; i < shape->column_count; i++) {
 		my_pack_add(out, span_of(shape->columns[i].name));
-		my_pack_add_number(out, shape->columns[i].sent);
+		my_pack_add_number(out, (int64_t)shape->columns[i].sent | (int64_t)shape->columns[i].doubt << 2);
 	}
 }
 
@@ -72,8 +72,12 @@ void my_form_read(struct span layout, struct my_form_shape *shape)
 	ret.column_count = next_count(&pack);
 	ret.columns = mem_zero(ret.column_count + 1, sizeof(*ret.columns));
 	for (size_t i = 0; i < ret.column_count; i++) {
+		int64_t bits;
+
 		ret.columns[i].name = next_text(&pack);
-		ret.columns[i].sent = (enum my_form_sent)my_pack_next_number(&pack);
+		bits = my_pack_next_number(&pack);
+		ret.columns[i].sent = (enum my_form_sent)(bits & 3);
+		ret.columns[i].doubt = bits & 4;
 	}
 	if (pack.bad)
 		my_form_finish(&ret);

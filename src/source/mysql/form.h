@@ -17,6 +17,7 @@ struct my_form_slot {
 struct my_form_column {
 	char *name;
 	enum my_form_sent sent;
+	bool doubt; /* fit.c: its name may have come to be another column's while rows were written */
 };
 
 struct my_form_shape {

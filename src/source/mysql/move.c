@@ -4,6 +4,8 @@
  * and deleted from the outbox. A row that is changed twice by two transactions is in order, because the second one waited for
  * the first one's commit: whoever sees the second, sees both.
  *
+ * Between the two, while the rows are ours already and nobody was told, the columns of their tables are looked at (guard.c).
+ *
  * READ COMMITTED: the INSERT .. SELECT reads one snapshot, takes no locks on the outbox, and the DELETE locks the rows that it
  * deletes and no gaps. esink_meta's row is locked first, so that two movers, should there ever be two, come one after the other.
  *
@@ -74,6 +76,9 @@ static enum status move_rows(struct mysql *source, uint64_t *count, struct err *
 	*count = my_changed(db);
 	if (!*count)
 		return STATUS_OK;
+	status = my_guard_moved(&source->guard, db, (uint64_t)head, err);
+	if (status != STATUS_OK)
+		return status;
 	clear = mem_format("DELETE o FROM esink_journal j STRAIGHT_JOIN %s o ON o.id = j.seq WHERE j.id > %" PRId64, outbox.bytes, head);
 	status = my_run(db, clear, MOVE_TIMEOUT_MS, err);
 	if (status == STATUS_OK && my_changed(db) != *count)
@@ -100,6 +105,12 @@ enum status my_move(struct mysql *source, uint64_t *count, struct err *err)
 	status = my_run(db, "START TRANSACTION", MY_TIMEOUT_MS, err);
 	if (status == STATUS_OK)
 		status = move_rows(source, count, err);
+	if (status == STATUS_TOO_MANY) { /* a table is being altered: in a moment */
+		*count = 0;
+		source->full = false;
+		source->last_event = begun;
+		return my_run(db, "ROLLBACK", MOVE_TIMEOUT_MS, err);
+	}
 	if (status == STATUS_OK)
 		status = my_run(db, "COMMIT", MOVE_TIMEOUT_MS, err);
 	if (status != STATUS_OK) {
@@ -107,6 +118,8 @@ enum status my_move(struct mysql *source, uint64_t *count, struct err *err)
 		my_close(db); /* and with it the transaction */
 		return status;
 	}
+	if (source->guard.doubt && !source->busy_retry_ms)
+		source->next_look = 0; /* new triggers at once */
 	took = clock_ms() - begun;
 	source->full = (int64_t)*count >= source->move_max;
 	if (took > MOVE_SLOW_MS)

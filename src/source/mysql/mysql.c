@@ -72,6 +72,7 @@ static void destroy(void *opaque)
 		return;
 	my_close(&source->db);
 	my_reader_finish(&source->reader);
+	my_guard_finish(&source->guard);
 	if (source->db.nudge_fd >= 0)
 		close(source->db.nudge_fd);
 	pthread_mutex_destroy(&source->lock);
@@ -138,6 +139,7 @@ static enum status open_source(void *opaque, struct source_position *ret, struct
 		return status;
 	}
 	my_reader_forget(&source->reader); /* another journal may number shapes anew */
+	my_guard_forget(&source->guard);
 	source->head = meta.head;
 	if (strcmp(source->journal, meta.journal) != 0 || source->lost) {
 		memcpy(source->journal, meta.journal, sizeof(meta.journal));

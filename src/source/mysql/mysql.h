@@ -7,6 +7,7 @@
 #include "esink/source.h"
 #include "source/mysql/claim.h"
 #include "source/mysql/db.h"
+#include "source/mysql/guard.h"
 #include "source/mysql/reader.h"
 
 struct mysql {
@@ -19,6 +20,7 @@ struct mysql {
 	uint64_t head;      /* the newest one that we know of */
 	bool started;       /* opened once: from now on the configuration's faults are complaints, not ends */
 	bool lost;          /* the journal no longer reaches our position: begin anew at its head */
+	struct my_guard guard;
 	bool mover;         /* we move: others read only */
 	bool full;          /* the last move or read was as large as it may be: there is more */
 	int64_t next_claim, next_look, next_prune, next_hold, next_sweep; /* ms, monotonic */

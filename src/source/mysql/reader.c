@@ -16,7 +16,7 @@
 #include "source/mysql/pack.h"
 
 enum cell { ID, SEQ, SHAPE, KIND, AT, ACTOR, DATA };
-enum { INSERT, UPDATE, DELETE, KEY_ALONE = 4, PUBLISHED = 8, EMITTED };
+enum { INSERT, UPDATE, DELETE, KEY_ALONE = 4, PUBLISHED = 8, EMITTED, NOTHING = 16 };
 
 void my_reader_init(struct my_reader *reader, const struct source_config *config)
 {
@@ -197,11 +197,24 @@ static void add_row(struct my_reader *reader, const struct my_form_shape *shape,
 	buf_text(out, "}");
 }
 
+/* Of a row in which even the key or the users may be a withheld column's (fit.c): that there was one, to nobody. */
+static void fill_nothing(const struct my_form_shape *shape, const char *type, struct event_parts *parts)
+{
+	parts->topic = span_of(shape->topic);
+	parts->type = span_of(type);
+	parts->data = span_of("{}");
+	parts->incomplete = true;
+}
+
 static void fill_change(struct my_reader *reader, const struct my_form_shape *shape, int kind, struct span data, struct event_parts *parts)
 {
 	static const char *const types[] = {"insert", "update", "delete", "update"};
 	bool update = (kind & 3) == UPDATE, key_alone;
 
+	if (kind & NOTHING) {
+		fill_nothing(shape, types[kind & 3], parts);
+		return;
+	}
 	parts->incomplete = !take_values(reader, shape, update, data) || !shape->whole || kind & KEY_ALONE;
 	key_alone = parts->incomplete;
 	parts->topic = span_of(shape->topic);

@@ -66,6 +66,8 @@ static enum status install_once(struct mysql *source, bool strict, bool *done, s
 		memcpy(source->word, word, sizeof(word));
 	else if (status == STATUS_OK)
 		status = my_install_run(&source->db, &plan, err);
+	if (!*done)
+		my_guard_forget(&source->guard); /* it may have been written down what is doubtful */
 	if (status == STATUS_OK && !*done)
 		log_info("mysql", "triggers were made for what TABLE_NAMES, the other rules and the tables say now");
 	if (status == STATUS_OK && !strict && plan.uncaptured.len)
