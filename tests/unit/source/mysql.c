@@ -1,5 +1,5 @@
 /* Prevents: text that is no JSON, or more than one value, spliced into an event; a pack that is read beyond its end; a number
- * with zeros before it, a float with six digits, a time that is no ISO 8601. */
+ * with zeros before it, a float with six digits, a time that is no ISO 8601; a row told whole that columns have traded names under. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -10,6 +10,8 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/mem.h"
+#include "source/mysql/fit.h"
 #include "source/mysql/json.h"
 #include "source/mysql/pack.h"
 #include "source/mysql/text.h"
@@ -117,6 +119,59 @@ static void values(void **state)
 	}
 }
 
+/* names: then, a withheld one with -, the key with =, one that routes with @; and now. */
+static void read_shape(char *names, struct my_form_shape *shape)
+{
+	shape->columns = mem_zero(16, sizeof(*shape->columns));
+	shape->slots = mem_zero(16, sizeof(*shape->slots));
+	for (char *save = NULL, *name = strtok_r(names, " ", &save); name; name = strtok_r(NULL, " ", &save)) {
+		size_t mark = strspn(name, "-=@");
+		bool sent = !memchr(name, '-', mark), key = memchr(name, '=', mark), route = memchr(name, '@', mark);
+
+		shape->columns[shape->column_count++] = (struct my_form_column){mem_text(name + mark), sent ? FORM_SENT : FORM_WITHHELD, false};
+		if (sent || route)
+			shape->slots[shape->count++] = (struct my_form_slot){mem_text(name + mark), 0, sent, route, key, FORM_TEXT};
+	}
+}
+
+static void fits(void **state)
+{
+	static const struct {
+		const char *then, *now;
+		enum my_fit fit;
+	} cases[] = {{"=id @o a -s b", "id o a s b", FIT_WHOLE}, {"=id @o a -s b", "ID O A S B", FIT_WHOLE}, {"=id @o a -s b", "x id y o z a s b v", FIT_WHOLE},
+		{"=id @o a -s b", "id o s b", FIT_WHOLE}, {"=id @o a -s b", "id o s a b", FIT_KEY}, {"=id @o a -s b", "id o a b", FIT_KEY}, {"=id @o a -s b", "id o a t b", FIT_KEY},
+		{"=id @o a -s b", "id o a b s", FIT_KEY}, {"=id @o a -s b", "id o s b a", FIT_KEY}, {"=id @o a -s b", "id o b", FIT_NOTHING},
+		{"=id @o a -s b", "id s a o b", FIT_NOTHING}, {"=id @o a -s b", "s o a id b", FIT_NOTHING}, {"=id -s a", "id a", FIT_NOTHING},
+		{"=id @o a b -s c", "id o b a c", FIT_NOTHING}, {"=id a b -s c @o", "id s a b c o", FIT_KEY}, {"=id -@o a -s", "id s a o", FIT_NOTHING}, {"=id a -s", "other", FIT_KEY},
+		{"=id @o a -s b", "id o b a s", FIT_KEY}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		AUTO_FREE char *then = mem_text(cases[i].then), *now = mem_text(cases[i].now);
+		struct my_form_shape shape = {0}, again = {0};
+		AUTO_BUF struct buf layout = buf_init(BUF_NO_MAX);
+		const char *names[16];
+		size_t count = 0;
+
+		read_shape(then, &shape);
+		for (char *save = NULL, *name = strtok_r(now, " ", &save); name; name = strtok_r(NULL, " ", &save))
+			names[count++] = name;
+		assert_true(my_fit_withholds(&shape));
+		assert_int_equal(my_fit_judge(&shape, names, count), cases[i].fit);
+		/* Written down, and though the names are those of then again. */
+		shape.topic = mem_text("t");
+		my_form_write(&shape, &layout);
+		my_form_read(buf_as_span(&layout), &again);
+		for (count = 0; count < again.column_count; count++)
+			names[count] = again.columns[count].name;
+		if (strcmp(cases[i].now, "other") != 0)
+			assert_int_equal(my_fit_judge(&again, names, count), cases[i].fit);
+		my_form_finish(&shape);
+		my_form_finish(&again);
+	}
+}
+
 static void quoting(void **state)
 {
 	AUTO_BUF struct buf out = buf_init(BUF_NO_MAX);
@@ -137,7 +192,7 @@ static void quoting(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(json), cmocka_unit_test(deep), cmocka_unit_test(users), cmocka_unit_test(packs),
-		cmocka_unit_test(values), cmocka_unit_test(quoting)};
+		cmocka_unit_test(values), cmocka_unit_test(fits), cmocka_unit_test(quoting)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
