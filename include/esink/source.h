@@ -16,11 +16,17 @@
 
 struct ruleset; /* rules/ruleset.h */
 
+/* TLS to a MySQL server. SOURCE_TLS_AUTO: where the server has it, without asking who it is, and not on the machine itself; with
+ * authorities: SOURCE_TLS_IDENTITY. */
+enum source_tls { SOURCE_TLS_AUTO, SOURCE_TLS_OFF, SOURCE_TLS_REQUIRED, SOURCE_TLS_CA, SOURCE_TLS_IDENTITY };
+
 /* Everything a driver is told, borrowed for the life of the source. */
 struct source_config {
 	const char *url; /* PostgreSQL: any libpq connection string */
 	const char *database, *host, *user, *password, *outbox; /* MySQL */
 	int port;                                               /* MySQL */
+	enum source_tls tls;                                    /* MySQL */
+	const char *tls_ca;                                     /* MySQL: a file of authorities; NULL: the system's */
 	const char *path;                                       /* SQLite */
 	const struct ruleset *rules;
 	const char *auth_table, *auth_column, *auth_user_column;

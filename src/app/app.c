@@ -166,6 +166,8 @@ static void describe_source(struct app *app)
 		.password = config->mysql_password,
 		.outbox = config->mysql_outbox,
 		.port = (int)config->mysql_port,
+		.tls = (enum source_tls)config->mysql_ssl_mode,
+		.tls_ca = config->mysql_ssl_ca,
 		.path = config->sqlite_path,
 		.rules = app->rules,
 		.auth_table = config->auth_table,

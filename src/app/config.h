@@ -22,8 +22,8 @@ struct config {
 	char *host, *node_env, *cors_origin, *ssl_cert_file, *ssl_key_file;
 	bool use_ssl;
 	/* database */
-	char *postgres_url, *mysql_database, *mysql_host, *mysql_username, *mysql_password, *mysql_outbox, *sqlite_path;
-	int64_t mysql_port, poll_interval_ms, retention;
+	char *postgres_url, *mysql_database, *mysql_host, *mysql_username, *mysql_password, *mysql_outbox, *mysql_ssl_ca, *sqlite_path;
+	int64_t mysql_port, mysql_ssl_mode /* enum source_tls */, poll_interval_ms, retention;
 	/* rules */
 	char *table_names, *routing, *filters, *columns, *old_rows;
 	/* tokens */

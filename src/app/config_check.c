@@ -85,6 +85,8 @@ static enum status check_tls(const struct config *config, struct err *err)
 {
 	enum status status;
 
+	if (config->mysql_database && config->mysql_ssl_ca && access(config->mysql_ssl_ca, R_OK) != 0)
+		return complain("MYSQL_SSL_CA", config->mysql_ssl_ca, "a readable file", err);
 	if (!config->use_ssl)
 		return STATUS_OK;
 	status = check_file("SSL_CERT_FILE", config->ssl_cert_file, err);

@@ -21,6 +21,7 @@
 static const char *const algorithms[] = {
 	"HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "ES256", "ES384", "ES512", NULL};
 static const char *const levels[] = {"debug", "info", "warn", "error", NULL}; /* the order of enum log_level */
+static const char *const tls_modes[] = {"preferred", "disabled", "required", "verify_ca", "verify_identity", NULL}; /* the order of enum source_tls */
 static const char *const formats[] = {"text", "json", NULL};
 
 const struct setting settings[] = {
@@ -49,6 +50,12 @@ const struct setting settings[] = {
 	{INT("MYSQL_PORT", mysql_port, "3306", 1, 65535), 0, "Port of the MySQL server.", NULL},
 	{TEXT("MYSQL_USERNAME", mysql_username, NULL), 0, "User to connect to MySQL as. Triggers run with its rights.", NULL},
 	{TEXT("MYSQL_PASSWORD", mysql_password, NULL), SETTING_SECRET, "That user's password.", NULL},
+	{PATH("MYSQL_SSL_CA", mysql_ssl_ca, NULL), 0,
+		"Certificates of the authorities that may vouch for the MySQL server, PEM. Unset: the system's.", NULL},
+	{"MYSQL_SSL_MODE", SETTING_INDEX, FIELD(mysql_ssl_mode), "preferred", NULL, 0, 0, tls_modes, 0,
+		"TLS to the MySQL server, by the names of its own client. `preferred`: where the server has it, without looking at its certificate, and not to the machine "
+		"itself; with MYSQL_SSL_CA: `verify_identity`. `required`: never without it. `verify_ca`: an authority vouches for the certificate. "
+		"`verify_identity`: for MYSQL_HOST.", NULL},
 	{"MYSQL_TABLE_TARGET", SETTING_TEXT, FIELD(mysql_outbox), "esink_pubsub", NULL, 0, 64, NULL, 0,
 		"Name of the outbox table on MySQL, in which triggers keep what was not moved to esink_journal yet. A table of that name that is not esink's is refused.", NULL},
 	{PATH("SQLITE_PATH", sqlite_path, "esink.db"), 0,

@@ -81,6 +81,9 @@ enum status my_failure(struct my_db *db, unsigned code, const char *text, struct
 			"waiting until it is not: %s", text);
 	case MAX_TIME: case MAX_EXECUTION:
 		return err_set(err, STATUS_TIMEOUT, "a statement took longer than STATEMENT_TIMEOUT");
+	case CR_SSL_CONNECTION_ERROR:
+		return err_set(err, STATUS_UNAVAILABLE, "MYSQL_SSL_CA, MYSQL_SSL_MODE: no TLS with the server at %s:%d: %s", host_of(config),
+			config->port, text);
 	case PARSE_ERROR:
 		return err_set(err, STATUS_FAILED, "MySQL: %s", text);
 	case BAD_PLUGIN:
@@ -198,10 +201,36 @@ static void set_options(MYSQL *conn, int timeout_ms)
 	mysql_optionsv(conn, MYSQL_OPT_CONNECT_ATTR_ADD, "program_name", "esink");
 }
 
-/* TLS where the server has it, without asking who the server is: so does MySQL's own client. Not on the machine itself. */
-static bool wants_tls(const char *host)
+static bool is_here(const char *host)
 {
-	return *host != '/' && strcmp(host, "localhost") != 0 && strncmp(host, "127.", 4) != 0 && strcmp(host, "::1") != 0;
+	return *host == '/' || !strcmp(host, "localhost") || !strncmp(host, "127.", 4) || !strcmp(host, "::1");
+}
+
+/* By default TLS where the server has it, without asking who the server is: so does MySQL's own client. */
+static enum source_tls tls_of(const struct source_config *config)
+{
+	if (config->tls != SOURCE_TLS_AUTO)
+		return config->tls;
+	return config->tls_ca ? SOURCE_TLS_IDENTITY : is_here(host_of(config)) ? SOURCE_TLS_OFF : SOURCE_TLS_AUTO;
+}
+
+static void set_tls(MYSQL *conn, const struct source_config *config)
+{
+	enum source_tls tls = tls_of(config);
+	my_bool on = tls != SOURCE_TLS_OFF, verify = tls == SOURCE_TLS_IDENTITY;
+
+	mysql_options(conn, MYSQL_OPT_SSL_ENFORCE, &on);
+	mysql_options(conn, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &verify);
+	if (config->tls_ca && tls >= SOURCE_TLS_CA)
+		mysql_options(conn, MYSQL_OPT_SSL_CA, config->tls_ca);
+}
+
+/* The library goes on without TLS where the server has none. */
+static enum status check_tls(struct my_db *db, struct err *err)
+{
+	if (tls_of(db->config) < SOURCE_TLS_REQUIRED || mysql_get_ssl_cipher(db->conn))
+		return STATUS_OK;
+	return err_set(err, STATUS_UNAVAILABLE, "MYSQL_SSL_MODE: the server at %s:%d has no TLS", host_of(db->config), db->config->port);
 }
 
 static enum status reach(struct my_db *db, int timeout_ms, struct err *err)
@@ -210,13 +239,12 @@ static enum status reach(struct my_db *db, int timeout_ms, struct err *err)
 	const char *host = host_of(config);
 	bool socket = *host == '/'; /* anything else is TCP, also localhost: in a container there is no socket file */
 	unsigned protocol = socket ? MYSQL_PROTOCOL_SOCKET : MYSQL_PROTOCOL_TCP;
-	my_bool tls = wants_tls(host);
 	struct call call = call_begin(db, timeout_ms);
 	MYSQL *ret = NULL;
 	int want;
 
 	mysql_options(db->conn, MYSQL_OPT_PROTOCOL, &protocol);
-	mysql_options(db->conn, MYSQL_OPT_SSL_ENFORCE, &tls);
+	set_tls(db->conn, config);
 	want = mysql_real_connect_start(&ret, db->conn, socket ? NULL : host, config->user, config->password, config->database,
 		(unsigned)config->port, socket ? host : NULL, CLIENT_FOUND_ROWS);
 	FINISH(&call, want, mysql_real_connect_cont(&ret, db->conn, got_))
@@ -265,6 +293,8 @@ enum status my_connect(struct my_db *db, int timeout_ms, int idle_s, struct err 
 		return err_set(err, STATUS_FAILED, "no memory for a connection");
 	set_options(db->conn, timeout_ms);
 	status = reach(db, timeout_ms, err);
+	if (status == STATUS_OK)
+		status = check_tls(db, err);
 	if (status == STATUS_OK)
 		status = begin_session(db, idle_s, err);
 	if (status == STATUS_OK)

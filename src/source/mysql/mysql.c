@@ -50,6 +50,8 @@ static enum status validate(const struct source_config *config, struct err *err)
 	if (!*config->outbox || is_taken(config->outbox))
 		return err_set(err, STATUS_INVALID, "MYSQL_TABLE_TARGET: \"%s\" is %s", config->outbox,
 			*config->outbox ? "a table that esink keeps something else in: choose another name" : "no name of a table");
+	if (config->tls == SOURCE_TLS_CA && !config->tls_ca) /* of the system's, anybody has a certificate of some name */
+		return err_set(err, STATUS_INVALID, "MYSQL_SSL_MODE: verify_ca needs the authority in MYSQL_SSL_CA; verify_identity does with the system's");
 	return STATUS_OK;
 }
 
