@@ -1,5 +1,5 @@
 /* Named locks end with the connection that holds them, however it ends, and cost an idle relay nothing; the server's
- * wait_timeout ends a connection whose other end was cut off. Their names have no more than 64 characters on MySQL and are
+ * wait_timeout, which is seconds, ends a connection whose other end was cut off (and net_write_timeout, net_read_timeout). Their names have no more than 64 characters on MySQL and are
  * common to the whole server, so they begin with a word for the database and the outbox.
  *
  * Relays with the same rules hold one lock each, of SLOTS that the word of their rules has; one with other rules looks whether

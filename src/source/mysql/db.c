@@ -10,6 +10,8 @@
 #include "source/mysql/db.h"
 
 #include <errmsg.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +24,7 @@
 
 #define STACK_BYTES (256 << 10) /* of the library's suspended calls; name resolution and TLS run on it */
 #define NET_WRITE_TIMEOUT_S 60
+#define UNHEARD_MS 10000 /* what was sent and not acknowledged */
 
 /* -- errors ----------------------------------------------------------------------------------------------------------- */
 
@@ -115,12 +118,26 @@ static enum status failure(struct my_db *db, struct err *err)
 struct call {
 	struct my_db *db;
 	int64_t deadline; /* 0: none */
+	int64_t probe;    /* when to ask whether the connection still is one; 0: never */
 	enum status given_up;
 };
 
 static struct call call_begin(struct my_db *db, int timeout_ms)
 {
-	return (struct call){db, timeout_ms ? clock_ms() + timeout_ms : 0, STATUS_OK};
+	int64_t now = clock_ms();
+
+	return (struct call){db, timeout_ms ? now + timeout_ms : 0, db->idle_s ? now + db->idle_s * INT64_C(1000) : 0, STATUS_OK};
+}
+
+/* The time for a question has come, and the answer is that nobody will ever answer. */
+static bool is_dead(struct call *call)
+{
+	if (!call->probe || clock_ms() < call->probe)
+		return false;
+	if (!my_probe(call->db))
+		return true;
+	call->probe = clock_ms() + call->db->idle_s * INT64_C(1000);
+	return false;
 }
 
 /* Waits for what the library waits for; gives what to continue it with. */
@@ -140,8 +157,15 @@ static int await(struct call *call, int want)
 		wait = 0;
 	if (own >= 0 && (wait < 0 || own < wait))
 		wait = own;
+	if (call->probe && (wait < 0 || call->probe - clock_ms() < wait))
+		wait = call->probe > clock_ms() ? (int)(call->probe - clock_ms()) : 0;
 	if (poll(fds, 2, wait) < 0)
 		return 0;
+	if (!fds[0].revents && !fds[1].revents && is_dead(call)) {
+		call->given_up = STATUS_UNAVAILABLE;
+		shutdown(fds[0].fd, SHUT_RDWR);
+		return MYSQL_WAIT_TIMEOUT | (want & (MYSQL_WAIT_READ | MYSQL_WAIT_WRITE));
+	}
 	if (fds[1].revents || (call->deadline && clock_ms() >= call->deadline && !fds[0].revents)) {
 		call->given_up = fds[1].revents ? STATUS_STOPPED : STATUS_TIMEOUT;
 		shutdown(fds[0].fd, SHUT_RDWR);
@@ -153,7 +177,7 @@ static int await(struct call *call, int want)
 		got |= want & MYSQL_WAIT_WRITE;
 	if (fds[0].revents & POLLPRI)
 		got |= want & MYSQL_WAIT_EXCEPT;
-	return got ? got : own >= 0 && !fds[0].revents ? MYSQL_WAIT_TIMEOUT : 0;
+	return got ? got : own >= 0 && wait == own && !fds[0].revents ? MYSQL_WAIT_TIMEOUT : 0;
 }
 
 /* The end of a call that was given up: the connection goes. */
@@ -162,6 +186,9 @@ static enum status given_up(struct call *call, struct err *err)
 	my_close(call->db);
 	if (call->given_up == STATUS_STOPPED)
 		return err_set(err, STATUS_STOPPED, "stopped");
+	if (call->given_up == STATUS_UNAVAILABLE)
+		return err_set(err, STATUS_UNAVAILABLE, "the MySQL server at %s:%d has stopped answering, or no longer has our connection",
+			host_of(call->db->config), call->db->config->port);
 	return err_set(err, STATUS_TIMEOUT, "the MySQL server at %s:%d did not answer in time", host_of(call->db->config),
 		call->db->config->port);
 }
@@ -264,13 +291,26 @@ static enum status begin_session(struct my_db *db, int idle_s, struct err *err)
 
 	db->maria = strstr(mysql_get_server_info(db->conn), "MariaDB") != NULL;
 	snprintf(sql, sizeof(sql), "SET SESSION sql_mode = '', time_zone = '+00:00', autocommit = 1, lock_wait_timeout = 1, "
-		"innodb_lock_wait_timeout = 5, net_write_timeout = %d", NET_WRITE_TIMEOUT_S);
+		"innodb_lock_wait_timeout = 5, net_write_timeout = %d", idle_s ? idle_s : NET_WRITE_TIMEOUT_S);
 	if (idle_s)
-		snprintf(sql + strlen(sql), sizeof(sql) - strlen(sql), ", wait_timeout = %d", idle_s);
+		snprintf(sql + strlen(sql), sizeof(sql) - strlen(sql), ", wait_timeout = %d, net_read_timeout = %d", idle_s, idle_s);
 	status = my_run(db, sql, MY_TIMEOUT_MS, err);
 	if (status == STATUS_OK)
 		status = my_run(db, "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE", MY_TIMEOUT_MS, err);
 	return status;
+}
+
+/* A peer that has gone without a word is given up by the system, too, and not only by our timeouts. */
+static void watch_socket(MYSQL *conn)
+{
+	int fd = mysql_get_socket(conn), on = 1, idle_s = 5, every_s = 2;
+	unsigned unheard_ms = UNHEARD_MS;
+
+	if (setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &unheard_ms, sizeof(unheard_ms)) != 0) /* not TCP */
+		return;
+	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof(idle_s));
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &every_s, sizeof(every_s));
 }
 
 static enum status check_version(struct my_db *db, struct err *err)
@@ -288,19 +328,23 @@ enum status my_connect(struct my_db *db, int timeout_ms, int idle_s, struct err 
 	enum status status;
 
 	my_close(db);
+	db->idle_s = 0; /* not while it connects, which has a timeout of its own */
 	db->conn = mysql_init(NULL);
 	if (!db->conn)
 		return err_set(err, STATUS_FAILED, "no memory for a connection");
 	set_options(db->conn, timeout_ms);
 	status = reach(db, timeout_ms, err);
-	if (status == STATUS_OK)
+	if (status == STATUS_OK) {
+		watch_socket(db->conn);
 		status = check_tls(db, err);
+	}
 	if (status == STATUS_OK)
 		status = begin_session(db, idle_s, err);
 	if (status == STATUS_OK)
 		status = check_version(db, err);
 	if (status != STATUS_OK)
 		my_close(db);
+	db->idle_s = idle_s;
 	return status;
 }
 

@@ -18,13 +18,18 @@ struct my_db {
 	MYSQL_STMT *stmt; /* the one prepared statement of a look-up */
 	bool maria;       /* MariaDB, not MySQL */
 	unsigned error;   /* of the last call that failed */
+	int idle_s;       /* as my_connect() was told */
 	int nudge_fd;     /* my_wait() ends when it is readable; -1: none */
 };
 
 #define MY_CONNECT_TIMEOUT_MS 5000
 #define MY_TIMEOUT_MS 10000 /* of what is short whatever the database holds */
 
-/* idle_s: the server ends the connection, and with it its locks, after so long without a statement; 0: its own default. */
+/* probe.c: whether the server still has the connection of db, asked on another one. True also where nobody can say. */
+bool my_probe(const struct my_db *db);
+
+/* idle_s: the server ends the connection, and with it its locks, after so long without a statement, or
+ * in the middle of one, and we ask when a statement is silent for so long; 0: its own default. */
 enum status my_connect(struct my_db *db, int timeout_ms, int idle_s, struct err *err) MUST_CHECK;
 void my_close(struct my_db *db);
 /* Sleeps, unless stopped or nudged. False: stopped. */

@@ -23,8 +23,9 @@
 #include "source/silence.h"
 
 #define READ_TIMEOUT_MS 120000
-#define IDLE_S 30              /* without a statement of ours the server ends the connection, and with it its locks */
+#define IDLE_S 2               /* besides the poll interval: without a statement of ours the server ends the connection, and with it its locks */
 #define BATCH_BYTES (8u << 20) /* a batch is handed on at this size, whatever its count */
+#define RESUME_EARLY_MS 300
 #define CLAIM_MS 100           /* between two tries to become the mover */
 #define WINDOW_US 20000        /* over which the rate of events is measured */
 #define BUSY_RATE 2500         /* events a second */
@@ -124,11 +125,17 @@ static enum status install(struct mysql *source, struct my_meta *meta, struct er
 	return status;
 }
 
+/* A mover that was cut off from the server holds the right to move for so long. */
+static int idle_s(const struct mysql *source)
+{
+	return IDLE_S + source->config->poll_interval_ms / 1000;
+}
+
 static enum status open_source(void *opaque, struct source_position *ret, struct err *err)
 {
 	struct mysql *source = opaque;
 	struct my_meta meta = {.head = 0};
-	enum status status = my_connect(&source->db, MY_CONNECT_TIMEOUT_MS, IDLE_S, err);
+	enum status status = my_connect(&source->db, MY_CONNECT_TIMEOUT_MS, idle_s(source), err);
 
 	if (status == STATUS_OK)
 		status = check_configuration(source, err);
@@ -152,6 +159,7 @@ static enum status open_source(void *opaque, struct source_position *ret, struct
 	source->next_sweep = 0;
 	source->next_hold = clock_ms() + silence_grace_ms(source->config->consumer_max_silence_ms);
 	source->started = true;
+	source->heard = clock_ms();
 	memcpy(ret->journal, meta.journal, sizeof(meta.journal));
 	ret->id = source->position;
 	return STATUS_OK;
@@ -279,6 +287,23 @@ static int64_t pace(const struct mysql *source, int64_t now)
 	return pause > 0 ? pause : 0;
 }
 
+/* After a pause of ours (hubs that are behind, a process that was stopped) in which the server has given us up: that is no failure. */
+static enum status resume(struct mysql *source, struct err *err)
+{
+	struct source_position position;
+	char journal[JOURNAL_LEN + 1];
+	enum status status;
+
+	if (clock_ms() - source->heard < idle_s(source) * INT64_C(1000) - RESUME_EARLY_MS)
+		return STATUS_OK;
+	memcpy(journal, source->journal, sizeof(journal));
+	my_close(&source->db);
+	status = open_source(source, &position, err);
+	if (status == STATUS_OK && strcmp(journal, source->journal) != 0)
+		return err_set(err, STATUS_GONE, "the journal is another one now");
+	return status;
+}
+
 static enum status fetch(void *opaque, int timeout_ms, struct event_batch *batch, struct err *err)
 {
 	struct mysql *source = opaque;
@@ -297,7 +322,11 @@ static enum status fetch(void *opaque, int timeout_ms, struct event_batch *batch
 		if (pause > 0 && clock_ms() >= end)
 			return STATUS_OK;
 		source->last_look = clock_ms();
+		status = resume(source, err);
+		if (status != STATUS_OK)
+			return status;
 		status = source->db.stream ? take_rows(source, batch, err) : advance(source, batch, err);
+		source->heard = clock_ms();
 		if (status != STATUS_OK || batch->count || clock_ms() >= end)
 			return status;
 	}
