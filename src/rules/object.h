@@ -12,7 +12,4 @@
 enum status object_without(struct span text, const char *const *drop, size_t drop_count, char **ret,
 	struct err *err) MUST_CHECK;
 
-/* Appends what a JSON string says; text: what stands between its quotes, known to be valid. */
-void object_unescape(struct buf *out, struct span text);
-
 #endif

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/json.h"
 #include "base/mem.h"
 #include "rules/names.h"
 #include "rules/object.h"
@@ -117,7 +118,7 @@ static void members_read(struct members *members, struct span row)
 	while (next_name(&at, end, &name)) {
 		struct buf plain = buf_init(BUF_NO_MAX); /* not longer than the row */
 
-		object_unescape(&plain, name);
+		json_unescape(&plain, name);
 		mem_grow(&members->names, &members->room, members->count, sizeof(char *));
 		members->names[members->count++] = buf_take(&plain);
 	}

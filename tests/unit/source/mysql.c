@@ -65,7 +65,7 @@ static void users(void **state)
 	static const struct {
 		const char *text, *users;
 	} cases[] = {{"[\"1\",2,-3.5]", "1;2;-3.5;"}, {"\"a\\\"\\u00e4\"", "a\"\xc3\xa4;"}, {"[\"\\ud83d\\ude00\\t\"]", "\xf0\x9f\x98\x80\t;"}, {"{\"1\":2}", ""}, {"[[1],{\"2\":\"3\"},4]", "4;"},
-		{"[true,null]", ""}, {"7", "7;"}, {"[]", ""}};
+		{"[\"\\ud800\",\"\\udc00x\",\"�\"]", "�;"}, {"[true,null]", ""}, {"7", "7;"}, {"[]", ""}};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
