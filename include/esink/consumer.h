@@ -29,6 +29,7 @@ struct consumer {
 	char *name;
 	char *topics, *types; /* JSON texts, see rules/wants.h; [] is everything */
 	uint64_t cursor;
+	uint64_t generation;  /* of this registration: random, below 2^63, so that whoever had the name before is told from it */
 	int64_t updated_at;   /* ms since 1970: when it was last heard of */
 	bool dropped;
 };
@@ -70,11 +71,13 @@ struct consumer_job {
 	uint64_t id;          /* PUT FROM_ID: goes on after it; MARK, WATCH: the event */
 	bool has_ack;         /* POLL */
 	uint64_t ack;
+	uint64_t generation;  /* POLL: the registration that was told what is acknowledged; 0: whichever there is */
+	char of_journal[JOURNAL_LEN + 1]; /* PUT FROM_ID, POLL, MARK: whose position it is; "": that of the journal that there is */
 	size_t limit;         /* POLL */
 	enum consumer_outcome outcome; /* MARK */
 	/* The answer. STATUS_OK; NOT_FOUND (no such consumer, or for WATCH and MARK no such event: no_event says which); GONE (dropped
 	 * after a long silence, or its position is no longer in the journal); INVALID (err: an ack beyond the newest event, ..);
-	 * UNAVAILABLE, TIMEOUT. */
+	 * CONFLICT (of_journal is not the journal that there is); TOO_MANY; UNAVAILABLE, TIMEOUT. */
 	enum status status;
 	bool no_event;
 	bool created;                                  /* PUT */
@@ -82,6 +85,7 @@ struct consumer_job {
 	size_t state_count;
 	struct event **events;                         /* POLL: one reference each */
 	size_t event_count;
+	char journal[JOURNAL_LEN + 1];                 /* POLL: which its events and cursor are of */
 	uint64_t cursor;                               /* POLL, MARK: after it */
 	uint64_t seen;                                 /* POLL: everything up to this id was looked at */
 	char **subscribers, **completers, **skippers;  /* WATCH: names; NULL-terminated */
@@ -89,6 +93,7 @@ struct consumer_job {
 };
 
 void consumer_job_free(struct consumer_job *job); /* NULL is fine */
+enum status consumer_too_many(int max, struct err *err) MUST_CHECK; /* a driver's consumer_put(): the sentence */
 void consumer_list_add(struct consumer_list *list, const struct consumer *consumer); /* takes its strings */
 void consumer_list_finish(struct consumer_list *list);
 void consumer_mark_list_add(struct consumer_mark_list *list, const struct consumer_mark *mark);

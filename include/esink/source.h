@@ -34,6 +34,7 @@ struct source_config {
 	int poll_interval_ms;
 	int64_t retention_ms;
 	int64_t consumer_max_silence_ms; /* longer, and a consumer no longer holds the journal back */
+	int max_consumers;
 	int drain_max;         /* events per fetch, at most */
 	int statement_timeout_ms; /* for look-ups, writes and reads */
 	int stop_fd;           /* readable: give up whatever blocks and return STATUS_STOPPED */
@@ -123,17 +124,21 @@ struct source_ops {
 	/* Consumers as they are kept in the database; what they mean is source/consumer.c's. Each call is one short transaction. */
 	/* All, by name; or the one of that name, else STATUS_NOT_FOUND. */
 	enum status (*consumers)(void *lane, const char *name, struct consumer_list *list, struct err *err) MUST_CHECK;
-	/* Makes it, with its cursor; one that is there and not dropped keeps its cursor and takes the patterns. */
-	enum status (*consumer_put)(void *lane, const struct consumer *consumer, bool *created, struct err *err) MUST_CHECK;
+	/* Makes it, with its cursor and generation; one that is there keeps both and takes the patterns, unless it is dropped or is
+	 * `lost` (NULL: none) as it was read: that one is replaced. STATUS_TOO_MANY: there are max_consumers others. */
+	enum status (*consumer_put)(void *lane, const struct consumer *consumer, const struct consumer *lost, bool *created,
+		struct err *err) MUST_CHECK;
 	/* With its marks; STATUS_NOT_FOUND. */
 	enum status (*consumer_delete)(void *lane, const char *name, struct err *err) MUST_CHECK;
 	/* It was heard of now; its cursor goes up to `cursor`, never back, and completed marks at or below it go, some of them later.
-	 * STATUS_NOT_FOUND: not there, or dropped. */
-	enum status (*consumer_advance)(void *lane, const char *name, uint64_t cursor, struct err *err) MUST_CHECK;
+	 * The consumer is named by its name and generation. STATUS_NOT_FOUND: not there or dropped, another one under its name, or
+	 * the journal is not `journal`; nothing has changed then. */
+	enum status (*consumer_advance)(void *lane, const struct consumer *consumer, struct span journal, uint64_t cursor,
+		struct err *err) MUST_CHECK;
 	/* The last mark of an event counts; STATUS_OK without one where it is completed and at or below the cursor. STATUS_NOT_FOUND as
 	 * above; TOO_MANY: so many marks above the cursor wait for an event that is not settled (mark_budget.h). */
-	enum status (*consumer_mark)(void *lane, const char *name, uint64_t id, enum consumer_outcome outcome, struct err *err)
-		MUST_CHECK;
+	enum status (*consumer_mark)(void *lane, const struct consumer *consumer, struct span journal, uint64_t id,
+		enum consumer_outcome outcome, struct err *err) MUST_CHECK;
 	/* Ascending by id, those of one consumer, or (NULL) of all, with first <= id <= last; at most max. */
 	enum status (*consumer_marks)(void *lane, const char *name, uint64_t first, uint64_t last, size_t max,
 		struct consumer_mark_list *list, struct err *err) MUST_CHECK;

@@ -177,6 +177,7 @@ static void describe_source(struct app *app)
 		.poll_interval_ms = (int)config->poll_interval_ms,
 		.retention_ms = config->retention,
 		.consumer_max_silence_ms = config->consumer_max_silence,
+		.max_consumers = (int)config->max_consumers,
 		.drain_max = (int)config->max_events_per_drain,
 		.statement_timeout_ms = (int)config->statement_timeout,
 		.stop_fd = app->stop_fd,

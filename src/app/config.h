@@ -46,7 +46,7 @@ struct config {
 	int64_t handshake_timeout, idle_timeout, auth_timeout, live_timeout, slow_timeout;
 	int64_t heartbeat_interval, heartbeat_timeout, position_interval;
 	int64_t max_pending_auth, max_pending_publish, max_pending_reads, max_publish_group, publish_timeout;
-	int64_t max_history_page, max_events_per_drain, statement_timeout, consumer_max_silence;
+	int64_t max_history_page, max_events_per_drain, statement_timeout, consumer_max_silence, max_consumers;
 	int64_t socketio_ping_interval, socketio_ping_timeout, socketio_connect_timeout, socketio_max_payload;
 
 	/* derived from the above */

@@ -180,6 +180,8 @@ const struct setting settings[] = {
 		"Reads of the journal that may wait for the database.", NULL},
 	{DURATION("CONSUMER_MAX_SILENCE", consumer_max_silence, "7d", SECONDS(1), DAYS(3650)), 0,
 		"A consumer that was silent for this long no longer holds the journal back: it is dropped.", NULL},
+	{INT("MAX_CONSUMERS", max_consumers, "1000", 1, 100000), 0,
+		"Registered consumers, dropped ones among them; a PUT of one more is answered 429.", NULL},
 
 	{DURATION("SOCKETIO_PING_INTERVAL", socketio_ping_interval, "25s", 100, SECONDS(300)), 0,
 		"Engine.IO pingInterval.", "Limits: Socket.IO"},

@@ -64,3 +64,9 @@ void consumer_mark_list_finish(struct consumer_mark_list *list)
 	free(list->items);
 	*list = (struct consumer_mark_list){0};
 }
+
+enum status consumer_too_many(int max, struct err *err)
+{
+	return err_set(err, STATUS_TOO_MANY,
+		"There are %d consumers already, as many as MAX_CONSUMERS allows: delete one that is no longer needed.", max);
+}

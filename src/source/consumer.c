@@ -13,6 +13,10 @@
  * A position that the journal does not reach, because it was discarded or because the journal is another one, is told as such
  * (STATUS_GONE) and never replaced by another one silently: events may be missing, and the service has to know. Registering
  * anew is what says that it does.
+ *
+ * Between the look at a consumer and the write others may delete it and register it anew, or a restored database may begin a
+ * journal anew. So what writes names the registration and the journal that it read, and is asked why when it finds them gone. A
+ * position that the asker gives may say whose it is; one of another journal settles nothing here.
  */
 #include "source/consumer.h"
 
@@ -23,6 +27,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/random.h"
 #include "rules/wants.h"
 #include "source/consumer_scan.h"
 
@@ -189,13 +194,44 @@ static enum status scan_failure(enum status status, struct err *err)
 		"The journal no longer reaches back to the consumer's cursor; register it anew.") : status;
 }
 
-static enum status advance(struct task_context *task, struct remembered *slot, uint64_t cursor)
+/* Of the position that came with the question. */
+static enum status check_journal(const struct task_context *task)
 {
-	enum status status = task->ops->consumer_advance(task->lane, task->job->name, cursor, &task->job->err);
+	const char *of = task->job->of_journal, *is = task->range.journal;
+
+	return !of[0] || strcmp(of, is) == 0 ? STATUS_OK : err_set(&task->job->err, STATUS_CONFLICT,
+		"This is a position in another journal, %s, than the one that there is, %s.", of, is);
+}
+
+static enum status registered_anew(struct err *err)
+{
+	return err_set(err, STATUS_NOT_FOUND, "The consumer was deleted meanwhile, and another one is registered under its name.");
+}
+
+/* What was read is not there any more. */
+static enum status explain(struct task_context *task, const struct consumer *row)
+{
+	uint64_t generation = row->generation;
+	enum status status = find_once(task); /* row is gone */
+
+	if (status == STATUS_OK && task->rows.items->generation != generation)
+		status = registered_anew(&task->job->err);
+	if (status == STATUS_OK)
+		status = lost(task, task->rows.items, &task->job->err);
+	if (status == STATUS_OK)
+		status = check_journal(task);
+	return status == STATUS_OK ? err_set(&task->job->err, STATUS_UNAVAILABLE, "another journal has begun") : status;
+}
+
+/* Where it cannot be done the row is gone. */
+static enum status advance(struct task_context *task, struct remembered *slot, const struct consumer *row, uint64_t cursor)
+{
+	enum status status = task->ops->consumer_advance(
+		task->lane, row, span_of(task->range.journal), cursor, &task->job->err);
 
 	if (status == STATUS_OK)
 		slot->touched = clock_ms();
-	return status == STATUS_NOT_FOUND ? no_consumer(&task->job->err) : status;
+	return status == STATUS_NOT_FOUND ? explain(task, row) : status;
 }
 
 static bool touch_is_due(const struct remembered *slot)
@@ -246,6 +282,8 @@ static enum status starting_point(const struct task_context *task, uint64_t *cur
 	const struct source_range *range = &task->range;
 
 	*cursor = job->from == FROM_START ? range->floor : job->from == FROM_NOW ? range->head : job->id;
+	if (check_journal(task) != STATUS_OK)
+		return STATUS_CONFLICT;
 	if (*cursor > range->head)
 		return err_set(&task->job->err, STATUS_INVALID, "from lies beyond the newest event, %" PRIu64 ".", range->head);
 	if (*cursor < range->floor)
@@ -254,11 +292,19 @@ static enum status starting_point(const struct task_context *task, uint64_t *cur
 	return STATUS_OK;
 }
 
-/* A position that is lost is given up first: to register anew is to say that one knows. */
+static uint64_t some_generation(void)
+{
+	uint64_t generation;
+
+	random_bytes(&generation, sizeof(generation));
+	return generation >> 1 | 1; /* 0 is that of a row which was made by hand */
+}
+
+/* A position that is lost is given up: to register anew is to say that one knows. */
 static enum status put(struct task_context *task)
 {
 	struct consumer_job *job = task->job;
-	struct consumer row = {.name = job->name, .topics = job->topics, .types = job->types};
+	struct consumer row = {.name = job->name, .topics = job->topics, .types = job->types, .generation = some_generation()};
 	enum status status = find(task);
 	bool there = status == STATUS_OK && lost(task, task->rows.items, NULL) == STATUS_OK;
 
@@ -269,12 +315,9 @@ static enum status put(struct task_context *task)
 		row.cursor = task->rows.items->cursor;
 	else
 		status = starting_point(task, &row.cursor);
-	if (status == STATUS_OK && !there && task->rows.count)
-		status = task->ops->consumer_delete(task->lane, job->name, &job->err);
-	if (status == STATUS_NOT_FOUND)
-		status = STATUS_OK;
 	if (status == STATUS_OK)
-		status = task->ops->consumer_put(task->lane, &row, &job->created, &job->err);
+		status = task->ops->consumer_put(
+			task->lane, &row, there || !task->rows.count ? NULL : task->rows.items, &job->created, &job->err);
 	if (status != STATUS_OK)
 		return status;
 	status = find(task);
@@ -327,6 +370,7 @@ static void hand_over(struct consumer_job *job, struct consumer_scan *scan, cons
 	scan->events = (struct event_batch){0};
 	job->cursor = scan->settled;
 	job->seen = scan->at;
+	snprintf(job->journal, sizeof(job->journal), "%.*s", (int)scan->journal.len, scan->journal.p);
 	job->states = mem_zero(1, sizeof(*job->states));
 	add_state(job, &(struct consumer_state){.consumer = *row});
 }
@@ -340,7 +384,11 @@ static enum status poll(struct task_context *task)
 	bool moves = status == STATUS_OK && job->has_ack && job->ack > row->cursor;
 	struct consumer_scan scan;
 
-	if (moves && job->ack > task->range.head)
+	if (status == STATUS_OK && job->generation && job->generation != row->generation)
+		return registered_anew(&job->err);
+	if (status == STATUS_OK)
+		status = check_journal(task);
+	if (status == STATUS_OK && moves && job->ack > task->range.head)
 		return err_set(&job->err, STATUS_INVALID, "ack lies beyond the newest event, %" PRIu64 ".", task->range.head);
 	if (status == STATUS_OK)
 		status = recall(task->memory, row, &slot, &job->err);
@@ -351,7 +399,7 @@ static enum status poll(struct task_context *task)
 	scan.keeps = true;
 	status = consumer_scan_run(&scan, &job->err);
 	if (status == STATUS_OK && (moves || is_worth_a_note(&scan, row, slot)))
-		status = advance(task, slot, scan.settled);
+		status = advance(task, slot, row, scan.settled);
 	if (status == STATUS_OK)
 		hand_over(job, &scan, row);
 	consumer_scan_finish(&scan);
@@ -380,7 +428,7 @@ static enum status settle(struct task_context *task, const struct consumer *row,
 	job->cursor = scan.settled;
 	/* What is settled below the cursor leaves its mark only until the next advance. */
 	if (status == STATUS_OK && (scan.settled > row->cursor || job->id <= row->cursor || touch_is_due(slot)))
-		status = advance(task, slot, scan.settled);
+		status = advance(task, slot, row, scan.settled);
 	consumer_scan_finish(&scan);
 	return scan_failure(status, &job->err);
 }
@@ -393,14 +441,17 @@ static enum status mark(struct task_context *task)
 	enum status status = find_good(task, &row);
 
 	if (status == STATUS_OK)
+		status = check_journal(task);
+	if (status == STATUS_OK)
 		status = find_event(task);
 	if (status == STATUS_OK)
 		status = recall(task->memory, row, &slot, &job->err);
 	if (status != STATUS_OK)
 		return status;
-	status = task->ops->consumer_mark(task->lane, job->name, job->id, job->outcome, &job->err);
+	status = task->ops->consumer_mark(
+		task->lane, row, span_of(task->range.journal), job->id, job->outcome, &job->err);
 	if (status == STATUS_NOT_FOUND)
-		return no_consumer(&job->err);
+		return explain(task, row);
 	return status == STATUS_OK ? settle(task, row, slot) : status;
 }
 

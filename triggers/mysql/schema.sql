@@ -27,11 +27,11 @@ CREATE TABLE @meta@ (one TINYINT UNSIGNED NOT NULL PRIMARY KEY, journal CHAR(16)
   word CHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL) ENGINE = InnoDB ROW_FORMAT = DYNAMIC COMMENT = 'esink meta 1'
 
 -- What is kept of consumers (esink/consumer.h). cursor is an id of `journal`: where that is not esink_meta's, it means nothing and counts
--- as the journal's start.
+-- as the journal's start. generation: random, one of each registration under a name.
 CREATE TABLE @consumer@ (name VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL PRIMARY KEY, topics MEDIUMTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
   types MEDIUMTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL, `cursor` BIGINT UNSIGNED NOT NULL, journal CHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
-  updated_at TIMESTAMP(3) NOT NULL DEFAULT CURRENT_TIMESTAMP(3), dropped TINYINT UNSIGNED NOT NULL DEFAULT 0)
-  ENGINE = InnoDB ROW_FORMAT = DYNAMIC COMMENT = 'esink consumer 1'
+  updated_at TIMESTAMP(3) NOT NULL DEFAULT CURRENT_TIMESTAMP(3), dropped TINYINT UNSIGNED NOT NULL DEFAULT 0, generation BIGINT NOT NULL DEFAULT 0)
+  ENGINE = InnoDB ROW_FORMAT = DYNAMIC COMMENT = 'esink consumer 2'
 
 -- What was settled above the cursor, out of order; below it what was skipped, as long as the event is there.
 CREATE TABLE @mark@ (consumer VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL, id BIGINT UNSIGNED NOT NULL, skipped TINYINT UNSIGNED NOT NULL,

@@ -11,8 +11,10 @@ CREATE TABLE IF NOT EXISTS esink.consumer (
   cursor     bigint NOT NULL,                     -- an id of this ...
   journal    text NOT NULL,                       -- ... journal; where meta has another, it says nothing and counts as the journal's start
   updated_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(), -- when it was last heard of
-  dropped    boolean NOT NULL DEFAULT false       -- it was silent for too long
+  dropped    boolean NOT NULL DEFAULT false,      -- it was silent for too long
+  generation bigint NOT NULL DEFAULT 0            -- random, one of each registration under a name
 ) WITH (fillfactor = 50, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_scale_factor = 0);
+ALTER TABLE esink.consumer ADD COLUMN IF NOT EXISTS generation bigint NOT NULL DEFAULT 0;
 
 -- What was settled above the cursor, out of order; below it what was skipped, as long as the event is there.
 CREATE TABLE IF NOT EXISTS esink.mark (
@@ -24,21 +26,26 @@ CREATE TABLE IF NOT EXISTS esink.mark (
 CREATE INDEX IF NOT EXISTS mark_id ON esink.mark (id);
 CREATE INDEX IF NOT EXISTS mark_completed ON esink.mark (consumer, id) WHERE NOT skipped;
 
--- True: it was made. One that is there keeps its cursor. One at a time, so that two relays do not both make it.
+-- True: it was made; NULL: there are v_max others. One that is there keeps its cursor, but for the generation that is lost (NULL: none),
+-- which is replaced. One at a time, so that two relays do not both make it.
 -- Writes: consumer, mark
-CREATE OR REPLACE FUNCTION esink.put_consumer(v_name text, v_topics text, v_types text, v_cursor bigint) RETURNS boolean
+CREATE OR REPLACE FUNCTION esink.put_consumer(v_name text, v_topics text, v_types text, v_cursor bigint, v_generation bigint,
+  v_lost bigint, v_max bigint) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   PERFORM pg_advisory_xact_lock(1702062446, 3);
   UPDATE esink.consumer c SET topics = v_topics, types = v_types, updated_at = clock_timestamp()
-    WHERE c.name = v_name AND NOT c.dropped;
+    WHERE c.name = v_name AND NOT c.dropped AND c.generation IS DISTINCT FROM v_lost;
   IF FOUND THEN
     RETURN false;
   END IF;
+  IF (SELECT count(*) FROM esink.consumer c WHERE c.name <> v_name) >= v_max THEN
+    RETURN NULL;
+  END IF;
   DELETE FROM esink.consumer c WHERE c.name = v_name;
   DELETE FROM esink.mark k WHERE k.consumer = v_name;
-  INSERT INTO esink.consumer (name, topics, types, cursor, journal)
-    SELECT v_name, v_topics, v_types, v_cursor, m.journal FROM esink.meta m;
+  INSERT INTO esink.consumer (name, topics, types, cursor, journal, generation)
+    SELECT v_name, v_topics, v_types, v_cursor, m.journal, v_generation FROM esink.meta m;
   RETURN true;
 END $$;
 
@@ -54,18 +61,20 @@ BEGIN
   RETURN true;
 END $$;
 
--- It was heard of, and has settled everything up to an id. False: there is none, or it was dropped. Of what it had completed
+-- It was heard of, and has settled everything up to an id of a journal. False: there is none, it was dropped, another one has its name,
+-- or the journal is another one. Of what it had completed
 -- at most a thousand marks go at a time; those left behind say nothing that the cursor does not, and go with the next ones.
--- Writes: consumer, mark
-CREATE OR REPLACE FUNCTION esink.advance_consumer(v_name text, v_to bigint) RETURNS boolean
+-- Writes: consumer, mark   Reads: meta
+CREATE OR REPLACE FUNCTION esink.advance_consumer(v_name text, v_generation bigint, v_journal text, v_to bigint) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off AS $$
 BEGIN
   UPDATE esink.consumer c SET cursor = greatest(CASE WHEN c.journal = m.journal THEN c.cursor ELSE m.floor END, v_to),
       journal = m.journal, updated_at = clock_timestamp()
-    FROM esink.meta m WHERE c.name = v_name AND NOT c.dropped
+    FROM esink.meta m WHERE c.name = v_name AND NOT c.dropped AND c.generation = v_generation AND m.journal = v_journal
       AND (c.cursor < v_to OR c.updated_at < clock_timestamp() - interval '1 second' OR c.journal <> m.journal);
   IF NOT FOUND THEN
-    RETURN EXISTS (SELECT FROM esink.consumer c WHERE c.name = v_name AND NOT c.dropped);
+    RETURN EXISTS (SELECT FROM esink.consumer c, esink.meta m WHERE c.name = v_name AND NOT c.dropped AND c.generation = v_generation
+      AND m.journal = v_journal);
   END IF;
   DELETE FROM esink.mark k WHERE k.consumer = v_name AND k.id = ANY (ARRAY(SELECT d.id FROM esink.mark d
     WHERE d.consumer = v_name AND NOT d.skipped AND d.id <= v_to ORDER BY d.id LIMIT 1000));
@@ -73,16 +82,17 @@ BEGIN
 END $$;
 
 -- What became of one event; the last word counts. Of what is completed at or below the cursor no mark is needed. False: as above.
--- The consumer's row is locked first, so that marks of one consumer come one after the other.
--- Writes: consumer, mark
-CREATE OR REPLACE FUNCTION esink.mark_event(v_name text, v_id bigint, v_skipped boolean) RETURNS boolean
+-- The consumer's row is locked first, so that marks of one consumer come one after the other; a journal that begins waits for it, or
+-- is seen behind it.
+-- Writes: consumer, mark   Reads: meta
+CREATE OR REPLACE FUNCTION esink.mark_event(v_name text, v_generation bigint, v_journal text, v_id bigint, v_skipped boolean) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off AS $$
 DECLARE
   v_cursor bigint;
 BEGIN
   UPDATE esink.consumer c SET updated_at = clock_timestamp() WHERE c.name = v_name AND NOT c.dropped
-    RETURNING c.cursor INTO v_cursor;
-  IF NOT FOUND THEN
+    AND c.generation = v_generation RETURNING c.cursor INTO v_cursor;
+  IF NOT FOUND OR NOT EXISTS (SELECT FROM esink.meta m WHERE m.journal = v_journal) THEN
     RETURN false;
   END IF;
   IF v_skipped OR v_id > v_cursor THEN

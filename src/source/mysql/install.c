@@ -31,6 +31,7 @@
 /* Our own things, in the order in which schema.sql makes them. */
 static const char *const kinds[] = {"outbox", "journal", "shape", "meta", "consumer", "mark", "emit"};
 #define KINDS (sizeof(kinds) / sizeof(*kinds))
+static const int versions[KINDS] = {1, 1, 1, 1, 2, 1, 1};
 
 static const char *name_of(const struct my_db *db, size_t kind)
 {
@@ -78,7 +79,7 @@ static enum status look(struct my_db *db, int there[KINDS], struct err *err)
 	status = my_query(db, sql.bytes, MY_TIMEOUT_MS, &rows, err);
 	while (status == STATUS_OK && (row = mysql_fetch_row(rows)))
 		for (size_t kind = 0; kind < KINDS; kind++) {
-			AUTO_FREE char *comment = mem_format("esink %s 1", kinds[kind]);
+			AUTO_FREE char *comment = mem_format("esink %s %d", kinds[kind], versions[kind]);
 
 			if (!strcasecmp(row[0], name_of(db, kind)))
 				there[kind] = row[1] && !strcmp(row[1], comment) ? 1 : 2;

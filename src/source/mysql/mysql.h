@@ -47,10 +47,13 @@ enum status mysql_range(void *lane, int64_t since, struct source_range *range, s
 
 /* consumers.c */
 enum status mysql_consumers(void *lane, const char *name, struct consumer_list *list, struct err *err);
-enum status mysql_consumer_put(void *lane, const struct consumer *consumer, bool *created, struct err *err);
+enum status mysql_consumer_put(void *lane, const struct consumer *consumer, const struct consumer *lost, bool *created,
+	struct err *err);
 enum status mysql_consumer_delete(void *lane, const char *name, struct err *err);
-enum status mysql_consumer_advance(void *lane, const char *name, uint64_t cursor, struct err *err);
-enum status mysql_consumer_mark(void *lane, const char *name, uint64_t id, enum consumer_outcome outcome, struct err *err);
+enum status mysql_consumer_advance(void *lane, const struct consumer *consumer, struct span journal, uint64_t cursor,
+	struct err *err);
+enum status mysql_consumer_mark(void *lane, const struct consumer *consumer, struct span journal, uint64_t id,
+	enum consumer_outcome outcome, struct err *err);
 enum status mysql_consumer_marks(void *lane, const char *name, uint64_t first, uint64_t last, size_t max,
 	struct consumer_mark_list *list, struct err *err);
 

@@ -13,6 +13,18 @@ struct number {
 	char text[24];
 };
 
+struct name {
+	char text[JOURNAL_LEN + 1];
+};
+
+static struct name name_of(struct span journal)
+{
+	struct name name;
+
+	snprintf(name.text, sizeof(name.text), "%.*s", (int)journal.len, journal.p);
+	return name;
+}
+
 static const char *number(struct number *room, uint64_t value)
 {
 	snprintf(room->text, sizeof(room->text), "%llu", (unsigned long long)(value < INT64_MAX ? value : INT64_MAX));
@@ -48,7 +60,7 @@ enum status postgres_consumers(void *lane, const char *name, struct consumer_lis
 {
 	static const char sql[] =
 		"SELECT c.name, c.topics, c.types, CASE WHEN c.journal = m.journal THEN c.cursor ELSE m.floor END, "
-		"(pg_catalog.date_part('epoch'::text, c.updated_at) * 1000::float8)::bigint, c.dropped "
+		"(pg_catalog.date_part('epoch'::text, c.updated_at) * 1000::float8)::bigint, c.dropped, c.generation "
 		"FROM esink.consumer c, esink.meta m WHERE $1::text IS NULL OR c.name = $1::text ORDER BY c.name";
 	AUTO_RESULT PGresult *result = NULL;
 	enum status status = call(lane, sql, 1, &name, &result, err);
@@ -63,20 +75,29 @@ enum status postgres_consumers(void *lane, const char *name, struct consumer_lis
 			.types = mem_text(PQgetvalue(result, row, 2)),
 			.cursor = (uint64_t)pg_int(result, row, 3),
 			.updated_at = pg_int(result, row, 4),
-			.dropped = pg_bool(result, row, 5)};
+			.dropped = pg_bool(result, row, 5),
+			.generation = (uint64_t)pg_int(result, row, 6)};
 
 		consumer_list_add(list, &consumer);
 	}
 	return STATUS_OK;
 }
 
-enum status postgres_consumer_put(void *lane, const struct consumer *consumer, bool *created, struct err *err)
+enum status postgres_consumer_put(void *opaque, const struct consumer *consumer, const struct consumer *lost, bool *created,
+	struct err *err)
 {
+	static const char sql[] =
+		"SELECT esink.put_consumer($1::text, $2::text, $3::text, $4::bigint, $5::bigint, $6::bigint, $7::bigint)";
 	AUTO_RESULT PGresult *result = NULL;
-	struct number cursor;
-	const char *params[] = {consumer->name, consumer->topics, consumer->types, number(&cursor, consumer->cursor)};
-	enum status status = call(lane, "SELECT esink.put_consumer($1::text, $2::text, $3::text, $4::bigint)", 4, params, &result, err);
+	struct lane *lane = opaque;
+	struct number cursor, generation, replaced, max;
+	const char *params[] = {consumer->name, consumer->topics, consumer->types, number(&cursor, consumer->cursor),
+		number(&generation, consumer->generation), lost ? number(&replaced, lost->generation) : NULL,
+		number(&max, (uint64_t)lane->source->config->max_consumers)};
+	enum status status = call(lane, sql, 7, params, &result, err);
 
+	if (status == STATUS_OK && PQgetisnull(result, 0, 0))
+		return consumer_too_many(lane->source->config->max_consumers, err);
 	if (status == STATUS_OK)
 		*created = pg_bool(result, 0, 0);
 	return status;
@@ -87,12 +108,14 @@ enum status postgres_consumer_delete(void *lane, const char *name, struct err *e
 	return call_on(lane, name, "SELECT esink.delete_consumer($1::text)", 1, &name, err);
 }
 
-enum status postgres_consumer_advance(void *lane, const char *name, uint64_t cursor, struct err *err)
+enum status postgres_consumer_advance(
+	void *lane, const struct consumer *consumer, struct span journal, uint64_t cursor, struct err *err)
 {
-	struct number to;
-	const char *params[] = {name, number(&to, cursor)};
+	struct number generation, to;
+	struct name of = name_of(journal);
+	const char *params[] = {consumer->name, number(&generation, consumer->generation), of.text, number(&to, cursor)};
 
-	return call_on(lane, name, "SELECT esink.advance_consumer($1::text, $2::bigint)", 2, params, err);
+	return call_on(lane, consumer->name, "SELECT esink.advance_consumer($1::text, $2::bigint, $3::text, $4::bigint)", 4, params, err);
 }
 
 static enum status check_room(struct lane *lane, const char *name, uint64_t id, struct err *err)
@@ -114,15 +137,19 @@ static enum status check_room(struct lane *lane, const char *name, uint64_t id, 
 	return mark_budget_counted(&lane->marks, name, pg_int(result, 0, 0), (uint64_t)pg_int(result, 0, 1), id, err);
 }
 
-enum status postgres_consumer_mark(void *lane, const char *name, uint64_t id, enum consumer_outcome outcome, struct err *err)
+enum status postgres_consumer_mark(void *lane, const struct consumer *consumer, struct span journal, uint64_t id,
+	enum consumer_outcome outcome, struct err *err)
 {
-	struct number event;
-	const char *params[] = {name, number(&event, id), outcome == OUTCOME_SKIPPED ? "true" : "false"};
-	enum status status = check_room(lane, name, id, err);
+	static const char sql[] = "SELECT esink.mark_event($1::text, $2::bigint, $3::text, $4::bigint, $5::boolean)";
+	struct number generation, event;
+	struct name of = name_of(journal);
+	const char *params[] = {consumer->name, number(&generation, consumer->generation), of.text, number(&event, id),
+		outcome == OUTCOME_SKIPPED ? "true" : "false"};
+	enum status status = check_room(lane, consumer->name, id, err);
 
 	if (status != STATUS_OK)
 		return status;
-	return call_on(lane, name, "SELECT esink.mark_event($1::text, $2::bigint, $3::boolean)", 3, params, err);
+	return call_on(lane, consumer->name, sql, 5, params, err);
 }
 
 enum status postgres_consumer_marks(void *lane, const char *name, uint64_t first, uint64_t last, size_t max,

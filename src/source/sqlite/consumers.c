@@ -13,10 +13,12 @@
 
 #define CURSOR "CASE WHEN c.journal = (SELECT journal FROM esink_meta) THEN c.cursor ELSE " LITE_START " END"
 #define FIELDS "SELECT c.name, c.topics, c.types, " CURSOR ", " \
-	"CAST(round((c.updated_at - 2440587.5) * 86400000.0) AS INTEGER), c.dropped FROM esink_consumer c"
+	"CAST(round((c.updated_at - 2440587.5) * 86400000.0) AS INTEGER), c.dropped, c.generation FROM esink_consumer c"
+/* It is there still, and so is the journal: ?1 the name, ?3 the generation, ?4 the journal. */
+#define AS_READ "c.name = ?1 AND NOT c.dropped AND c.generation = ?3 AND (SELECT journal FROM esink_meta) = ?4"
 #define MARKS "SELECT consumer, id, skipped FROM esink_mark WHERE "
 
-enum { ALL, ONE, LOOK, RENEW, MAKE, FORGET, FORGET_MARKS, HEAR, SETTLE, COUNT, MARK, UNMARK, MARKS_OF_ONE, MARKS_OF_ALL, STATEMENTS };
+enum { ALL, ONE, LOOK, RENEW, OTHERS, MAKE, FORGET, FORGET_MARKS, HEAR, SETTLE, COUNT, MARK, UNMARK, MARKS_OF_ONE, MARKS_OF_ALL, STATEMENTS };
 _Static_assert(STATEMENTS <= LITE_CONSUMER_STATEMENTS, "room in a lane");
 
 static const char *const statements[] = {
@@ -24,14 +26,16 @@ static const char *const statements[] = {
 	[ONE] = FIELDS " WHERE c.name = ?1",
 	/* Whether there is anything to write of it: ?2 a cursor. */
 	[LOOK] = "SELECT " CURSOR ", " CURSOR " < ?2 OR c.updated_at < julianday('now') - 1.0 / 86400 FROM esink_consumer c "
-		"WHERE c.name = ?1 AND NOT c.dropped",
-	[RENEW] = "UPDATE esink_consumer SET topics = ?2, types = ?3, updated_at = julianday('now') WHERE name = ?1 AND NOT dropped",
-	[MAKE] = "INSERT OR REPLACE INTO esink_consumer (name, topics, types, cursor, journal, updated_at, dropped) "
-		"SELECT ?1, ?2, ?3, ?4, journal, julianday('now'), 0 FROM esink_meta",
+		"WHERE " AS_READ,
+	[RENEW] = "UPDATE esink_consumer SET topics = ?2, types = ?3, updated_at = julianday('now') WHERE name = ?1 AND NOT dropped "
+		"AND generation IS NOT ?4",
+	[OTHERS] = "SELECT count(*) FROM esink_consumer WHERE name <> ?1",
+	[MAKE] = "INSERT OR REPLACE INTO esink_consumer (name, topics, types, cursor, journal, updated_at, dropped, generation) "
+		"SELECT ?1, ?2, ?3, ?4, journal, julianday('now'), 0, ?5 FROM esink_meta",
 	[FORGET] = "DELETE FROM esink_consumer WHERE name = ?1",
 	[FORGET_MARKS] = "DELETE FROM esink_mark WHERE consumer = ?1 AND id IN (SELECT id FROM esink_mark WHERE consumer = ?1 LIMIT ?2)",
 	[HEAR] = "UPDATE esink_consumer AS c SET cursor = max(" CURSOR ", ?2), journal = (SELECT journal FROM esink_meta), "
-		"updated_at = julianday('now') WHERE name = ?1 AND NOT dropped",
+		"updated_at = julianday('now') WHERE " AS_READ,
 	[SETTLE] = "DELETE FROM esink_mark WHERE consumer = ?1 AND id IN (SELECT id FROM esink_mark WHERE consumer = ?1 AND "
 		"skipped = 0 AND id <= ?2 ORDER BY id LIMIT ?3)",
 	[COUNT] = "SELECT count(*), min(id) FROM (SELECT id FROM esink_mark WHERE consumer = ?1 AND id > ?2 ORDER BY id LIMIT ?3)",
@@ -126,7 +130,7 @@ enum status sqlite_consumers(void *opaque, const char *name, struct consumer_lis
 	while (status == STATUS_OK && (status = db_step(&lane->db, row, err)) == STATUS_OK) {
 		struct consumer consumer = {.name = text(row, 0), .topics = text(row, 1), .types = text(row, 2),
 			.cursor = (uint64_t)sqlite3_column_int64(row, 3), .updated_at = sqlite3_column_int64(row, 4),
-			.dropped = sqlite3_column_int(row, 5)};
+			.dropped = sqlite3_column_int(row, 5), .generation = (uint64_t)sqlite3_column_int64(row, 6)};
 
 		consumer_list_add(list, &consumer);
 	}
@@ -153,7 +157,9 @@ static enum status forget_marks(struct lane *lane, const char *name, bool *all, 
 	return status;
 }
 
-static enum status set_patterns(struct lane *lane, int which, const struct consumer *consumer, bool *done, struct err *err)
+/* MAKE, or RENEW, which leaves alone what is `lost`. */
+static enum status set_patterns(struct lane *lane, int which, const struct consumer *consumer, const struct consumer *lost,
+	bool *done, struct err *err)
 {
 	sqlite3_stmt *stmt = NULL;
 	int changed = 0;
@@ -163,27 +169,49 @@ static enum status set_patterns(struct lane *lane, int which, const struct consu
 		return status;
 	db_bind_text(stmt, 2, consumer->topics);
 	db_bind_text(stmt, 3, consumer->types);
-	if (which == MAKE)
+	if (which == MAKE) {
 		sqlite3_bind_int64(stmt, 4, number(consumer->cursor));
+		sqlite3_bind_int64(stmt, 5, number(consumer->generation));
+	} else if (lost) {
+		sqlite3_bind_int64(stmt, 4, number(lost->generation));
+	}
 	status = change(lane, stmt, &changed, err);
 	*done = changed > 0;
 	return status;
 }
 
+static enum status check_others(struct lane *lane, const char *name, struct err *err)
+{
+	sqlite3_stmt *row = NULL;
+	int64_t others = 0;
+	enum status status = statement(lane, OTHERS, name, &row, err);
+
+	if (status == STATUS_OK)
+		status = db_step(&lane->db, row, err);
+	if (status != STATUS_OK)
+		return status;
+	others = sqlite3_column_int64(row, 0);
+	sqlite3_reset(row);
+	return others < lane->config->max_consumers ? STATUS_OK : consumer_too_many(lane->config->max_consumers, err);
+}
+
 /* One transaction; *done false: it has more marks than may go in one. */
-static enum status put(struct lane *lane, const struct consumer *consumer, bool *created, bool *done, struct err *err)
+static enum status put(struct lane *lane, const struct consumer *consumer, const struct consumer *lost, bool *created, bool *done,
+	struct err *err)
 {
 	bool there = false;
 	enum status status = begin(lane, err);
 
 	*done = true;
 	if (status == STATUS_OK)
-		status = set_patterns(lane, RENEW, consumer, &there, err);
+		status = set_patterns(lane, RENEW, consumer, lost, &there, err);
+	if (status == STATUS_OK && !there)
+		status = check_others(lane, consumer->name, err);
 	if (status == STATUS_OK && !there)
 		status = forget_marks(lane, consumer->name, done, err);
 	*created = !there;
 	if (status == STATUS_OK && !there && *done)
-		status = set_patterns(lane, MAKE, consumer, &there, err);
+		status = set_patterns(lane, MAKE, consumer, NULL, &there, err);
 	if (status == STATUS_OK && *done && !there)
 		status = err_set(err, STATUS_UNAVAILABLE, "esink_meta is empty");
 	return end(lane, status, err);
@@ -206,7 +234,8 @@ static enum status forget(struct lane *lane, const char *name, bool *done, struc
 	return status == STATUS_OK && !changed ? not_registered(name, err) : status;
 }
 
-enum status sqlite_consumer_put(void *opaque, const struct consumer *consumer, bool *created, struct err *err)
+enum status sqlite_consumer_put(void *opaque, const struct consumer *consumer, const struct consumer *lost, bool *created,
+	struct err *err)
 {
 	struct lane *lane = opaque;
 	bool done = false, made = false;
@@ -215,7 +244,7 @@ enum status sqlite_consumer_put(void *opaque, const struct consumer *consumer, b
 	if (status == STATUS_OK)
 		status = durable(lane, true, err);
 	while (status == STATUS_OK && !done)
-		status = put(lane, consumer, &made, &done, err);
+		status = put(lane, consumer, lost, &made, &done, err);
 	if (status == STATUS_OK)
 		*created = made;
 	return status == STATUS_OK ? durable(lane, false, err) : status;
@@ -236,36 +265,54 @@ enum status sqlite_consumer_delete(void *opaque, const char *name, struct err *e
 
 /* -- settling --------------------------------------------------------------------------------------------------------- */
 
-/* Without the lock. *cursor: where it is; *news: `to` is beyond it, or it was not heard of for a second. */
-static enum status look(struct lane *lane, const char *name, uint64_t to, uint64_t *cursor, bool *news, struct err *err)
+/* A consumer and the journal, as the asker read them. */
+struct subject {
+	const struct consumer *consumer;
+	struct span journal;
+};
+
+/* One of the two statements that say AS_READ. ?2: a cursor. */
+static enum status statement_on(
+	struct lane *lane, int which, const struct subject *of, uint64_t to, sqlite3_stmt **stmt, struct err *err)
 {
-	sqlite3_stmt *row = NULL;
-	enum status status = statement(lane, LOOK, name, &row, err);
+	enum status status = statement(lane, which, of->consumer->name, stmt, err);
 
 	if (status != STATUS_OK)
 		return status;
-	sqlite3_bind_int64(row, 2, number(to));
+	sqlite3_bind_int64(*stmt, 2, number(to));
+	sqlite3_bind_int64(*stmt, 3, number(of->consumer->generation));
+	sqlite3_bind_text(*stmt, 4, of->journal.p, (int)of->journal.len, SQLITE_TRANSIENT);
+	return STATUS_OK;
+}
+
+/* Without the lock. *cursor: where it is; *news: `to` is beyond it, or it was not heard of for a second. */
+static enum status look(
+	struct lane *lane, const struct subject *of, uint64_t to, uint64_t *cursor, bool *news, struct err *err)
+{
+	sqlite3_stmt *row = NULL;
+	enum status status = statement_on(lane, LOOK, of, to, &row, err);
+
+	if (status != STATUS_OK)
+		return status;
 	status = db_step(&lane->db, row, err);
 	if (status == STATUS_OK) {
 		*cursor = (uint64_t)sqlite3_column_int64(row, 0);
 		*news = sqlite3_column_int(row, 1);
 	}
 	sqlite3_reset(row);
-	return status == STATUS_NOT_FOUND ? not_registered(name, err) : status;
+	return status == STATUS_NOT_FOUND ? not_registered(of->consumer->name, err) : status;
 }
 
 /* Within a transaction: it was heard of, and its cursor is `to` or beyond. */
-static enum status hear(struct lane *lane, const char *name, uint64_t to, struct err *err)
+static enum status hear(struct lane *lane, const struct subject *of, uint64_t to, struct err *err)
 {
 	sqlite3_stmt *stmt = NULL;
 	int changed = 0;
-	enum status status = statement(lane, HEAR, name, &stmt, err);
+	enum status status = statement_on(lane, HEAR, of, to, &stmt, err);
 
-	if (status != STATUS_OK)
-		return status;
-	sqlite3_bind_int64(stmt, 2, number(to));
-	status = change(lane, stmt, &changed, err);
-	return status == STATUS_OK && !changed ? not_registered(name, err) : status;
+	if (status == STATUS_OK)
+		status = change(lane, stmt, &changed, err);
+	return status == STATUS_OK && !changed ? not_registered(of->consumer->name, err) : status;
 }
 
 static enum status settle(struct lane *lane, const char *name, uint64_t to, struct err *err)
@@ -281,22 +328,24 @@ static enum status settle(struct lane *lane, const char *name, uint64_t to, stru
 	return change(lane, stmt, &changed, err);
 }
 
-enum status sqlite_consumer_advance(void *opaque, const char *name, uint64_t cursor, struct err *err)
+enum status sqlite_consumer_advance(
+	void *opaque, const struct consumer *consumer, struct span journal, uint64_t cursor, struct err *err)
 {
+	const struct subject of = {consumer, journal};
 	struct lane *lane = opaque;
 	uint64_t before = 0;
 	bool news = false;
 	enum status status = ready(lane, err);
 
 	if (status == STATUS_OK)
-		status = look(lane, name, cursor, &before, &news, err);
+		status = look(lane, &of, cursor, &before, &news, err);
 	if (status != STATUS_OK || !news)
 		return status;
 	status = begin(lane, err);
 	if (status == STATUS_OK)
-		status = hear(lane, name, cursor, err);
+		status = hear(lane, &of, cursor, err);
 	if (status == STATUS_OK)
-		status = settle(lane, name, cursor, err);
+		status = settle(lane, consumer->name, cursor, err);
 	return end(lane, status, err);
 }
 
@@ -324,17 +373,18 @@ static enum status check_room(struct lane *lane, const char *name, uint64_t curs
 }
 
 /* Within a transaction. Of what is completed at or below the cursor no mark is needed. */
-static enum status write_mark(struct lane *lane, const char *name, uint64_t id, enum consumer_outcome outcome, struct err *err)
+static enum status write_mark(
+	struct lane *lane, const struct subject *of, uint64_t id, enum consumer_outcome outcome, struct err *err)
 {
 	sqlite3_stmt *stmt = NULL;
 	uint64_t cursor = 0;
 	bool news, keep;
 	int changed;
-	enum status status = look(lane, name, 0, &cursor, &news, err);
+	enum status status = look(lane, of, 0, &cursor, &news, err);
 
 	keep = outcome == OUTCOME_SKIPPED || id > cursor;
 	if (status == STATUS_OK)
-		status = statement(lane, keep ? MARK : UNMARK, name, &stmt, err);
+		status = statement(lane, keep ? MARK : UNMARK, of->consumer->name, &stmt, err);
 	if (status != STATUS_OK)
 		return status;
 	sqlite3_bind_int64(stmt, 2, number(id));
@@ -343,24 +393,26 @@ static enum status write_mark(struct lane *lane, const char *name, uint64_t id, 
 	return change(lane, stmt, &changed, err);
 }
 
-enum status sqlite_consumer_mark(void *opaque, const char *name, uint64_t id, enum consumer_outcome outcome, struct err *err)
+enum status sqlite_consumer_mark(void *opaque, const struct consumer *consumer, struct span journal, uint64_t id,
+	enum consumer_outcome outcome, struct err *err)
 {
+	const struct subject of = {consumer, journal};
 	struct lane *lane = opaque;
 	uint64_t cursor = 0;
 	bool news = false;
 	enum status status = ready(lane, err);
 
 	if (status == STATUS_OK)
-		status = look(lane, name, 0, &cursor, &news, err);
+		status = look(lane, &of, 0, &cursor, &news, err);
 	if (status == STATUS_OK && id > cursor)
-		status = check_room(lane, name, cursor, id, err);
+		status = check_room(lane, consumer->name, cursor, id, err);
 	if (status != STATUS_OK)
 		return status;
 	status = begin(lane, err);
 	if (status == STATUS_OK)
-		status = hear(lane, name, 0, err);
+		status = hear(lane, &of, 0, err);
 	if (status == STATUS_OK)
-		status = write_mark(lane, name, id, outcome, err);
+		status = write_mark(lane, &of, id, outcome, err);
 	return end(lane, status, err);
 }
 

@@ -121,15 +121,20 @@ static void plan_schema(bool any, struct present *present, struct buf *plan)
 static enum status plan_consumers(struct db *db, struct buf *plan, struct err *err)
 {
 	static const char sql[] = "SELECT count(*) FROM sqlite_schema WHERE name = ";
-	int64_t consumer = 0, mark = 0;
-	char one[128];
+	int64_t consumer = 0, mark = 0, whole = 0;
+	char one[160];
 	enum status status;
 
 	snprintf(one, sizeof(one), "%s'esink_consumer'", sql);
 	status = db_number(db, one, &consumer, err);
+	snprintf(one, sizeof(one), "%s'esink_consumer' AND sql LIKE '%%, generation INTEGER%%'", sql);
+	if (status == STATUS_OK)
+		status = db_number(db, one, &whole, err);
 	snprintf(one, sizeof(one), "%s'esink_mark'", sql);
 	if (status == STATUS_OK)
 		status = db_number(db, one, &mark, err);
+	if (status == STATUS_OK && consumer && !whole)
+		buf_text(plan, "ALTER TABLE esink_consumer ADD COLUMN generation INTEGER NOT NULL DEFAULT 0;\n");
 	if (status != STATUS_OK || (consumer && mark))
 		return status;
 	if (mark)

@@ -1,7 +1,8 @@
 /* Prevents: a cursor that moves over an event that a consumer wants and has not settled, or not over what is settled; marks
  * that only work in order; an acknowledgement that comes late and takes the cursor back, or runs ahead of the journal; a scan
  * that never ends, or reads the same for ever; a write for every poll of an idle consumer; a position that the journal does not
- * reach, taken as if nothing were missing.
+ * reach, taken as if nothing were missing; one that was acknowledged to a consumer which was deleted since, or in a journal that
+ * there is no more, and settles what whoever has the name now was never told.
  *
  * On a journal and a table of consumers in memory, behind the real seam. Event i is of topic `even` or `odd`; every hundredth
  * is of topic `rare`, every 97th came from a client.
@@ -21,12 +22,13 @@
 #include "source/consumer.h"
 
 #define JOURNAL "0123456789abcdef"
+#define ANOTHER "fedcba9876543210"
 #define ROWS 8
 #define MARKS 4096
 
 struct row {
 	char name[65], topics[256], types[256];
-	uint64_t cursor;
+	uint64_t cursor, generation;
 	bool used, dropped;
 };
 
@@ -36,6 +38,8 @@ struct memory {
 	struct consumer_mark marks[MARKS];
 	size_t mark_count, reads, advances, slow_us, event_bytes;
 	enum status fails; /* of what writes */
+	const char *journal;
+	void (*before_writing)(void); /* what others do between the look at the consumer and the write */
 	void (*meanwhile)(void); /* what others do between the look at the journal and that at the consumer */
 };
 
@@ -56,7 +60,7 @@ static enum status fake_range(void *lane, int64_t since, struct source_range *ra
 	(void)since;
 	(void)err;
 	*range = (struct source_range){.floor = db.floor, .head = db.head, .start = db.floor};
-	memcpy(range->journal, JOURNAL, sizeof(JOURNAL));
+	snprintf(range->journal, sizeof(range->journal), "%s", db.journal);
 	return STATUS_OK;
 }
 
@@ -80,7 +84,7 @@ static enum status fake_read(void *lane, struct span journal, uint64_t after, ui
 	struct err *err)
 {
 	(void)lane;
-	assert_true(span_is(journal, JOURNAL));
+	assert_true(span_is(journal, db.journal));
 	assert_true(key == 0 || key >= after);
 	db.reads++;
 	if (after < db.floor)
@@ -102,22 +106,27 @@ static enum status fake_consumers(void *lane, const char *name, struct consumer_
 
 		if (row->used && (!name || strcmp(row->name, name) == 0))
 			consumer_list_add(list, &(struct consumer){.name = mem_text(row->name), .topics = mem_text(row->topics),
-				.types = mem_text(row->types), .cursor = row->cursor, .dropped = row->dropped});
+				.types = mem_text(row->types), .cursor = row->cursor, .dropped = row->dropped,
+				.generation = row->generation});
 	}
 	return name && !list->count ? err_set(err, STATUS_NOT_FOUND, "no") : STATUS_OK;
 }
 
-static enum status fake_put(void *lane, const struct consumer *consumer, bool *created, struct err *err)
+static enum status fake_put(
+	void *lane, const struct consumer *consumer, const struct consumer *lost, bool *created, struct err *err)
 {
-	struct row *row = row_of(consumer->name);
+	struct row *row;
 
 	(void)lane;
 	(void)err;
-	*created = !row || row->dropped;
+	if (db.before_writing)
+		db.before_writing();
+	row = row_of(consumer->name);
+	*created = !row || row->dropped || (lost && lost->generation == row->generation);
 	for (size_t i = 0; !row && i < ROWS; i++)
 		row = db.rows[i].used ? NULL : &db.rows[i];
 	if (*created)
-		*row = (struct row){.used = true, .cursor = consumer->cursor};
+		*row = (struct row){.used = true, .cursor = consumer->cursor, .generation = consumer->generation};
 	snprintf(row->name, sizeof(row->name), "%s", consumer->name);
 	snprintf(row->topics, sizeof(row->topics), "%s", consumer->topics);
 	snprintf(row->types, sizeof(row->types), "%s", consumer->types);
@@ -135,21 +144,33 @@ static enum status fake_delete(void *lane, const char *name, struct err *err)
 	return STATUS_OK;
 }
 
-static enum status fake_advance(void *lane, const char *name, uint64_t cursor, struct err *err)
+/* As it was read, and in the same journal? */
+static struct row *row_as(const struct consumer *consumer, struct span journal)
 {
-	struct row *row = row_of(name);
+	struct row *row;
+
+	if (db.before_writing)
+		db.before_writing();
+	row = row_of(consumer->name);
+	return row && !row->dropped && row->generation == consumer->generation && span_is(journal, db.journal) ? row : NULL;
+}
+
+static enum status fake_advance(
+	void *lane, const struct consumer *consumer, struct span journal, uint64_t cursor, struct err *err)
+{
+	struct row *row = row_as(consumer, journal);
 	size_t kept = 0;
 
 	(void)lane;
 	db.advances++;
 	if (db.fails)
 		return db.fails;
-	if (!row || row->dropped)
+	if (!row)
 		return err_set(err, STATUS_NOT_FOUND, "no");
 	if (cursor > row->cursor)
 		row->cursor = cursor;
 	for (size_t i = 0; i < db.mark_count; i++)
-		if (strcmp(db.marks[i].consumer, name) != 0 || db.marks[i].id > row->cursor || db.marks[i].outcome == OUTCOME_SKIPPED)
+		if (strcmp(db.marks[i].consumer, row->name) != 0 || db.marks[i].id > row->cursor || db.marks[i].outcome == OUTCOME_SKIPPED)
 			db.marks[kept++] = db.marks[i];
 	db.mark_count = kept;
 	return STATUS_OK;
@@ -162,22 +183,26 @@ static int by_id(const void *a, const void *b)
 	return one->id < two->id ? -1 : one->id > two->id;
 }
 
-static enum status fake_mark(void *lane, const char *name, uint64_t id, enum consumer_outcome outcome, struct err *err)
+static void add_mark(const char *name, uint64_t id, enum consumer_outcome outcome)
 {
-	struct row *row = row_of(name);
-
-	(void)lane;
-	if (!row || row->dropped)
-		return err_set(err, STATUS_NOT_FOUND, "no");
 	for (size_t i = 0; i < db.mark_count; i++)
 		if (strcmp(db.marks[i].consumer, name) == 0 && db.marks[i].id == id) {
 			db.marks[i].outcome = outcome;
-			return STATUS_OK;
+			return;
 		}
 	assert_true(db.mark_count < MARKS);
 	db.marks[db.mark_count] = (struct consumer_mark){.id = id, .outcome = outcome};
 	snprintf(db.marks[db.mark_count++].consumer, CONSUMER_NAME_MAX + 1, "%s", name);
 	qsort(db.marks, db.mark_count, sizeof(*db.marks), by_id);
+}
+
+static enum status fake_mark(void *lane, const struct consumer *consumer, struct span journal, uint64_t id,
+	enum consumer_outcome outcome, struct err *err)
+{
+	(void)lane;
+	if (!row_as(consumer, journal))
+		return err_set(err, STATUS_NOT_FOUND, "no");
+	add_mark(consumer->name, id, outcome);
 	return STATUS_OK;
 }
 
@@ -198,7 +223,7 @@ static const struct source_ops ops = {.range = fake_range, .read = fake_read, .c
 static int begin(void **state)
 {
 	(void)state;
-	db = (struct memory){.floor = 0, .head = 1000};
+	db = (struct memory){.floor = 0, .head = 1000, .journal = JOURNAL};
 	remembered = consumer_memory_create();
 	return 0;
 }
@@ -343,7 +368,7 @@ static void many_marks(void **state)
 	put("a", "[]", "[]", 0);
 	for (uint64_t id = 2; id <= 3500; id++)
 		if (id % 97)
-			fake_mark(NULL, "a", id, OUTCOME_COMPLETED, NULL);
+			add_mark("a", id, OUTCOME_COMPLETED);
 	assert_poll("a", -1, 2, "1 3501 @0");
 	assert_poll("a", 1, 1, "3501 @3500");
 }
@@ -493,7 +518,7 @@ static void its_state(void **state)
 
 	(void)state;
 	put("a", "[\"rare\"]", "[]", 0);
-	fake_mark(NULL, "a", 200, OUTCOME_SKIPPED, NULL);
+	add_mark("a", 200, OUTCOME_SKIPPED);
 	job = ask(CONSUMER_GET, "a", (struct consumer_job){0});
 	assert_int_equal(job->states[0].consumer.cursor, 99);
 	assert_int_equal(job->states[0].lag, 901);
@@ -554,6 +579,109 @@ static void who_has_seen_an_event(void **state)
 	consumer_job_free(job);
 }
 
+static void registered_anew_meanwhile(void)
+{
+	db.before_writing = NULL;
+	fake_delete(NULL, "a", NULL);
+	put("a", "[]", "[]", 10);
+}
+
+static void registered_anew_at_500(void)
+{
+	db.before_writing = NULL;
+	fake_delete(NULL, "a", NULL);
+	put("a", "[]", "[]", 500);
+}
+
+/* Through another relay, while this one is about to write. */
+static void another_one_of_the_same_name(void **state)
+{
+	(void)state;
+	put("a", "[]", "[]", 10);
+	db.before_writing = registered_anew_meanwhile;
+	assert_poll("a", 500, 1, "not found");
+	assert_poll("a", -1, 1, "11 @10");
+	db.before_writing = registered_anew_meanwhile;
+	mark("a", 11, OUTCOME_COMPLETED, STATUS_NOT_FOUND);
+	assert_poll("a", -1, 1, "11 @10");
+	/* Lost, and registered anew by two at once: the second keeps what the first has made. */
+	db.floor = 400;
+	db.before_writing = registered_anew_at_500;
+	put("a", "[]", "[]", 600);
+	assert_poll("a", -1, 1, "501 @500");
+}
+
+static enum status poll_of(const char *journal, uint64_t generation, int64_t ack)
+{
+	struct consumer_job question = {.has_ack = ack >= 0, .ack = (uint64_t)(ack < 0 ? 0 : ack), .limit = 1, .generation = generation};
+	struct consumer_job *job;
+	enum status status;
+
+	snprintf(question.of_journal, sizeof(question.of_journal), "%s", journal);
+	job = ask(CONSUMER_POLL, "a", question);
+	status = job->status;
+	if (status == STATUS_OK)
+		assert_string_equal(job->journal, db.journal);
+	consumer_job_free(job);
+	return status;
+}
+
+/* What a session acknowledges by number was told to one registration. */
+static void told_to_another_one(void **state)
+{
+	uint64_t before;
+
+	(void)state;
+	put("a", "[]", "[]", 10);
+	before = row_of("a")->generation;
+	assert_int_equal(poll_of(JOURNAL, before, 20), STATUS_OK);
+	fake_delete(NULL, "a", NULL);
+	put("a", "[]", "[]", 10);
+	assert_int_not_equal(row_of("a")->generation, before);
+	assert_int_equal(poll_of(JOURNAL, before, 20), STATUS_NOT_FOUND);
+	assert_int_equal(row_of("a")->cursor, 10);
+	assert_int_equal(poll_of(JOURNAL, row_of("a")->generation, 20), STATUS_OK);
+	assert_int_equal(row_of("a")->cursor, 20);
+}
+
+static void a_journal_begins(void)
+{
+	db.before_writing = NULL;
+	db.journal = ANOTHER;
+	row_of("a")->cursor = 0;
+}
+
+static void of_another_journal(void **state)
+{
+	struct consumer_job question = {.id = 5, .outcome = OUTCOME_COMPLETED}, *job;
+
+	(void)state;
+	put("a", "[]", "[]", 10);
+	assert_int_equal(poll_of(JOURNAL, 0, 20), STATUS_OK);
+	assert_int_equal(poll_of(ANOTHER, 0, 30), STATUS_CONFLICT);
+	assert_int_equal(poll_of(ANOTHER, 0, 5), STATUS_CONFLICT); /* not taken for one that is late */
+	assert_int_equal(row_of("a")->cursor, 20);
+	/* It begins between the look and the write. */
+	db.before_writing = a_journal_begins;
+	assert_int_equal(poll_of(JOURNAL, 0, 30), STATUS_CONFLICT);
+	assert_int_equal(row_of("a")->cursor, 0);
+	db.journal = JOURNAL;
+	db.before_writing = a_journal_begins;
+	assert_int_equal(poll_of("", 0, 30), STATUS_UNAVAILABLE); /* again, please */
+	assert_int_equal(row_of("a")->cursor, 0);
+	snprintf(question.of_journal, sizeof(question.of_journal), JOURNAL);
+	job = ask(CONSUMER_MARK, "a", question);
+	assert_int_equal(job->status, STATUS_CONFLICT);
+	assert_int_equal(db.mark_count, 0);
+	consumer_job_free(job);
+	question = (struct consumer_job){.from = FROM_ID, .id = 5, .topics = mem_text("[]"), .types = mem_text("[]")};
+	snprintf(question.of_journal, sizeof(question.of_journal), JOURNAL);
+	job = ask(CONSUMER_PUT, "b", question);
+	assert_int_equal(job->status, STATUS_CONFLICT);
+	assert_null(row_of("b"));
+	consumer_job_free(job);
+}
+
 int main(void)
 {
 #define STORY(story) cmocka_unit_test_setup_teardown(story, begin, end)
@@ -572,6 +700,9 @@ int main(void)
 		STORY(where_one_begins),
 		STORY(its_state),
 		STORY(who_has_seen_an_event),
+		STORY(another_one_of_the_same_name),
+		STORY(told_to_another_one),
+		STORY(of_another_journal),
 	};
 
 	return cmocka_run_group_tests(stories, NULL, NULL);

@@ -1,6 +1,7 @@
 /* Prevents: a consumer's cursor that moves back when two relays acknowledge at once, so that what was acknowledged comes again;
  * one that is lost with the lane that wrote it; an outcome that is not the last one told; patterns that come back other than
- * they went in; a consumer that was dropped and is served on as if nothing had been discarded; marks without end.
+ * they went in; a consumer that was dropped and is served on as if nothing had been discarded; marks without end; a consumer
+ * that comes under the name of a deleted one and has its cursor moved by what was acknowledged to that one; consumers without end.
  *
  * Runs on a real database: an SQLite file of its own, or the one that SQLITE_PATH, POSTGRES_DATABASE_URL or MYSQL_DATABASE and what belongs
  * to it name (tests/e2e/consumers.test.mjs). */
@@ -28,6 +29,8 @@
 #include "source/mark_budget.h"
 
 #define ROUNDS 200
+#define MAX 20
+#define GENERATION INT64_MAX /* the greatest */
 
 static struct source_config config;
 static const struct source_ops *ops;
@@ -43,14 +46,35 @@ static void assert_int_equal_status(enum status status, enum status wanted, int 
 	assert_int_equal(status, wanted);
 }
 
-static bool put(void *lane, const char *name, const char *topics, uint64_t cursor)
+static struct source_position head;
+
+static bool put_anew(void *lane, const char *name, const char *topics, uint64_t cursor, uint64_t generation, const struct consumer *lost)
 {
 	struct consumer consumer = {.name = (char *)(uintptr_t)name, .topics = (char *)(uintptr_t)topics,
-		.types = (char *)(uintptr_t) "[\"insert\"]", .cursor = cursor};
+		.types = (char *)(uintptr_t) "[\"insert\"]", .cursor = cursor, .generation = generation};
 	bool created = false;
 
-	OK(ops->consumer_put(lane, &consumer, &created, &err));
+	OK(ops->consumer_put(lane, &consumer, lost, &created, &err));
 	return created;
+}
+
+static bool put(void *lane, const char *name, const char *topics, uint64_t cursor)
+{
+	return put_anew(lane, name, topics, cursor, GENERATION, NULL);
+}
+
+static enum status advance(void *lane, const char *name, uint64_t cursor, struct err *why)
+{
+	const struct consumer consumer = {.name = (char *)(uintptr_t)name, .generation = strcmp(name, "full") ? GENERATION : 0};
+
+	return ops->consumer_advance(lane, &consumer, span_of(head.journal), cursor, why);
+}
+
+static enum status mark(void *lane, const char *name, uint64_t id, enum consumer_outcome outcome, struct err *why)
+{
+	const struct consumer consumer = {.name = (char *)(uintptr_t)name, .generation = strcmp(name, "full") ? GENERATION : 0};
+
+	return ops->consumer_mark(lane, &consumer, span_of(head.journal), id, outcome, why);
 }
 
 static struct consumer_list get(void *lane, const char *name)
@@ -166,8 +190,8 @@ static void comes_stays_and_goes(void **state)
 	OK(ops->consumer_delete(lanes[1], "b_-2", &err));
 	assert_int_equal(ops->consumer_delete(lanes[0], "b_-2", &err), STATUS_NOT_FOUND);
 	assert_int_equal(ops->consumers(lanes[0], "b_-2", &list, &err), STATUS_NOT_FOUND);
-	assert_int_equal(ops->consumer_advance(lanes[0], "b_-2", 50, &err), STATUS_NOT_FOUND);
-	assert_int_equal(ops->consumer_mark(lanes[0], "b_-2", 50, OUTCOME_SKIPPED, &err), STATUS_NOT_FOUND);
+	assert_int_equal(advance(lanes[0], "b_-2", 50, &err), STATUS_NOT_FOUND);
+	assert_int_equal(mark(lanes[0], "b_-2", 50, OUTCOME_SKIPPED, &err), STATUS_NOT_FOUND);
 	assert_non_null(strstr(err.text, "b_-2"));
 }
 
@@ -177,14 +201,14 @@ static void goes_on_and_never_back(void **state)
 
 	(void)state;
 	put(lanes[0], "a", "[]", 10);
-	OK(ops->consumer_advance(lanes[0], "a", 20, &err));
-	OK(ops->consumer_advance(lanes[1], "a", 15, &err));
-	OK(ops->consumer_advance(lanes[1], "a", 0, &err));
+	OK(advance(lanes[0], "a", 20, &err));
+	OK(advance(lanes[1], "a", 15, &err));
+	OK(advance(lanes[1], "a", 0, &err));
 	assert_int_equal(cursor_of(lanes[1], "a"), 20);
 	/* It is heard of, although nothing was new to acknowledge. */
 	before = after = heard_of(lanes[0], "a");
 	for (int64_t until = clock_ms() + 10000; after < before + 1000 && clock_ms() < until;) {
-		OK(ops->consumer_advance(lanes[1], "a", 20, &err));
+		OK(advance(lanes[1], "a", 20, &err));
 		after = heard_of(lanes[0], "a");
 	}
 	assert_true(after >= before + 1000);
@@ -195,32 +219,93 @@ static void keeps_marks(void **state)
 	(void)state;
 	put(lanes[0], "a", "[]", 10);
 	put(lanes[0], "b", "[]", 10);
-	OK(ops->consumer_mark(lanes[0], "a", 14, OUTCOME_COMPLETED, &err));
-	OK(ops->consumer_mark(lanes[1], "a", 12, OUTCOME_SKIPPED, &err));
-	OK(ops->consumer_mark(lanes[0], "b", 12, OUTCOME_COMPLETED, &err));
-	OK(ops->consumer_mark(lanes[0], "a", 13, OUTCOME_COMPLETED, &err));
-	OK(ops->consumer_mark(lanes[0], "a", 13, OUTCOME_COMPLETED, &err));
+	OK(mark(lanes[0], "a", 14, OUTCOME_COMPLETED, &err));
+	OK(mark(lanes[1], "a", 12, OUTCOME_SKIPPED, &err));
+	OK(mark(lanes[0], "b", 12, OUTCOME_COMPLETED, &err));
+	OK(mark(lanes[0], "a", 13, OUTCOME_COMPLETED, &err));
+	OK(mark(lanes[0], "a", 13, OUTCOME_COMPLETED, &err));
 	assert_marks("a", 11, UINT64_MAX, 100, "a 12 skipped, a 13 completed, a 14 completed");
 	assert_marks("a", 0, UINT64_MAX, 2, "a 12 skipped, a 13 completed");
 	assert_marks("a", 13, 13, 100, "a 13 completed");
 	assert_marks(NULL, 12, 12, 100, "a 12 skipped, b 12 completed");
 	assert_marks("nobody", 0, UINT64_MAX, 100, "");
 	/* The last one counts. */
-	OK(ops->consumer_mark(lanes[1], "a", 13, OUTCOME_SKIPPED, &err));
-	OK(ops->consumer_mark(lanes[1], "a", 12, OUTCOME_COMPLETED, &err));
+	OK(mark(lanes[1], "a", 13, OUTCOME_SKIPPED, &err));
+	OK(mark(lanes[1], "a", 12, OUTCOME_COMPLETED, &err));
 	assert_marks("a", 11, 100, 100, "a 12 completed, a 13 skipped, a 14 completed");
 	/* Of what is behind the cursor the skipped ones are kept. */
-	OK(ops->consumer_advance(lanes[0], "a", 13, &err));
+	OK(advance(lanes[0], "a", 13, &err));
 	assert_marks(NULL, 0, 100, 100, "b 12 completed, a 13 skipped, a 14 completed");
-	OK(ops->consumer_mark(lanes[0], "a", 11, OUTCOME_SKIPPED, &err));
-	OK(ops->consumer_mark(lanes[0], "a", 13, OUTCOME_COMPLETED, &err));
-	OK(ops->consumer_mark(lanes[0], "a", 12, OUTCOME_COMPLETED, &err));
+	OK(mark(lanes[0], "a", 11, OUTCOME_SKIPPED, &err));
+	OK(mark(lanes[0], "a", 13, OUTCOME_COMPLETED, &err));
+	OK(mark(lanes[0], "a", 12, OUTCOME_COMPLETED, &err));
 	assert_marks("a", 0, 100, 100, "a 11 skipped, a 14 completed");
 	/* They go with the consumer, and who comes under its name is another one. */
 	OK(ops->consumer_delete(lanes[0], "a", &err));
 	assert_marks(NULL, 0, 100, 100, "b 12 completed");
 	assert_true(put(lanes[0], "a", "[]", 0));
 	assert_marks("a", 0, 100, 100, "");
+}
+
+/* A relay is about to write what it found out of a consumer that another relay has replaced meanwhile. */
+static void another_one_of_the_same_name(void **state)
+{
+	struct consumer old = {.name = (char *)(uintptr_t) "a", .generation = 1}, new = {.name = old.name, .generation = 2};
+	struct span journal = span_of(head.journal), another = span_of("0000000000000000");
+	struct consumer_list list;
+
+	(void)state;
+	assert_true(put_anew(lanes[0], "a", "[]", 10, 1, NULL));
+	OK(ops->consumer_advance(lanes[0], &old, journal, 12, &err));
+	OK(ops->consumer_mark(lanes[0], &old, journal, 15, OUTCOME_SKIPPED, &err));
+	OK(ops->consumer_delete(lanes[1], "a", &err));
+	assert_true(put_anew(lanes[1], "a", "[]", 10, 2, NULL));
+	assert_int_equal(ops->consumer_advance(lanes[0], &old, journal, 20, &err), STATUS_NOT_FOUND);
+	assert_int_equal(ops->consumer_mark(lanes[0], &old, journal, 11, OUTCOME_COMPLETED, &err), STATUS_NOT_FOUND);
+	assert_int_equal(ops->consumer_mark(lanes[0], &old, journal, 11, OUTCOME_SKIPPED, &err), STATUS_NOT_FOUND);
+	/* Nor what it found out in another journal. */
+	assert_int_equal(ops->consumer_advance(lanes[0], &new, another, 20, &err), STATUS_NOT_FOUND);
+	assert_int_equal(ops->consumer_mark(lanes[0], &new, another, 11, OUTCOME_COMPLETED, &err), STATUS_NOT_FOUND);
+	assert_int_equal(cursor_of(lanes[1], "a"), 10);
+	assert_marks("a", 0, UINT64_MAX, 100, "");
+	/* A completed one behind the cursor takes its mark along, but not that of another's. */
+	OK(ops->consumer_mark(lanes[1], &new, journal, 9, OUTCOME_SKIPPED, &err));
+	assert_int_equal(ops->consumer_mark(lanes[0], &old, journal, 9, OUTCOME_COMPLETED, &err), STATUS_NOT_FOUND);
+	assert_marks("a", 0, UINT64_MAX, 100, "a 9 skipped");
+	/* Replaced where it is the one that is lost, with its marks; the patterns alone where it is not. */
+	assert_false(put_anew(lanes[0], "a", "[\"b\"]", 30, 3, &old));
+	assert_int_equal(cursor_of(lanes[1], "a"), 10);
+	assert_true(put_anew(lanes[0], "a", "[]", 30, 3, &new));
+	list = get(lanes[1], "a");
+	assert_true(list.items[0].cursor == 30 && list.items[0].generation == 3);
+	consumer_list_finish(&list);
+	assert_marks("a", 0, UINT64_MAX, 100, "");
+}
+
+static void so_many_and_no_more(void **state)
+{
+	struct consumer one = {.topics = (char *)(uintptr_t) "[]", .types = (char *)(uintptr_t) "[]"}, old = {.generation = GENERATION};
+	bool created;
+
+	(void)state;
+	for (int i = 0; i <= MAX; i++) {
+		char name[8];
+
+		snprintf(name, sizeof(name), "c%d", i);
+		one.name = name;
+		one.generation = GENERATION;
+		assert_int_equal(ops->consumer_put(lanes[i % 2], &one, NULL, &created, &err), i < MAX ? STATUS_OK : STATUS_TOO_MANY);
+	}
+	assert_non_null(strstr(err.text, "MAX_CONSUMERS"));
+	/* Those that are there may be told, and replaced; one that goes makes room. */
+	one.name = (char *)(uintptr_t) "c7";
+	OK(ops->consumer_put(lanes[0], &one, NULL, &created, &err));
+	assert_false(created);
+	OK(ops->consumer_put(lanes[0], &one, &old, &created, &err));
+	assert_true(created);
+	OK(ops->consumer_delete(lanes[0], "c3", &err));
+	one.name = (char *)(uintptr_t) "anew";
+	OK(ops->consumer_put(lanes[1], &one, NULL, &created, &err));
 }
 
 static atomic_int turn, unwanted;
@@ -231,11 +316,11 @@ static void *advance_and_mark(void *lane)
 	int n;
 
 	while ((n = atomic_fetch_add(&turn, 1)) < ROUNDS) {
-		if (ops->consumer_advance(lane, "a", (uint64_t)n, &own) != STATUS_OK)
+		if (advance(lane, "a", (uint64_t)n, &own) != STATUS_OK)
 			atomic_fetch_add(&unwanted, 1);
-		if (ops->consumer_mark(lane, "a", 1000 + (uint64_t)n % 7, n % 2 ? OUTCOME_SKIPPED : OUTCOME_COMPLETED, &own) != STATUS_OK)
+		if (mark(lane, "a", 1000 + (uint64_t)n % 7, n % 2 ? OUTCOME_SKIPPED : OUTCOME_COMPLETED, &own) != STATUS_OK)
 			atomic_fetch_add(&unwanted, 1);
-		if (ops->consumer_advance(lane, "a", (uint64_t)n / 2, &own) != STATUS_OK)
+		if (advance(lane, "a", (uint64_t)n / 2, &own) != STATUS_OK)
 			atomic_fetch_add(&unwanted, 1);
 	}
 	return NULL;
@@ -290,14 +375,14 @@ static void is_full(void **state)
 {
 	(void)state;
 	for (int i = 0; i < 2; i++) { /* counted by each lane */
-		assert_int_equal(ops->consumer_mark(lanes[i], "full", 1000000, OUTCOME_COMPLETED, &err), STATUS_TOO_MANY);
+		assert_int_equal(mark(lanes[i], "full", 1000000, OUTCOME_COMPLETED, &err), STATUS_TOO_MANY);
 		assert_non_null(strstr(err.text, "\"full\""));
 	}
 	/* What all wait for, and what is behind. */
-	OK(ops->consumer_mark(lanes[0], "full", 11, OUTCOME_COMPLETED, &err));
-	OK(ops->consumer_mark(lanes[0], "full", 9, OUTCOME_SKIPPED, &err));
-	OK(ops->consumer_advance(lanes[1], "full", 50000, &err));
-	OK(ops->consumer_mark(lanes[0], "full", 1000000, OUTCOME_COMPLETED, &err));
+	OK(mark(lanes[0], "full", 11, OUTCOME_COMPLETED, &err));
+	OK(mark(lanes[0], "full", 9, OUTCOME_SKIPPED, &err));
+	OK(advance(lanes[1], "full", 50000, &err));
+	OK(mark(lanes[0], "full", 1000000, OUTCOME_COMPLETED, &err));
 }
 
 static int begin_full(void **state)
@@ -315,6 +400,7 @@ static void choose(const char *folder)
 	config.poll_interval_ms = 250;
 	config.retention_ms = 3600000;
 	config.consumer_max_silence_ms = 3600000;
+	config.max_consumers = MAX;
 	config.drain_max = 1000;
 	config.statement_timeout_ms = 10000;
 	config.auth_table_optional = true;
@@ -333,10 +419,10 @@ static void choose(const char *folder)
 }
 
 /* A relay with other rules, which has just ended, may seem to be at work for some seconds more. */
-static bool open_patiently(struct source_position *head)
+static bool open_patiently(void)
 {
 	for (int64_t until = clock_ms() + 10000;;) {
-		enum status status = ops->open(source, head, &err);
+		enum status status = ops->open(source, &head, &err);
 
 		if (status == STATUS_OK || status != STATUS_CONFLICT || clock_ms() >= until)
 			return status == STATUS_OK;
@@ -365,12 +451,13 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(comes_stays_and_goes, begin, end),
 		cmocka_unit_test_setup_teardown(goes_on_and_never_back, begin, end),
 		cmocka_unit_test_setup_teardown(keeps_marks, begin, end),
+		cmocka_unit_test_setup_teardown(another_one_of_the_same_name, begin, end),
+		cmocka_unit_test_setup_teardown(so_many_and_no_more, begin, end),
 		cmocka_unit_test_setup_teardown(two_at_once, begin, end),
 		cmocka_unit_test(marks_have_a_bound),
 	};
 	char folder[] = "/tmp/esink-consumers-XXXXXX";
 	struct ruleset *rules = ruleset_create(&(struct ruleset_text){.auth_table = "auth", .auth_column = "token"}, &err);
-	struct source_position head;
 	int failed = 1, stop = eventfd(0, 0);
 
 	log_init(LOG_WARN, 0);
@@ -380,7 +467,7 @@ int main(int argc, char **argv)
 	config.stop_fd = stop;
 	choose(folder);
 	source = ops->create(&config);
-	if (open_patiently(&head))
+	if (open_patiently())
 		failed = argc > 1 && !strcmp(argv[1], "full") ? cmocka_run_group_tests_name(ops->name, full, NULL, NULL) :
 			cmocka_run_group_tests_name(ops->name, tests, NULL, NULL);
 	else
