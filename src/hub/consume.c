@@ -13,6 +13,7 @@
  */
 #include "hub/consume.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -132,6 +133,10 @@ static struct consumer_job *the_same_again(const struct consumer_job *held)
 	job->limit = held->limit;
 	job->has_ack = held->has_ack && held->status != STATUS_OK;
 	job->ack = held->ack;
+	if (job->has_ack) {
+		job->generation = held->generation;
+		snprintf(job->of_journal, sizeof(job->of_journal), "%s", held->of_journal);
+	}
 	return job;
 }
 

@@ -11,6 +11,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "hub/consume.h"
@@ -26,7 +27,9 @@ struct push {
 	bool in_flight;             /* a chunk was sent and not acknowledged */
 	bool acknowledges;          /* the next poll is to say so */
 	uint64_t seq;               /* of the chunk that is next, or in flight */
-	uint64_t last;              /* its last event, or that of the one before */
+	uint64_t last;              /* its last event, or that of the one before; of that one too: */
+	uint64_t generation;        /* the registration it was told to */
+	char journal[JOURNAL_LEN + 1];
 	size_t limit;
 	char name[CONSUMER_NAME_MAX + 1];
 };
@@ -73,6 +76,8 @@ static void say_failure(struct session *session, const struct consumer_job *job)
 		say_why(session, 404, "NotRegistered", job->err.text);
 	else if (job->status == STATUS_GONE)
 		say_why(session, 410, "Gone", job->err.text);
+	else if (job->status == STATUS_CONFLICT)
+		say_why(session, 409, "OtherJournal", job->err.text);
 	else
 		say_error(session, job->status == STATUS_INVALID ? 400 : 503,
 			job->status == STATUS_INVALID || job->status == STATUS_TOO_MANY ? job->err.text :
@@ -112,6 +117,10 @@ static void poll(struct push *push)
 	job->limit = push->limit;
 	job->has_ack = push->acknowledges;
 	job->ack = push->last;
+	if (push->acknowledges) {
+		job->generation = push->generation;
+		memcpy(job->of_journal, push->journal, sizeof(job->of_journal));
+	}
 	push->consume = consume_begin(push->session->hub, job, CONSUME_FOREVER, &owner);
 }
 
@@ -119,7 +128,7 @@ static void write_chunk(struct buf *json, const struct push *push)
 {
 	const struct consumer_job *chunk = push->chunk;
 
-	buf_printf(json, "{\"seq\":%" PRIu64 ",\"events\":[", push->seq);
+	buf_printf(json, "{\"seq\":%" PRIu64 ",\"journal\":\"%s\",\"events\":[", push->seq, chunk->journal);
 	for (size_t i = 0; i < chunk->event_count; i++) {
 		buf_text(json, i ? "," : "");
 		envelope_write(json, chunk->events[i], CLASS_BOTH);
@@ -134,6 +143,8 @@ static void send_chunk(struct session *session, struct push *push)
 	write_chunk(&json, push);
 	wire_message(&message, session->ops->encoding, "events", buf_as_span(&json), (struct span){NULL, 0});
 	push->last = push->chunk->events[push->chunk->event_count - 1]->id;
+	push->generation = push->chunk->states[0].consumer.generation;
+	memcpy(push->journal, push->chunk->journal, sizeof(push->journal));
 	push->in_flight = true;
 	consumer_job_free(push->chunk);
 	push->chunk = NULL;

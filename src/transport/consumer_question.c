@@ -29,14 +29,13 @@ static bool wrong(struct question *question, const char *key, struct err *err, c
 	return refuse(question, 400, "ValidationError", key, err, sentence);
 }
 
-/* Digits, as text or as a number. */
-static bool read_id(const json_t *value, uint64_t *id)
+/* A position, JOURNAL:ID, or an id alone: digits, as text or as a number. journal is "" at first, and of an id. */
+static bool read_position(const json_t *value, char journal[JOURNAL_LEN + 1], uint64_t *id)
 {
 	struct span text = {json_string_value(value), json_string_length(value)};
-	char journal[JOURNAL_LEN + 1];
 
 	if (json_is_string(value))
-		return wire_parse_position(text, journal, id) && !journal[0];
+		return wire_parse_position(text, journal, id);
 	*id = (uint64_t)json_integer_value(value);
 	return json_is_integer(value) && json_integer_value(value) >= 0;
 }
@@ -75,8 +74,9 @@ static bool read_from(struct question *question, const json_t *from, struct err 
 		job->from = FROM_START;
 	} else {
 		job->from = FROM_ID;
-		if (!read_id(from, &job->id))
-			return wrong(question, "from", err, "from must be \"now\", \"start\" or the id of an event to go on after.");
+		if (!read_position(from, job->of_journal, &job->id))
+			return wrong(question, "from", err,
+				"from must be \"now\", \"start\" or the position or id of an event to go on after.");
 	}
 	return true;
 }
@@ -119,8 +119,8 @@ static bool read_poll(struct question *question, const json_t *body, struct err 
 	if (!only(question, body, names, err))
 		return false;
 	job->has_ack = given(ack);
-	if (job->has_ack && !read_id(ack, &job->ack))
-		return wrong(question, "ack", err, "ack must be the id of an event.");
+	if (job->has_ack && !read_position(ack, job->of_journal, &job->ack))
+		return wrong(question, "ack", err, "ack must be the position or the id of an event.");
 	job->limit = LIMIT_DEFAULT;
 	if (given(limit)) {
 		json_int_t number = json_integer_value(limit);
@@ -140,8 +140,8 @@ static bool read_mark(struct question *question, const json_t *body, struct err 
 
 	if (!only(question, body, names, err))
 		return false;
-	if (!read_id(json_object_get(body, "id"), &job->id))
-		return wrong(question, "id", err, "id must be the id of an event.");
+	if (!read_position(json_object_get(body, "id"), job->of_journal, &job->id))
+		return wrong(question, "id", err, "id must be the position or the id of an event.");
 	if (!outcome || (strcmp(outcome, "completed") != 0 && strcmp(outcome, "skipped") != 0))
 		return wrong(question, "outcome", err, "outcome must be \"completed\" or \"skipped\".");
 	job->outcome = outcome[0] == 's' ? OUTCOME_SKIPPED : OUTCOME_COMPLETED;

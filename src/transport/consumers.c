@@ -84,6 +84,9 @@ static void answer_failure(struct conn *conn, const struct consumer_job *job)
 	case STATUS_GONE:
 		answer_error(conn, 410, "Gone", NULL, why);
 		return;
+	case STATUS_CONFLICT:
+		answer_error(conn, 409, "OtherJournal", key_of(job), why);
+		return;
 	case STATUS_INVALID:
 		answer_error(conn, 400, "ValidationError", key_of(job), why);
 		return;
@@ -131,7 +134,7 @@ static void write_events(struct buf *body, const struct consumer_job *job)
 		buf_text(body, i ? "," : "");
 		envelope_write(body, job->events[i], CLASS_BOTH);
 	}
-	buf_printf(body, "],\"cursor\":\"%" PRIu64 "\"}", job->cursor);
+	buf_printf(body, "],\"cursor\":\"%" PRIu64 "\",\"journal\":\"%s\"}", job->cursor, job->journal);
 }
 
 static void write_names(struct buf *body, const char *key, char **names)

@@ -44,6 +44,7 @@ static void begin_poll(struct world *world, struct asker *asker, int64_t wait_ms
 	job->limit = 10;
 	job->has_ack = true;
 	job->ack = 90;
+	strcpy(job->of_journal, "0123456789abcdef");
 	asker->consume = consume_begin(world->hub, job, wait_ms, &owner);
 	if (!asker->consume)
 		consumer_job_free(job);
@@ -54,7 +55,8 @@ static void assert_asked_again(const struct world *world)
 	assert_int_equal(world->consume_count, 1);
 	assert_string_equal(world->consumes[0]->name, "a");
 	assert_int_equal(world->consumes[0]->limit, 10);
-	assert_false(world->consumes[0]->has_ack); /* that is done */
+	assert_false(world->consumes[0]->has_ack); /* that is done, and whose it was does not matter any more */
+	assert_string_equal(world->consumes[0]->of_journal, "");
 }
 
 static void of_topic(struct world *world, const char *topic)

@@ -16,6 +16,8 @@ static void assert_asked(const struct world *world, int64_t ack)
 	assert_string_equal(job->name, "a");
 	assert_int_equal(job->limit, 5);
 	assert_int_equal(job->has_ack, ack >= 0);
+	assert_int_equal(job->generation, ack >= 0 ? 7 : 0); /* to whom it was told, and of which journal it is */
+	assert_string_equal(job->of_journal, ack >= 0 ? JOURNAL : "");
 	if (ack >= 0)
 		assert_int_equal(job->ack, ack);
 }
@@ -26,6 +28,7 @@ static void assert_chunk(struct client *client, int seq, uint64_t from, uint64_t
 
 	assert_int_equal(client->count, 1);
 	assert_int_equal(json_integer_value(json_object_get(data, "seq")), seq);
+	assert_string_equal(json_string_value(json_object_get(data, "journal")), JOURNAL);
 	assert_int_equal(json_array_size(events), to + 1 - from);
 	for (uint64_t id = from; id <= to; id++) {
 		char text[24];
@@ -104,7 +107,8 @@ static void refused(void **state)
 	static const struct {
 		enum status status;
 		const char *sent;
-	} failures[] = {{STATUS_NOT_FOUND, "error:404"}, {STATUS_GONE, "error:410"}, {STATUS_INVALID, "error:400"}};
+	} failures[] = {{STATUS_NOT_FOUND, "error:404"}, {STATUS_CONFLICT, "error:409"}, {STATUS_GONE, "error:410"},
+		{STATUS_INVALID, "error:400"}};
 
 	client_say(user, READY);
 	client_say(user, ACK(0));

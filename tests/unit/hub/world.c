@@ -209,7 +209,8 @@ void consume_answer(struct world *world, enum status status, const char *topics,
 	if (status == STATUS_OK) {
 		job->states = mem_zero(1, sizeof(*job->states));
 		job->states[job->state_count++].consumer =
-			(struct consumer){.name = mem_text(job->name), .topics = mem_text(topics), .types = mem_text("[]")};
+			(struct consumer){.name = mem_text(job->name), .topics = mem_text(topics), .types = mem_text("[]"), .generation = 7};
+		snprintf(job->journal, sizeof(job->journal), "%s", JOURNAL);
 		job->events = mem_zero(to - from + 2, sizeof(*job->events));
 	}
 	for (uint64_t id = from; status == STATUS_OK && id <= to; id++)
