@@ -4,6 +4,9 @@
  * A poll that waits is no request under way: it does not hold up the end of the process, which answers it at once. Its client
  * may go meanwhile, and libwebsockets, which must not read its next request, does not see that; the kernel is asked now and
  * then.
+ *
+ * What a poll that waits will bring is not known before it comes: where the answers that are on their way out are too many (answers.c) it
+ * is given up, 503, and its events come again.
  */
 #include "transport/consumers.h"
 
@@ -23,6 +26,7 @@
 struct consumer_call {
 	struct conn *conn;
 	struct consume *consume;
+	struct answer answer;
 };
 
 bool consumers_take_body(const struct head *head)
@@ -47,6 +51,7 @@ void consumers_detach(struct consumer_call *call)
 	if (!call)
 		return;
 	consume_forget(call->consume);
+	answers_remove(&call->answer);
 	free(call);
 }
 
@@ -175,6 +180,17 @@ static void write_answer(struct buf *body, const struct consumer_job *job)
 	}
 }
 
+static bool no_room(struct conn *conn)
+{
+	struct answers *answers = &conn->thread->answers;
+
+	if (!answers_full(answers))
+		return false;
+	answers_press(answers);
+	answer_error(conn, 503, NULL, NULL, "Too many answers are on their way to others: try again");
+	return true;
+}
+
 static void answered(void *owner, struct consumer_job *job)
 {
 	AUTO_BUF struct buf body = buf_init(BUF_NO_MAX); /* by CONSUMER_BYTES_MAX, or by the consumers there are */
@@ -186,10 +202,11 @@ static void answered(void *owner, struct consumer_job *job)
 		answer_error(conn, 503, NULL, NULL, "The database did not answer in time: try again");
 	} else if (job->status != STATUS_OK) {
 		answer_failure(conn, job);
-	} else {
+	} else if (!job->event_count || !no_room(conn)) {
 		write_answer(&body, job);
 		exchange_answer_later(conn, job->verb == CONSUMER_DELETE ? 204 : job->verb == CONSUMER_PUT && job->created ? 201 : 200,
 			buf_as_span(&body));
+		answers_add(&conn->thread->answers, &call->answer, conn);
 	}
 	consumer_job_free(job);
 }
@@ -209,13 +226,17 @@ static bool alive(void *owner)
 
 static void submit(struct conn *conn, struct question *question)
 {
-	struct consumer_call *call = mem_zero(1, sizeof(*call));
-	const struct consume_owner owner = {.owner = call, .answer = answered, .alive = alive};
+	struct consumer_call *call;
+	struct consume_owner owner = {.answer = answered, .alive = alive};
 
+	if (question->job->verb == CONSUMER_POLL && no_room(conn))
+		return;
+	call = mem_zero(1, sizeof(*call));
 	call->conn = conn;
 	conn->exchange->consumer = call;
 	if (question->wait_ms)
 		exchange_idles(conn);
+	owner.owner = call;
 	call->consume = consume_begin(conn_hub(conn), question->job, question->wait_ms, &owner);
 	if (call->consume)
 		question->job = NULL;

@@ -4,8 +4,8 @@
  * a piece at a time.
  *
  * Memory: a page is at most HISTORY_BYTES_MAX and one event. So many questions of a thread are on the lane at once, and none is
- * handed over while the answers that are on their way out hold ANSWERS_BYTES: then the oldest of them, if its reader has had
- * OLD_MS, is cut off to make room. The others wait their turn, but nobody longer than live_timeout_ms: 503.
+ * handed over while the answers that are on their way out are too many (answers.c). The others wait their turn, but nobody longer
+ * than live_timeout_ms: 503.
  *
  * A call belongs to its exchange, and as long as the lane has its job to that as well: the requester may go meanwhile.
  */
@@ -23,8 +23,6 @@
 #include "wire/wire.h"
 
 #define AT_ONCE 4
-#define ANSWERS_BYTES ((size_t)64 << 20)
-#define OLD_MS 5000
 #define ENVELOPE_BYTES 512 /* beside an event's own bytes, about */
 
 enum stage { ASKING_WHO, QUEUED, UNDER_WAY, ANSWERED };
@@ -43,8 +41,8 @@ struct events_call {
 	struct inquiry *inquiry;
 	struct history_job *job;
 	struct buf body; /* of the answer, made on the lane's thread */
-	int64_t deadline, began; /* ms, monotonic */
-	size_t charged;
+	int64_t deadline; /* ms, monotonic */
+	struct answer answer;
 };
 
 static void go_on(struct thread *thread);
@@ -90,9 +88,8 @@ void events_detach(struct events_call *call)
 	thread = call->thread;
 	inquiry_forget(call->inquiry);
 	unlist(call);
-	thread->events.bytes -= call->charged;
+	answers_remove(&call->answer);
 	call->inquiry = NULL;
-	call->charged = 0;
 	call->conn = NULL;
 	if (!call->on_lane)
 		call_free(call);
@@ -108,11 +105,9 @@ static void answer(struct events_call *call, int status, struct span body)
 	inquiry_forget(call->inquiry);
 	call->inquiry = NULL;
 	call->stage = ANSWERED;
-	call->began = clock_ms();
+	unlist(call);
 	exchange_answer_later(conn, status, body);
-	call->charged = conn->exchange->answer.len;
-	call->thread->events.bytes += call->charged;
-	enlist(call, &call->thread->events.sending);
+	answers_add(&call->thread->answers, &call->answer, conn);
 }
 
 static void answer_error(struct events_call *call, int status, const char *message)
@@ -254,7 +249,7 @@ static void go_on(struct thread *thread)
 	struct events_desk *desk = &thread->events;
 	struct events_call *call;
 
-	while (desk->under_way < AT_ONCE && desk->bytes < ANSWERS_BYTES && (call = first_queued(desk)))
+	while (desk->under_way < AT_ONCE && !answers_full(&thread->answers) && (call = first_queued(desk)))
 		submit(call);
 }
 
@@ -379,7 +374,7 @@ void events_tick(struct thread *thread)
 
 	while (desk->waiting.first && desk->waiting.first->deadline <= now)
 		answer_error(desk->waiting.first, 503, "The database is not available: try again");
-	if (desk->bytes >= ANSWERS_BYTES && first_queued(desk) && desk->sending.first->began + OLD_MS <= now)
-		conn_kill(desk->sending.first->conn);
+	if (first_queued(desk))
+		answers_press(&thread->answers);
 	go_on(thread);
 }

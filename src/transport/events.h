@@ -15,9 +15,7 @@ struct events_list {
 /* One of each thread. Zeroed at first. */
 struct events_desk {
 	struct events_list waiting; /* for who it is, for its turn, for the lane: in order of their coming */
-	struct events_list sending; /* answers that are on their way out, the oldest first */
 	size_t under_way;           /* on the lane, or coming back */
-	size_t bytes;               /* of the answers */
 };
 
 /* While the request's headers are there. Answers by exchange_reply_later(). */

@@ -14,6 +14,7 @@
 #include "base/buf.h"
 #include "hub/hub.h"
 #include "transport/cors.h"
+#include "transport/answers.h"
 #include "transport/events.h"
 #include "transport/server.h"
 #include "transport/socketio/engineio.h"
@@ -62,6 +63,7 @@ struct thread {
 	struct conn *watched;        /* those with a deadline, conn.h */
 	struct engineio_host engines;
 	struct events_desk events;   /* questions about the past */
+	struct answers answers;      /* to them and to consumers */
 	struct lingering *lingering; /* linger.h */
 	size_t lingering_count;
 
