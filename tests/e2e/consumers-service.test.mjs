@@ -1,7 +1,8 @@
 // Prevents: a back-end service that misses an event although it acknowledged everything that it was told: one that was in
 // flight when the service or the relay was killed, one whose transaction committed late, one that another poller was told, one
 // behind a mark that was made out of order; a poll that waits and is not woken, or that costs the relay its end; a consumer of
-// a rare topic that reads the same for ever; and a bad question that is taken for another one.
+// a rare topic that reads the same for ever; a bad question that is taken for another one; what was acknowledged of an old journal,
+// or to a consumer that was deleted since, and skips what nobody was told; consumers, or answers that nobody reads, without end.
 import assert from 'node:assert/strict';
 import net from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -76,6 +77,46 @@ function shared(database, shop) {
     assert.deepEqual(rows(rest.events), range(111, 130));
     await c.poll(a, { ack: rest.events.at(-1).id });
     assert.equal((await c.get(a)).pending, 0);
+  });
+
+  test('positions: acknowledged, marked and begun from with the journal that answers and chunks name', async (t) => {
+    const c = consumers(), [a, b] = [name(), name()];
+    await c.register(a, { topics: ['notes'] });
+    await shop.db.query(notes(151, 156));
+    await settled(t);
+    const service = await shop.join(t, 'operator', { query: { topics: 'nothing' } });
+    const { events, journal } = await c.poll(a);
+    assert.match(journal, /^[0-9a-f]{16}$/);
+    assert.equal(journal, service.welcome.journal);
+    assert.deepEqual(rows((await c.poll(a, { ack: `${journal}:${events[1].id}` })).events), range(153, 156));
+    assert.equal((await c.mark(a, `${journal}:${events[2].id}`)).cursor, events[2].id);
+    await c.register(b, { topics: ['notes'], from: `${journal}:${events[3].id}` });
+    assert.deepEqual(rows((await c.poll(b)).events), [155, 156]);
+    // What nobody was told is not skipped by what was told of another journal, and one that is lower is not taken for late.
+    for (const ack of [`0123456789abcdef:${events[4].id}`, '0123456789abcdef:1']) {
+      const answer = await c.ask('POST', `/consumers/${a}/poll`, { ack });
+      assert.deepEqual([answer.status, answer.json.type, answer.json.key], [409, 'OtherJournal', 'ack']);
+    }
+    assert.deepEqual(rows((await c.poll(a)).events), range(154, 156));
+    service.say('ready', { consumer: a });
+    await until(() => service.named('events').length, () => `a chunk; ${service.state()}`);
+    assert.equal(service.named('events')[0].journal, journal);
+  });
+
+  test('push: a chunk is acknowledged for the registration that it was told to', async (t) => {
+    const c = consumers(), a = name();
+    const { cursor } = await c.register(a, { topics: ['notes'] });
+    await shop.db.query(notes(161, 165));
+    await settled(t);
+    const service = await shop.join(t, 'operator', { query: { topics: 'nothing' } });
+    service.say('ready', { consumer: a });
+    await until(() => service.named('events').length, () => `a chunk; ${service.state()}`);
+    await c.remove(a);
+    await c.register(a, { topics: ['notes'], from: cursor });
+    service.say('ack', { seq: 0 });
+    await until(() => service.errors.length, () => `an error; ${service.state()}`);
+    assert.deepEqual([service.errors[0].code, service.errors[0].type], [404, 'NotRegistered']);
+    assert.deepEqual(rows((await c.poll(a)).events), range(161, 165));
   });
 
   test('topics, types, and what clients sent to each other only for those who ask for it', async (t) => {
@@ -194,9 +235,10 @@ function shared(database, shop) {
       [poll({ limit: 0 }), 400, 'limit'], [poll({ limit: 1_000_000 }), 400, 'limit'], [poll({ limit: 1.5 }), 400, 'limit'], [poll({ limit: '10' }), 400, 'limit'],
       [poll({ ack: newest }), 400, 'ack'], [poll({ ack: '9'.repeat(30) }), 400, 'ack'], [poll('{"ack":999999999999999999999999999999}'), 400, 'ack'],
       [poll({ ack: -1 }), 400, 'ack'], [poll({ ack: '-1' }), 400, 'ack'], [poll({ ack: 'x' }), 400, 'ack'], [poll({ ack: [1] }), 400, 'ack'], [poll({ ack: '' }), 400, 'ack'],
-      [poll({ ack: `0123456789abcdef:${cursor}` }), 400, 'ack'], [poll({ wait: 31 }), 400, 'wait'], [poll({ wait: -1 }), 400, 'wait'], [poll({ wait: 'x' }), 400, 'wait'],
+      [poll({ ack: `0123456789abcdef:${cursor}` }), 409, 'ack', 'OtherJournal'], [poll({ ack: `0123:${cursor}` }), 400, 'ack'], [poll({ wait: 31 }), 400, 'wait'], [poll({ wait: -1 }), 400, 'wait'], [poll({ wait: 'x' }), 400, 'wait'],
       [poll({ aks: cursor }), 400, 'body'], [poll('[]'), 400, 'body'], [poll('{'), 400, 'body'], [poll('null'), 400, 'body'], [poll('{"limit":1,"limit":2}'), 400, 'body'],
       [mark({ id: newest, outcome: 'completed' }), 404], [mark({ id: '0', outcome: 'completed' }), 404], [mark({ id: cursor, outcome: 'done' }), 400, 'outcome'],
+      [mark({ id: '0123456789abcdef:1', outcome: 'completed' }), 409, 'id', 'OtherJournal'], [put({ from: '0123456789abcdef:1' }), 409, 'from', 'OtherJournal'],
       [mark({ id: cursor }), 400, 'outcome'], [mark({ outcome: 'skipped' }), 400, 'id'], [mark({ id: 'x', outcome: 'skipped' }), 400, 'id'],
       [put({ topics: ['(a+)+$'] }), 400, 'topics'], [put({ topics: ['('] }), 400, 'topics'], [put({ topics: 'orders' }), 400, 'topics'], [put({ topics: [1] }), 400, 'topics'],
       [put({ topics: Array(1000).fill('a') }), 400, 'topics'], [put({ types: ['x'.repeat(5000)] }), 400, 'types'], [put({ types: {} }), 400, 'types'],
@@ -232,7 +274,8 @@ function shared(database, shop) {
     assert.deepEqual([preflight.status, preflight.headers['access-control-allow-methods']], [204, 'GET, HEAD, PUT, DELETE, OPTIONS']);
     const state = await c.get(a);
     assert.deepEqual([state.topics, state.cursor, state.pending], [['orders'], cursor, 0]);
-    assert.deepEqual(await c.poll(a, ''), { events: [], cursor }, 'an empty body asks for what is usual');
+    const { journal } = await c.poll(a);
+    assert.deepEqual(await c.poll(a, ''), { events: [], cursor, journal }, 'an empty body asks for what is usual');
   });
 
   test('push over a websocket: chunk by chunk, each acknowledged before the next, again after a reconnect', async (t) => {
@@ -392,6 +435,28 @@ function apart(database) {
     assert.deepEqual([...new Set(got)].sort((x, y) => x - y), range(1, total));
   });
 
+  // The poll reads the consumer, and waits for the table of marks; behind the lock another relay deletes and registers it.
+  if (database.name === 'postgres')
+    test('deleted and registered anew while a poll with an ack is under way: the new one does not move', async (t) => {
+      const db = await database.database(t, schema);
+      const relay = await startRelay(t, db, rules);
+      const c = new Consumers(relay);
+      const { cursor } = await c.register('mail', { topics: ['notes'] });
+      await db.query(notes(1, 10));
+      const { events } = await c.poll('mail', { wait: 10 });
+      await until(async () => (await c.get('mail')).pending === 10, 'ten events');
+      const other = await db.connect();
+      await other.query('BEGIN; LOCK TABLE esink.mark IN ACCESS EXCLUSIVE MODE');
+      const under = c.ask('POST', '/consumers/mail/poll', { ack: events[0].id, limit: 5 });
+      await until(async () => (await other.query("SELECT FROM pg_locks WHERE NOT granted AND relation = 'esink.mark'::regclass")).rows.length, 'a poll that waits');
+      const { rows: [old] } = await other.query("SELECT generation FROM esink.consumer WHERE name = 'mail'");
+      await other.query(`SELECT esink.delete_consumer('mail'); SELECT esink.put_consumer('mail', '["notes"]', '[]', ${cursor}, 1, NULL, 1000); COMMIT`);
+      assert.ok(BigInt(old.generation) > 1n);
+      const answer = await under;
+      assert.deepEqual([answer.status, answer.json.type], [404, 'NotRegistered']);
+      assert.deepEqual(rows((await c.poll('mail')).events), range(1, 10));
+    });
+
   if (database.name !== 'sqlite') {
     test('late commit: an event whose transaction began before and committed after the acknowledged one is still delivered', async (t) => {
       const db = await database.database(t, schema);
@@ -431,7 +496,7 @@ function apart(database) {
     const relay = await startRelay(t, db, rules);
     const c = new Consumers(relay);
     const { cursor } = await c.register('idle', { topics: ['notes'] });
-    await c.poll('idle');
+    const { journal } = await c.poll('idle');
     const before = fds(relay), body = JSON.stringify({ wait: 30 });
     const head = `POST /consumers/idle/poll HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${operator}\r\nContent-Length: ${body.length}\r\n\r\n`;
     const gone = Array.from({ length: 10 }, () => net.connect(relay.port, '127.0.0.1'));
@@ -443,7 +508,7 @@ function apart(database) {
     for (let i = 0; i < 20; i++) await c.get('idle'); // on each network thread behind theirs
     const began = performance.now();
     relay.process.kill('SIGTERM');
-    for (const poll of waiting) assert.deepEqual(await poll, { events: [], cursor });
+    for (const poll of waiting) assert.deepEqual(await poll, { events: [], cursor, journal });
     assert.ok(performance.now() - began < 2000);
   });
 }
@@ -455,6 +520,43 @@ test('without a SECURITY_TOKEN there are no consumers: 403', async (t) => {
     const answer = await new Consumers(relay, 'x').ask(method, path, body);
     assert.deepEqual([answer.status, answer.json.code], [403, 403], path);
   }
+});
+
+test('MAX_CONSUMERS: one more is told 429, those that are there are not concerned', async (t) => {
+  const database = databaseOf('sqlite');
+  const relay = await startRelay(t, await database.database(t, schema), { ...rules, env: { ...rules.env, MAX_CONSUMERS: '2' } });
+  const c = new Consumers(relay);
+  for (const one of ['a', 'b']) await c.register(one);
+  const answer = await c.ask('PUT', '/consumers/c', {});
+  assert.deepEqual([answer.status, answer.json.code], [429, 429]);
+  assert.match(answer.json.message, /There are 2 consumers already.*MAX_CONSUMERS/);
+  await c.replace('a', { topics: ['notes'] });
+  await c.remove('b');
+  await c.register('c');
+});
+
+test('long answers that nobody reads: no others are made beyond a bound, and again once those have gone', async (t) => {
+  const db = await databaseOf('sqlite').database(t, schema);
+  const relay = await startRelay(t, db, { ...rules, env: { ...rules.env, NETWORK_THREADS: '1' } });
+  const c = new Consumers(relay);
+  await c.register('a', { topics: ['notes'] });
+  await db.query('INSERT INTO notes (id, owner, body) VALUES (1, 1, hex(zeroblob(10000000)))');
+  await until(async () => (await c.get('a')).pending === 1, 'a long event');
+  const body = JSON.stringify({ limit: 1 });
+  const sockets = Array.from({ length: 8 }, () => net.connect(relay.port, '127.0.0.1'));
+  for (const socket of sockets) {
+    t.defer(() => socket.destroy());
+    socket.on('error', () => {});
+    socket.pause();
+    socket.write(`POST /consumers/a/poll HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${operator}\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
+  }
+  await until(async () => {
+    const answer = await c.ask('POST', '/consumers/a/poll', { limit: 1 });
+    return answer.status === 503 && /Too many answers/.test(answer.json.message);
+  }, '503');
+  assert.equal((await c.get('a')).pending, 1, 'what is short is answered');
+  for (const socket of sockets) socket.destroy();
+  await until(async () => (await c.ask('POST', '/consumers/a/poll', { limit: 1 })).status === 200, 'an answer again');
 });
 
 for (const name of (process.env.ESINK_TEST_DATABASES ?? 'sqlite,postgres,mysql').split(',')) {
