@@ -244,10 +244,13 @@ static void submit(struct conn *conn, struct question *question)
 		answer_error(conn, 503, NULL, NULL, "Too many questions of consumers are waiting: try again");
 }
 
-/* Nothing of the next request is read before this one is answered. */
+/* Nothing of the next request is read before this one is answered. Headers that a body came with are kept: while libwebsockets
+ * takes a connection to be in a body it attaches new ones to it as soon as more bytes are there, and then believes that
+ * there is no request yet that could be answered: it would turn round and round, and answer nobody. */
 static void hold(struct conn *conn)
 {
-	lws_http_headers_detach(conn->wsi);
+	if (!consumers_take_body(&conn->exchange->head))
+		lws_http_headers_detach(conn->wsi);
 	lws_set_timeout(conn->wsi, NO_PENDING_TIMEOUT, 0);
 	lws_rx_flow_control(conn->wsi, 0);
 	conn_watch(conn, 0);

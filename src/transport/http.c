@@ -235,6 +235,12 @@ static bool waits_for_events(const struct head *head)
 	return head->method == METHOD_GET && (head->route == ROUTE_STREAM || head->route == ROUTE_ENGINEIO);
 }
 
+/* An answer that waits for its socket would be lost, and the next one taken for it. */
+static bool unanswered(const struct exchange *exchange)
+{
+	return exchange && (exchange->answer_waits || exchange->errand || exchange->events || exchange->consumer);
+}
+
 int http_headers(struct lws *wsi)
 {
 	struct conn *conn = conn_get(wsi);
@@ -243,7 +249,7 @@ int http_headers(struct lws *wsi)
 	bool body;
 	int status;
 
-	if (conn->kind != CONN_HTTP || conn->closing || (conn->exchange && (conn->exchange->errand || conn->exchange->events || conn->exchange->consumer)))
+	if (conn->kind != CONN_HTTP || conn->closing || unanswered(conn->exchange))
 		return 1; /* a second request on a stream, or while the answer to the first is not there */
 	exchange = exchange_begin(conn);
 	body = exchange->head.content_length > 0;

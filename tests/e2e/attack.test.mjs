@@ -141,6 +141,24 @@ test('pipelined requests: answered in order; one with a body that came too early
   await health.after('pipelining');
 });
 
+test("consumers: what is pipelined behind a question costs neither its answer nor the loop", async (t) => {
+  const { relay, health } = await setUp(t);
+  const ping = 'GET /ping HTTP/1.1\r\nHost: x\r\n\r\n';
+  const question = (method, path, body, token) => `${method} ${path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${token}\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
+  const both = (text) => answers(text) === 2;
+  for (let i = 0; i < 8; i++) { // connections of each network thread
+    for (const [method, path, body, token, wanted] of [['POST', '/consumers/c/poll', '{}', 'wrong', 401], ['POST', '/consumers/c/mark', 'x', securityToken, 400],
+      ['POST', '/consumers/c/poll', '{"wait":1}', securityToken, 404], ['PUT', '/consumers/c', '{', securityToken, 400]]) {
+      const text = await raw(relay.port, question(method, path, body, token) + ping, { done: both });
+      assert.deepEqual([...text.matchAll(/HTTP\/1\.1 (\d+)/g)].map((match) => Number(match[1])), [wanted, 200], `${method} ${path} ${body}`);
+    }
+    // One that has no body may be the last that is answered, but its answer is never another one's.
+    const text = await raw(relay.port, `GET /consumers HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer wrong\r\n\r\n${ping}`, { done: both });
+    assert.notEqual(status(text), 200, 'pong is no answer to it');
+  }
+  await health.after('pipelining');
+});
+
 test('Upgrade to something else, and heads that are ended without a word, end at once', async (t) => {
   const { relay, token, health } = await setUp(t);
   for (const word of ['foo', 'TLS/1.0', 'foo, websocket', 'websocket, foo', 'websocket2']) {
