@@ -1,5 +1,6 @@
 /* Tokens on their way to the token table and back: to a lane, and home through the hub's inbox. Whoever asked may have gone by
- * then. So many are under way at once per hub (max_pending_auth), the others wait in order.
+ * then. So many are under way at once per hub (max_pending_auth), the others wait in order, and those whose asker goes meanwhile
+ * go with it: so no more wait than there are connections, however long the table does not answer.
  */
 #include <stddef.h>
 
@@ -13,7 +14,7 @@ struct lookup {
 	struct hub *hub;
 	void (*answered)(void *asker, struct lookup_job *job);
 	void *asker; /* NULL: gone meanwhile */
-	struct lookup *next;
+	struct lookup *next, **at; /* waiting in the hub's queue; at NULL: under way */
 };
 
 /* A NUL would cut it short on its way. */
@@ -22,10 +23,31 @@ bool lookup_worth(struct span token)
 	return token.len && !memchr(token.p, 0, token.len) && utf8_valid(token.p, token.len);
 }
 
+static void enqueue(struct hub *hub, struct lookup *lookup)
+{
+	lookup->at = hub->lookups_last;
+	*lookup->at = lookup;
+	hub->lookups_last = &lookup->next;
+}
+
+static void dequeue(struct lookup *lookup)
+{
+	*lookup->at = lookup->next;
+	*(lookup->next ? &lookup->next->at : &lookup->hub->lookups_last) = lookup->at;
+	lookup->next = NULL;
+	lookup->at = NULL;
+}
+
+/* Its job is the lane's while it is under way. */
 void lookup_forget(struct lookup *lookup)
 {
-	if (lookup)
-		lookup->asker = NULL;
+	if (!lookup)
+		return;
+	lookup->asker = NULL;
+	if (!lookup->at)
+		return;
+	dequeue(lookup);
+	lookup_job_free(&lookup->job);
 }
 
 static void lookup_done(struct task *task)
@@ -58,23 +80,16 @@ struct lookup *lookup_begin(struct hub *hub, struct span token, void (*answered)
 	lookup->hub = hub;
 	lookup->answered = answered;
 	lookup->asker = asker;
-	*hub->lookups_last = lookup;
-	hub->lookups_last = &lookup->next;
+	enqueue(hub, lookup);
 	return lookup;
 }
 
-static void pop(struct hub *hub)
-{
-	hub->lookups = hub->lookups->next;
-	if (!hub->lookups)
-		hub->lookups_last = &hub->lookups;
-}
-
+/* The first again. */
 static void put_back(struct hub *hub, struct lookup *lookup)
 {
 	lookup->next = hub->lookups;
-	if (!hub->lookups)
-		hub->lookups_last = &lookup->next;
+	lookup->at = &hub->lookups;
+	*(lookup->next ? &lookup->next->at : &hub->lookups_last) = &lookup->next;
 	hub->lookups = lookup;
 }
 
@@ -87,12 +102,7 @@ void lookups_go_on(struct hub *hub)
 		(!config->max_pending_auth || hub->lookups_under_way < config->max_pending_auth)) {
 		struct lookup *lookup = hub->lookups;
 
-		pop(hub);
-		lookup->next = NULL;
-		if (!lookup->asker) {
-			lookup_job_free(&lookup->job);
-			continue;
-		}
+		dequeue(lookup);
 		hub->lookups_under_way++;
 		if (config->services.lookup(config->services.context, &lookup->job))
 			continue;

@@ -1,6 +1,8 @@
 /* Prevents: a request that is answered for somebody else, or with no token at all; one whose requester has gone being answered
- * all the same; requests that crowd the database with look-ups, or keep sessions from theirs.
+ * all the same; requests that crowd the database with look-ups, or keep sessions from theirs; tokens of those who have gone that
+ * pile up while the token table is locked.
  */
+#include "hub/internal.h"
 #include "world.h"
 
 #include <stdio.h>
@@ -109,6 +111,32 @@ static void test_bounded_together_with_sessions(void **state)
 	assert_answer(STATUS_OK, "4");
 }
 
+static void test_who_has_gone_does_not_wait(void **state)
+{
+	struct world *world = *state;
+	struct inquiry *waits[4];
+
+	world->config.max_pending_auth = 1;
+	assert_non_null(ask(world, "first"));
+	for (int i = 0; i < 100; i++)
+		inquiry_forget(ask(world, "another"));
+	assert_null(world->hub->lookups);
+	for (int i = 0; i < 4; i++)
+		waits[i] = ask(world, (const char *[]){"a", "b", "c", "d"}[i]);
+	inquiry_forget(waits[3]); /* the last, one between, the first */
+	inquiry_forget(waits[1]);
+	inquiry_forget(waits[0]);
+	waits[0] = ask(world, "e");
+	lookup_answer(world, STATUS_OK, "1", false);
+	for (const char *next = "ce"; *next; next++) {
+		assert_int_equal(world->lookup_count, 1);
+		assert_int_equal(world->lookups[0]->token[0], *next);
+		lookup_answer(world, STATUS_OK, "1", false);
+	}
+	assert_int_equal(world->lookup_count, 0);
+	assert_null(world->hub->lookups);
+}
+
 #define IN_A_WORLD(test) cmocka_unit_test_setup_teardown(test, world_setup, world_teardown)
 
 int main(void)
@@ -118,6 +146,7 @@ int main(void)
 		IN_A_WORLD(test_looked_up),
 		IN_A_WORLD(test_forgotten),
 		IN_A_WORLD(test_bounded_together_with_sessions),
+		IN_A_WORLD(test_who_has_gone_does_not_wait),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
