@@ -31,10 +31,10 @@
 #include "rules/wants.h"
 #include "source/consumer_scan.h"
 
-#define REMEMBERED 64 /* consumers */
+#define REMEMBERED 1000 /* consumers: those that MAX_CONSUMERS allows, mostly */
 #define TOUCH_MS 5000
 #define SCAN_US 30000
-#define LIST_SCAN_US 100000 /* of all of a list together */
+#define LIST_US 100000      /* for all of a list together */
 #define SKIP_MAX 1000       /* unwanted events that a cursor may lag behind between two notes */
 #define MARKS_MAX 10000     /* of one event */
 #define FIND_AGAIN 2
@@ -251,13 +251,20 @@ static void add_state(struct consumer_job *job, const struct consumer_state *sta
 	copy->consumer.types = mem_text(state->consumer.types);
 }
 
+/* Where no time is left nothing is counted. */
 static enum status tell(struct task_context *task, const struct consumer *row, int64_t microseconds)
 {
 	struct consumer_state state = {.consumer = *row};
 	struct remembered *slot;
-	enum status status = recall(task->memory, row, &slot, &task->job->err);
+	enum status status = STATUS_OK;
 
-	if (status == STATUS_OK && lost(task, row, NULL) == STATUS_OK) {
+	if (lost(task, row, NULL) == STATUS_OK) {
+		state.lag = task->range.head - row->cursor;
+		state.pending_more = state.lag > 0;
+	}
+	if (microseconds > 0)
+		status = recall(task->memory, row, &slot, &task->job->err);
+	if (microseconds > 0 && status == STATUS_OK && lost(task, row, NULL) == STATUS_OK) {
 		struct consumer_scan scan = scan_of(task, row, slot->wants, row->cursor, microseconds);
 
 		status = consumer_scan_run(&scan, &task->job->err);
@@ -265,8 +272,7 @@ static enum status tell(struct task_context *task, const struct consumer *row, i
 		state.pending = scan.pending;
 		state.pending_more = !scan.ended;
 		consumer_scan_finish(&scan);
-		if (task->range.head > state.consumer.cursor)
-			state.lag = task->range.head - state.consumer.cursor;
+		state.lag = task->range.head - state.consumer.cursor;
 	}
 	if (status == STATUS_OK)
 		add_state(task->job, &state);
@@ -337,6 +343,7 @@ static enum status get(struct task_context *task)
 static enum status list(struct task_context *task)
 {
 	struct consumer_job *job = task->job;
+	int64_t until = clock_us() + LIST_US;
 	enum status status = task->ops->consumers(task->lane, NULL, &task->rows, &job->err);
 
 	if (status == STATUS_OK)
@@ -345,7 +352,7 @@ static enum status list(struct task_context *task)
 		return status;
 	job->states = mem_zero(task->rows.count + 1, sizeof(*job->states));
 	for (size_t i = 0; status == STATUS_OK && i < task->rows.count; i++)
-		status = tell(task, &task->rows.items[i], LIST_SCAN_US / (int64_t)task->rows.count);
+		status = tell(task, &task->rows.items[i], (until - clock_us()) / (int64_t)(task->rows.count - i));
 	return status;
 }
 

@@ -23,7 +23,7 @@
 
 #define JOURNAL "0123456789abcdef"
 #define ANOTHER "fedcba9876543210"
-#define ROWS 8
+#define ROWS 1001
 #define MARKS 4096
 
 struct row {
@@ -533,6 +533,25 @@ static void its_state(void **state)
 	consumer_job_free(job);
 }
 
+/* What is counted of a long list is bounded as a whole. */
+static void a_long_list_holds_nobody_up(void **state)
+{
+	struct consumer_job *job;
+	char name[16];
+
+	(void)state;
+	for (int i = 0; i < 1000; i++) {
+		snprintf(name, sizeof(name), "c%d", i);
+		put(name, "[]", "[]", 0);
+	}
+	db.slow_us = 30000;
+	db.reads = 0;
+	job = ask(CONSUMER_LIST, NULL, (struct consumer_job){0});
+	assert_true(job->state_count == 1000 && db.reads <= 4);
+	assert_true(job->states[999].lag == 1000 && job->states[999].pending_more);
+	consumer_job_free(job);
+}
+
 static char *names(char **list)
 {
 	char *text = mem_text("");
@@ -699,6 +718,7 @@ int main(void)
 		STORY(a_position_that_is_lost),
 		STORY(where_one_begins),
 		STORY(its_state),
+		STORY(a_long_list_holds_nobody_up),
 		STORY(who_has_seen_an_event),
 		STORY(another_one_of_the_same_name),
 		STORY(told_to_another_one),
