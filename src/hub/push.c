@@ -78,10 +78,10 @@ static void say_failure(struct session *session, const struct consumer_job *job)
 		say_why(session, 410, "Gone", job->err.text);
 	else if (job->status == STATUS_CONFLICT)
 		say_why(session, 409, "OtherJournal", job->err.text);
+	else if (job->status == STATUS_TOO_MANY || job->status == STATUS_INVALID)
+		say_error(session, job->status == STATUS_INVALID ? 400 : 429, job->err.text);
 	else
-		say_error(session, job->status == STATUS_INVALID ? 400 : 503,
-			job->status == STATUS_INVALID || job->status == STATUS_TOO_MANY ? job->err.text :
-											   "The database is not available.");
+		say_error(session, 503, "The database is not available.");
 }
 
 /* -- polls and chunks -- */

@@ -108,7 +108,7 @@ static void refused(void **state)
 		enum status status;
 		const char *sent;
 	} failures[] = {{STATUS_NOT_FOUND, "error:404"}, {STATUS_CONFLICT, "error:409"}, {STATUS_GONE, "error:410"},
-		{STATUS_INVALID, "error:400"}};
+		{STATUS_INVALID, "error:400"}, {STATUS_TOO_MANY, "error:429"}};
 
 	client_say(user, READY);
 	client_say(user, ACK(0));
