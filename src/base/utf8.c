@@ -38,3 +38,12 @@ bool utf8_valid(const char *text, size_t len)
 	}
 	return true;
 }
+
+size_t utf8_shown(const char *text, size_t len, size_t max)
+{
+	size_t at = 0, n;
+
+	while (at < len && (n = utf8_sequence(text + at, len - at)) && at + n <= max)
+		at += n;
+	return at;
+}

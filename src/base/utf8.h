@@ -7,5 +7,6 @@
 
 size_t utf8_sequence(const char *text, size_t len); /* bytes of the valid sequence at text, 0: invalid */
 bool utf8_valid(const char *text, size_t len);
+size_t utf8_shown(const char *text, size_t len, size_t max); /* bytes of the whole valid sequences that begin text, max at most */
 
 #endif

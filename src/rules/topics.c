@@ -57,12 +57,7 @@ struct subscription {
 
 static int pattern_shown(struct span pattern)
 {
-	size_t at = 0, n;
-
-	while (at < pattern.len && (n = utf8_sequence(pattern.p + at, pattern.len - at)) &&
-		at + n <= 100)
-		at += n;
-	return (int)at;
+	return (int)utf8_shown(pattern.p, pattern.len, 100);
 }
 
 static enum status refuse(struct span pattern, const char *why, struct err *err)

@@ -92,12 +92,28 @@ static void test_texts(void **state)
 	assert_true(utf8_valid(NULL, 0));
 }
 
+/* A name that a message shows is cut in the middle of a character, or brings bytes that make the answer no JSON. */
+static void test_shown(void **state)
+{
+	const struct {
+		const char *text;
+		size_t max, shown;
+	} cases[] = {
+		{"", 4, 0}, {"abc", 4, 3}, {"abcdef", 4, 4}, {"abc\xc3\xb6", 4, 3}, {"abc\xc3\xb6", 5, 5}, {"ab\xff", 4, 2}, {"\xff", 4, 0}, {"abc", 0, 0},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++)
+		assert_int_equal(utf8_shown(cases[i].text, strlen(cases[i].text), cases[i].max), cases[i].shown);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_character),
 		cmocka_unit_test(test_every_sequence),
 		cmocka_unit_test(test_texts),
+		cmocka_unit_test(test_shown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
