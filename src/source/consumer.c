@@ -125,7 +125,7 @@ static enum status recall(struct consumer_memory *memory, const struct consumer 
 
 static enum status no_consumer(struct err *err)
 {
-	return err_set(err, STATUS_NOT_FOUND, "No consumer of this name is registered.");
+	return err_set(err, STATUS_NOT_FOUND, "No consumer of this name is registered: PUT /consumers/NAME registers it.");
 }
 
 static enum status find_range(struct task_context *task)
@@ -200,7 +200,8 @@ static enum status check_journal(const struct task_context *task)
 	const char *of = task->job->of_journal, *is = task->range.journal;
 
 	return !of[0] || strcmp(of, is) == 0 ? STATUS_OK : err_set(&task->job->err, STATUS_CONFLICT,
-		"This is a position in another journal, %s, than the one that there is, %s.", of, is);
+		"This is a position in another journal, %s, than the one that there is, %s: %s.", of, is, task->job->verb == CONSUMER_PUT ?
+		"give \"now\", \"start\" or a position in that" : "nothing was settled; poll without ack, or say ready, to go on in that");
 }
 
 static enum status registered_anew(struct err *err)

@@ -4,16 +4,19 @@
 #include "transport/consumer_question.h"
 
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "hub/hub.h"
 #include "rules/wants.h"
 #include "transport/request.h"
 #include "wire/wire.h"
 
 #define LIMIT_DEFAULT 100
+#define MEMBER_SHOWN 64 /* bytes of a name that is not known */
 
 static bool refuse(struct question *question, int code, const char *type, const char *key, struct err *err, const char *sentence)
 {
@@ -45,6 +48,19 @@ static bool given(const json_t *value)
 	return value && !json_is_null(value);
 }
 
+/* The member by its name, and those that there are. */
+static bool unknown_member(struct question *question, const char *key, const char *const *names, struct err *err)
+{
+	char text[256] = "";
+	size_t len = 0;
+
+	for (size_t i = 0; names[i]; i++)
+		len += (size_t)snprintf(text + len, sizeof(text) - len, "%s%s", !i ? "" : names[i + 1] ? ", " : " and ", names[i]);
+	wrong(question, "body", err, "");
+	err_set(err, STATUS_INVALID, "\"%.*s\" is not known here: the body takes %s.", (int)utf8_shown(key, strlen(key), MEMBER_SHOWN), key, text);
+	return false;
+}
+
 static bool only(struct question *question, const json_t *body, const char *const *names, struct err *err)
 {
 	const char *key;
@@ -57,7 +73,7 @@ static bool only(struct question *question, const json_t *body, const char *cons
 		while (names[i] && strcmp(names[i], key) != 0)
 			i++;
 		if (!names[i])
-			return wrong(question, "body", err, "The body has a member that is not known here.");
+			return unknown_member(question, key, names, err);
 	}
 	return true;
 }
@@ -150,11 +166,12 @@ static bool read_mark(struct question *question, const json_t *body, struct err 
 
 static bool read_body(struct question *question, struct span text, const struct hub_config *config, struct err *err)
 {
-	json_t *body = text.len ? wire_load(text, err) : json_object();
+	struct err sentence = {""};
+	json_t *body = text.len ? wire_load(text, &sentence) : json_object();
 	bool good;
 
 	if (!json_is_object(body)) {
-		good = wrong(question, "body", err, body ? "The body is not a JSON object." : "The body is not JSON.");
+		good = wrong(question, "body", err, body ? "The body is not a JSON object." : sentence.text);
 	} else if (question->job->verb == CONSUMER_PUT) {
 		good = read_put(question, body, config, err);
 	} else {

@@ -153,7 +153,7 @@ static void answer_job(struct events_call *call)
 	else if (job->status == STATUS_GONE)
 		answer_gone(call);
 	else if (job->status == STATUS_CONFLICT)
-		answer_invalid(call, "after", "It is a position in another journal than the one that there is");
+		answer_invalid(call, "after", "It is a position in another journal than the one that there is: fetch your state anew, and go on from ids of this one");
 	else if (job->status != STATUS_OK)
 		answer_error(call, 503, "The database is not available: try again");
 	else if (!call->body.len)
@@ -301,7 +301,7 @@ static void take_part(void *context, const char *part, size_t len)
 		return;
 	if (call->single && !token) {
 		call->key = "query";
-		err_set(&call->wrong, STATUS_INVALID, "There is a parameter other than token");
+		err_set(&call->wrong, STATUS_INVALID, "A single event is asked for with no parameter but token");
 	} else if (wire_history_part(&reading->asked, name, value, &key, &err) != STATUS_OK) {
 		call->key = key;
 		call->wrong = err;

@@ -220,7 +220,8 @@ static int refused(const struct conn *conn, const char **message)
 		return 400;
 	}
 	if (head->encoded || (takes_body(head) && brings_body(head) && !head->has_length)) {
-		*message = "A body needs a Content-Length, and no Transfer-Encoding";
+		*message = head->encoded ? "A Transfer-Encoding is not taken: send a Content-Length instead" :
+			"Content-Length is missing: send 0 where there is no body";
 		return 411;
 	}
 	if (takes_body(head) && head->content_length > body_limit(conn, head)) {

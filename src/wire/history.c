@@ -9,6 +9,7 @@
 
 #define TEXT_MAX 512 /* bytes: more than a table's name, a type or a transaction has */
 #define LIMIT_DEFAULT 100
+#define NAME_SHOWN 64 /* bytes of a name that is no parameter's */
 
 typedef bool take_fn(struct wire_history *asked, struct span value, struct err *err);
 
@@ -154,6 +155,6 @@ enum status wire_history_part(struct wire_history *asked, struct span name, stru
 		return parts[i].take(asked, value, err) ? STATUS_OK : STATUS_INVALID;
 	}
 	*key = "query";
-	return err_set(err, STATUS_INVALID, "There is a parameter other than after, before, since, until, table, type, transaction_id, limit "
-		"and token");
+	return err_set(err, STATUS_INVALID, "\"%.*s\" is no parameter; there are after, before, since, until, table, type, transaction_id, limit "
+		"and token", (int)utf8_shown(name.p, name.len, NAME_SHOWN), name.p);
 }

@@ -259,6 +259,14 @@ function shared(database, shop) {
       assert.deepEqual([answer.json.code, answer.json.key, typeof answer.json.message], [status, key, 'string'], what);
       if (key || type) assert.equal(answer.json.type, type ?? 'ValidationError', what);
     }
+    // Whoever misspelt something is told what, where, and what to do.
+    const told = async (question) => (await c.ask(...question)).json.message;
+    assert.equal(await told(poll({ aks: cursor })), '"aks" is not known here: the body takes ack, limit and wait.');
+    assert.match(await told(put({ topic: ['orders'] })), /^"topic" .* topics, /);
+    assert.match(await told(poll('{"limit":1,}')), /line 1, column 1[12]/);
+    assert.match(await told(poll({ ack: `0123456789abcdef:${cursor}` })), /0123456789abcdef.*poll without ack/);
+    assert.match(await told(put({ from: '0123456789abcdef:1' })), /"start"/);
+    assert.match(await told(['POST', '/consumers/nobody/poll', {}]), /PUT \/consumers\/NAME/);
     for (const [method, path, allow] of [['PATCH', `/consumers/${a}`, 'GET, HEAD, PUT, DELETE, OPTIONS'], ['GET', `/consumers/${a}/poll`, 'POST, OPTIONS'], ['PUT', `/consumers/${a}/mark`, 'POST, OPTIONS'],
       ['POST', '/consumers', 'GET, HEAD, OPTIONS'], ['DELETE', '/events/1/watch', 'GET, HEAD, OPTIONS']]) {
       const answer = await c.ask(method, path, '{}');

@@ -232,6 +232,9 @@ function inShop(database, shared) {
       }
     }
     await page(shared.relay, token, 'before=0');
+    // Whoever misspelt it is told what, and how it is spelt.
+    const { message } = (await shared.relay.get('/events?tabel=notes', bearer(token))).json;
+    assert.match(message, /^"tabel" is no parameter; .*\btable\b/);
   });
 
   test('HEAD, OPTIONS, other methods, CORS, a body, two questions at once on one connection', async () => {

@@ -141,8 +141,8 @@ static const struct request_case requests[] = {
 	{"GET /stream?token=% HTTP/1.1\r\n" END, 400, "Access-Control-Allow-Origin: *", "<html"},
 
 	/* bodies */
-	{"POST /publish HTTP/1.1\r\n" END, 411, "{\"code\":411", NULL},
-	{"POST /publish HTTP/1.1\r\nTransfer-Encoding: chunked\r\n" END "5\r\nhello\r\n0\r\n\r\n", 411, NULL, NULL},
+	{"POST /publish HTTP/1.1\r\n" END, 411, "Content-Length is missing: send 0", NULL},
+	{"POST /publish HTTP/1.1\r\nTransfer-Encoding: chunked\r\n" END "5\r\nhello\r\n0\r\n\r\n", 411, "Transfer-Encoding", NULL},
 	{"POST /publish HTTP/1.1\r\nContent-Length: 2, 2\r\n" END "{}", 400, "one number", NULL},
 	{"POST /publish HTTP/1.1\r\nContent-Length: -2\r\n" END "{}", 400, "one number", NULL},
 	{"POST /publish HTTP/1.1\r\nContent-Length: 99999999999999999999\r\n" END "{}", 400, "one number", NULL},
