@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "source/mysql/catalog.h"
 #include "source/mysql/text.h"
+#include "source/token_table.h"
 
 static const struct my_column *find(const struct my_table *table, const char *name)
 {
@@ -71,8 +72,8 @@ enum status my_auth_table_statement(struct my_db *db, char **ret, bool *numeric,
 		status = my_catalog_columns(db, &table, err);
 	}
 	if (status == STATUS_OK && !table.count)
-		status = err_set(err, STATUS_NOT_FOUND, "AUTH_TABLE: there is no table \"%s\"; name the one that holds the tokens of "
-			"your users, or set a key for JSON Web Tokens, such as JWT_SECRET", db->config->auth_table);
+		status = err_set(err, STATUS_NOT_FOUND, "AUTH_TABLE: there is no table \"%s\"%s",
+			db->config->auth_table, token_table_advice(db->config));
 	if (status == STATUS_OK)
 		status = write_statement(db, &table, &sql, numeric, err);
 	if (status == STATUS_OK)

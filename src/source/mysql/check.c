@@ -11,6 +11,7 @@
 #include "source/mysql/install.h"
 #include "source/mysql/mysql.h"
 #include "source/mysql/text.h"
+#include "source/token_table.h"
 
 static void describe(const struct my_catalog *catalog)
 {
@@ -220,9 +221,7 @@ enum status mysql_check(void *opaque, struct err *err)
 	enum status status = my_connect(db, MY_CONNECT_TIMEOUT_MS, 0, err);
 
 	if (status == STATUS_OK)
-		status = my_auth_table_statement(db, &lookup, &numeric, err);
-	if (status == STATUS_NOT_FOUND && source->config->auth_table_optional)
-		status = STATUS_OK;
+		status = token_table_spared("mysql", source->config, my_auth_table_statement(db, &lookup, &numeric, err), err);
 	if (status == STATUS_OK)
 		status = my_catalog_load(db, true, &catalog, NULL, err);
 	if (status == STATUS_OK)

@@ -21,6 +21,7 @@
 #include "source/mysql/catalog.h"
 #include "source/mysql/hold.h"
 #include "source/silence.h"
+#include "source/token_table.h"
 
 #define READ_TIMEOUT_MS 120000
 #define IDLE_S 2               /* besides the poll interval: without a statement of ours the server ends the connection, and with it its locks */
@@ -96,8 +97,7 @@ static enum status check_configuration(struct mysql *source, struct err *err)
 		return STATUS_OK;
 	status = my_auth_table_statement(&source->db, &sql, &numeric, err);
 	free(sql);
-	if (status == STATUS_NOT_FOUND && source->config->auth_table_optional)
-		status = STATUS_OK;
+	status = token_table_spared("mysql", source->config, status, err);
 	if (status == STATUS_OK)
 		status = my_catalog_load(&source->db, true, &catalog, NULL, err);
 	if (status == STATUS_OK)

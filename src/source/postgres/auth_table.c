@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "rules/ruleset.h"
 #include "source/postgres/expression.h"
+#include "source/token_table.h"
 
 /* $1 schema.table or table, $2 token column, $3 user column; the columns are NULL where the table
  * lacks them. */
@@ -58,9 +59,8 @@ static enum status judge(struct pg *pg, int timeout_ms, const struct source_conf
 {
 	if (PQntuples(found) == 0)
 		return err_set(err, STATUS_NOT_FOUND,
-			"AUTH_TABLE: there is no table \"%s\"; name the one that holds the tokens "
-			"of your users, or set a key for JSON Web Tokens, such as JWT_SECRET",
-			config->auth_table);
+			"AUTH_TABLE: there is no table \"%s\"%s", config->auth_table,
+			token_table_advice(config));
 	if (PQgetisnull(found, 0, 2))
 		return missing_column(pg, "AUTH_COLUMN", config->auth_table, config->auth_column,
 			PQgetvalue(found, 0, 6), timeout_ms, err);

@@ -11,6 +11,7 @@
 #include "source/postgres/owner.h"
 #include "source/postgres/postgres.h"
 #include "source/summary.h"
+#include "source/token_table.h"
 
 static enum status schema_exists(struct pg *pg, bool *there, struct err *err)
 {
@@ -179,9 +180,8 @@ enum status postgres_check(void *opaque, struct err *err)
 	if (status == STATUS_OK)
 		status = schema_exists(&source->pg, &there, err);
 	if (status == STATUS_OK)
-		status = auth_table_statement(&source->pg, source->config, 10000, &lookup, err);
-	if (status == STATUS_NOT_FOUND && source->config->auth_table_optional)
-		status = STATUS_OK;
+		status = token_table_spared("postgres", source->config,
+			auth_table_statement(&source->pg, source->config, 10000, &lookup, err), err);
 	if (status == STATUS_OK)
 		status =
 			catalog_load(&source->pg, source->config->rules, true, &catalog, NULL, err);

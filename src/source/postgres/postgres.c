@@ -23,6 +23,7 @@
 #include "source/postgres/install.h"
 #include "source/postgres/url.h"
 #include "source/silence.h"
+#include "source/token_table.h"
 
 #define SHORT_TIMEOUT_MS 10000 /* what is short whatever the database holds */
 #define LONG_TIMEOUT_MS 0 /* a drain or a read takes what it takes; the connection is watched */
@@ -101,8 +102,7 @@ static enum status check_configuration(struct postgres *source, struct err *err)
 	if (source->started)
 		return STATUS_OK;
 	status = auth_table_statement(&source->pg, source->config, SHORT_TIMEOUT_MS, &sql, err);
-	if (status == STATUS_NOT_FOUND && source->config->auth_table_optional)
-		status = STATUS_OK;
+	status = token_table_spared("postgres", source->config, status, err);
 	if (status == STATUS_OK)
 		status =
 			catalog_load(&source->pg, source->config->rules, true, &catalog, NULL, err);

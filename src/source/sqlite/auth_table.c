@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "source/sqlite/catalog.h"
 #include "source/sqlite/text.h"
+#include "source/token_table.h"
 
 static const struct lite_column *find(const struct lite_table *table, const char *name)
 {
@@ -75,8 +76,8 @@ enum status lite_auth_table_statement(struct db *db, const struct source_config 
 		status = lite_catalog_columns(db, &table, err);
 	}
 	if (status == STATUS_OK && (!table.count || (name.schema && strcasecmp(name.schema, "main") != 0)))
-		status = err_set(err, STATUS_NOT_FOUND, "AUTH_TABLE: there is no table \"%s\"; name the one that holds the tokens of "
-			"your users, or set a key for JSON Web Tokens, such as JWT_SECRET", config->auth_table);
+		status = err_set(err, STATUS_NOT_FOUND, "AUTH_TABLE: there is no table \"%s\"%s",
+			config->auth_table, token_table_advice(config));
 	if (status == STATUS_OK)
 		status = write_statement(&table, config, &sql, err);
 	if (status == STATUS_OK)
@@ -94,8 +95,7 @@ enum status lite_auth_table_check(struct db *db, const struct source_config *con
 	enum status status = lite_auth_table_statement(db, config, &stmt, &why);
 
 	sqlite3_finalize(stmt);
-	if (status == STATUS_NOT_FOUND && config->auth_table_optional)
-		return STATUS_OK;
+	status = token_table_spared("sqlite", config, status, &why);
 	if (status == STATUS_NOT_FOUND && !config->rules->table_count &&
 		db_number(db, "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'esink\\_%' ESCAPE '\\' AND "
 			"name NOT LIKE 'sqlite\\_%' ESCAPE '\\'", &tables, err) == STATUS_OK && !tables) {

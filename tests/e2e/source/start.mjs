@@ -40,6 +40,18 @@ export function apart(database) {
     assert.deepEqual(await database.ours(db), []);
   });
 
+  // Without a word every token would be refused, and a watched table's tokens be sent.
+  test('a token table that is not there, where a JWT key is: said by --check and by the start', async (t) => {
+    const db = await database.database(t, schema);
+    const wrong = { AUTH_TABLE: 'auths', JWT_SECRET: 'a secret of more than 32 bytes, for JWT' };
+    const sentence = /AUTH_TABLE: there is no table "auths": no token of a table is accepted, only JSON Web Tokens/;
+    const { code, log } = await runToEnd(t, { db, args: ['--check'], env: { TABLE_NAMES: 'orders', ...wrong } });
+    assert.equal(code, 0, log);
+    assert.match(log, sentence);
+    const relay = await startRelay(t, db, { ...rules, env: wrong });
+    assert.match(relay.log, sentence);
+  });
+
   test('a database that is away at start is waited for: listening, /ready 503, then capture', async (t) => {
     const db = await database.database(t, schema);
     const token = await db.user(1);
