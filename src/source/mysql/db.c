@@ -91,6 +91,9 @@ enum status my_failure(struct my_db *db, unsigned code, const char *text, struct
 		return err_set(err, STATUS_FAILED, "MySQL: %s", text);
 	case BAD_PLUGIN:
 		return err_set(err, STATUS_UNAVAILABLE, "the account's way of logging in is not known to the client library: %s", text);
+	case CR_CONNECTION_ERROR: case CR_CONN_HOST_ERROR: case CR_UNKNOWN_HOST:
+		return err_set(err, STATUS_UNAVAILABLE, "MYSQL_HOST, MYSQL_PORT: no answer from a MySQL server at %s:%d: %s", host_of(config),
+			config->port, text);
 	default: /* away, restarting, a deadlock, a full disk: it may pass */
 		return err_set(err, STATUS_UNAVAILABLE, "MySQL server at %s:%d: %s", host_of(config), config->port, text);
 	}
