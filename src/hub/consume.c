@@ -34,7 +34,7 @@ struct consume {
 	struct hub *hub;
 	struct consume *next, **at; /* all of the hub */
 	struct consume_owner owner; /* answer NULL: nobody waits any more */
-	struct consumer_job *home;  /* has just come back */
+	struct consumer_job *home;  /* has just come back; while one is under way the lane's thread sets it */
 	struct consumer_job *held;  /* a poll's last answer; NULL: none yet */
 	struct wants *wants;        /* by it */
 	char *topics, *types;       /* which wants was made of */
@@ -91,7 +91,7 @@ static void tell(struct consume *consume, struct consumer_job *job)
 
 	if (job == consume->held)
 		consume->held = NULL;
-	if (job == consume->home)
+	if (!consume->under_way && job == consume->home) /* until then it is the lane's to set */
 		consume->home = NULL;
 	consume_forget(consume);
 	owner.answer(owner.owner, job);
