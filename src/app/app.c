@@ -89,10 +89,13 @@ static bool on_events(void *context, struct event *const *events, size_t event_c
 static void on_fatal(void *context, enum status status, const char *reason)
 {
 	struct app *app = context;
+	uint64_t one = 1;
 
 	readiness_away(&app->readiness, reason);
 	err_set(&app->fatal, status, "%s", reason);
-	eventfd_write(app->fatal_fd, 1); /* orders the sentence before the main thread's reading of it */
+	/* Orders the sentence before the main thread's reading of it; write(2) and not eventfd_write(), for ThreadSanitizer to see. */
+	if (write(app->fatal_fd, &one, sizeof(one)) < 0)
+		log_error("app", "the main thread is not told: %s", strerror(errno));
 }
 
 /* -- making it --------------------------------------------------------------------------------------------------------- */
@@ -389,6 +392,8 @@ static void reload(struct app *app)
 
 static enum app_exit app_wait(struct app *app)
 {
+	uint64_t times;
+
 	for (;;) {
 		int number = signals_wait(app->signal_fd, app->fatal_fd);
 
@@ -397,7 +402,7 @@ static enum app_exit app_wait(struct app *app)
 		} else if (number) {
 			log_info("app", "%s: shutting down", number == SIGINT ? "SIGINT" : "SIGTERM");
 			return APP_DONE;
-		} else {
+		} else if (read(app->fatal_fd, &times, sizeof(times)) == sizeof(times)) {
 			return say(APP_BAD_DATABASE, &app->fatal);
 		}
 	}
