@@ -209,6 +209,8 @@ static enum status bind(struct my_db *db, struct my_catalog *catalog, struct my_
 	enum status status = my_catalog_columns(db, table, err);
 	struct relation relation = {table->schema, table->name, table->in_default_schema, table->column_names, table->count};
 
+	if (status == STATUS_OK && !table->count) /* no table is without columns */
+		status = err_set(err, strict ? STATUS_UNAVAILABLE : STATUS_TOO_MANY, "table %s is being altered: looking again", table->topic);
 	if (status != STATUS_OK)
 		return status;
 	ruleset_bind(catalog->rules, &relation, &table->rule);
@@ -228,10 +230,10 @@ static void name_table(struct my_db *db, struct my_table *table, MYSQL_ROW row)
 	table->topic = table->in_default_schema ? mem_text(row[1]) : mem_format("%s.%s", row[0], row[1]);
 }
 
-static bool is_loaded(const struct my_catalog *catalog, MYSQL_ROW row)
+bool my_catalog_has(const struct my_catalog *catalog, const char *schema, const char *table)
 {
 	for (size_t i = 0; i < catalog->count; i++)
-		if (!strcmp(catalog->tables[i].schema, row[0]) && !strcmp(catalog->tables[i].name, row[1]))
+		if (!strcmp(catalog->tables[i].schema, schema) && !strcmp(catalog->tables[i].name, table))
 			return true;
 	return false;
 }
@@ -251,7 +253,7 @@ static enum status load_tables(struct my_db *db, struct my_catalog *catalog, MYS
 			return err_set(err, status, "%s", why.text);
 		if (status != STATUS_OK && complaint && !complaint->text[0])
 			*complaint = why;
-		if (status == STATUS_OK && !is_loaded(catalog, row)) {
+		if (status == STATUS_OK && !my_catalog_has(catalog, row[0], row[1])) {
 			struct my_table *table = &catalog->tables[catalog->count++];
 
 			name_table(db, table, row);

@@ -36,6 +36,7 @@ struct my_catalog {
  * and *complaint says so. */
 enum status my_catalog_load(struct my_db *db, bool strict, struct my_catalog **ret, struct err *complaint, struct err *err) MUST_CHECK;
 void my_catalog_free(struct my_catalog *catalog);
+bool my_catalog_has(const struct my_catalog *catalog, const char *schema, const char *table);
 /* Of rules that name no watched table, which do nothing. */
 void my_catalog_warn_idle(const struct my_catalog *catalog);
 
