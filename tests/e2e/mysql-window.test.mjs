@@ -109,12 +109,7 @@ test('names are swapped again and again while sessions write without a pause: no
   done = true;
   await Promise.all(writers);
   const { boss } = await all();
-  // Each once: by its key, or, where a second swap came while the triggers were being made anew, as a change of which nothing is told.
-  const inserts = boss.filter(({ type }) => type === 'insert'), keys = inserts.map(({ data }) => data.id).filter((id) => id !== undefined);
-  assert.equal(inserts.length, written);
-  assert.equal(new Set(keys).size, keys.length);
-  assert.ok(keys.every((id) => id >= 1 && id <= written));
-  for (const event of inserts.filter(({ data }) => data.id === undefined)) assert.deepEqual([event.data, event.incomplete], [{}, true]);
+  assert.deepEqual(boss.filter(({ type }) => type === 'insert').map(({ data }) => data.id).sort((a, b) => a - b), upTo(written));
   assert.equal(boss.filter(({ type }) => type === 'update').length, written);
   assert.ok(boss.some(({ incomplete }) => incomplete), 'rows were written in the window');
   const eye = await relay.operator();
