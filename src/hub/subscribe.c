@@ -7,30 +7,7 @@
 #include "base/mem.h"
 #include "hub/internal.h"
 #include "rules/topics.h"
-
-/* The strings of data[key] as spans, borrowed; malloc'ed array. False: it is something else than a
- * list of strings. */
-static bool read_list(const json_t *data, const char *key, struct span **texts, size_t *count)
-{
-	const json_t *list = json_object_get(data, key), *entry;
-	size_t i;
-
-	*texts = NULL;
-	*count = 0;
-	if (!list || json_is_null(list))
-		return true;
-	if (!json_is_array(list))
-		return false;
-	*texts = mem_zero(json_array_size(list), sizeof(**texts));
-	json_array_foreach(list, i, entry)
-	{
-		if (!json_is_string(entry))
-			return false;
-		(*texts)[i] = (struct span){json_string_value(entry), json_string_length(entry)};
-	}
-	*count = json_array_size(list);
-	return true;
-}
+#include "rules/wants.h"
 
 /* Anything else is a slip of the pen: taken as nothing asked for, it would mean everything. */
 static bool only_known_keys(const json_t *data)
@@ -49,8 +26,8 @@ static enum status parse(const struct session *session, const json_t *data,
 
 	if (!only_known_keys(data))
 		return err_set(err, STATUS_INVALID, "subscribe takes topics and types, and nothing else.");
-	if (!read_list(data, "topics", &topics, &topic_count) ||
-		!read_list(data, "types", &types, &type_count))
+	if (!wants_strings(json_object_get(data, "topics"), &topics, &topic_count) ||
+		!wants_strings(json_object_get(data, "types"), &types, &type_count))
 		status = err_set(err, STATUS_INVALID, "topics and types must be lists of strings.");
 	else if (!topic_count && !type_count)
 		status = STATUS_OK;

@@ -48,8 +48,7 @@ bool wants_live(struct span name)
 	return span_is(name, "LIVE");
 }
 
-/* Strings of a list, borrowed; malloc'ed. False: it is something else. */
-static bool read_strings(const json_t *list, struct span **texts, size_t *count)
+bool wants_strings(const json_t *list, struct span **texts, size_t *count)
 {
 	const json_t *entry;
 	size_t i;
@@ -77,7 +76,7 @@ static enum status read_source_types(const json_t *list, unsigned *bits, struct 
 	unsigned found = 0;
 	size_t count;
 
-	if (!read_strings(list, &texts, &count))
+	if (!wants_strings(list, &texts, &count))
 		return err_set(err, STATUS_INVALID, "source_types must be a list of strings.");
 	for (size_t i = 0; i < count; i++) {
 		int index = source_type_index(texts[i]);
@@ -120,10 +119,10 @@ static enum status create(const json_t *topics, const json_t *types, const json_
 	enum status status = STATUS_OK;
 
 	*key = "topics";
-	if (!read_strings(topics, &topic_texts, &topic_count))
+	if (!wants_strings(topics, &topic_texts, &topic_count))
 		return err_set(err, STATUS_INVALID, "topics must be a list of strings.");
 	*key = "types";
-	if (!read_strings(types, &type_texts, &type_count))
+	if (!wants_strings(types, &type_texts, &type_count))
 		return err_set(err, STATUS_INVALID, "types must be a list of strings.");
 	*key = "source_types";
 	status = read_source_types(source_types, &wants.source_types, err);

@@ -32,4 +32,7 @@ enum status wants_texts(const json_t *topics, const json_t *types, const json_t 
 /* The lists in a kept `types`, as JSON texts, malloc'ed; source_types NULL: not asked for. */
 void wants_split(const char *text, char **types, char **source_types);
 
+/* The strings of a list as spans, borrowed; *texts is malloc'ed. No list, or null: none. False: it is something else. */
+bool wants_strings(const json_t *list, struct span **texts, size_t *count);
+
 #endif
