@@ -28,6 +28,7 @@ struct source_config {
 	enum source_tls tls;                                    /* MySQL */
 	const char *tls_ca;                                     /* MySQL: a file of authorities; NULL: the system's */
 	const char *path;                                       /* SQLite */
+	bool checkpoint;                                        /* SQLite: copies the log of a busy database for its writers */
 	const struct ruleset *rules;
 	const char *auth_table, *auth_column, *auth_user_column;
 	bool auth_table_optional; /* a JWT key is configured */

@@ -177,6 +177,7 @@ static void describe_source(struct app *app)
 		.auth_column = config->auth_column,
 		.auth_user_column = config->auth_user_column,
 		.auth_table_optional = config->jwt_secret || config->jwt_public_key_file || config->jwt_jwks_file,
+		.checkpoint = config->sqlite_checkpoint,
 		.poll_interval_ms = (int)config->poll_interval_ms,
 		.retention_ms = config->retention,
 		.consumer_max_silence_ms = config->consumer_max_silence,

@@ -23,6 +23,7 @@ struct config {
 	bool use_ssl;
 	/* database */
 	char *postgres_url, *mysql_database, *mysql_host, *mysql_username, *mysql_password, *mysql_outbox, *mysql_ssl_ca, *sqlite_path;
+	bool sqlite_checkpoint;
 	int64_t mysql_port, mysql_ssl_mode /* enum source_tls */, poll_interval_ms, retention;
 	/* rules */
 	char *table_names, *routing, *filters, *columns, *old_rows;

@@ -60,6 +60,9 @@ const struct setting settings[] = {
 		"Name of the outbox table on MySQL, in which triggers keep what was not moved to esink_journal yet. A table of that name that is not esink's is refused.", NULL},
 	{PATH("SQLITE_PATH", sqlite_path, "esink.db"), 0,
 		"SQLite database file to watch when neither of the above is set.", NULL},
+	{BOOL("SQLITE_CHECKPOINT", sqlite_checkpoint, "true"), 0,
+		"Copies the log of a busy SQLite database into its file in the background, so that its writers need not stop for it. "
+		"Set it to false where a tool such as Litestream decides that.", NULL},
 	{INT("POLL_INTERVAL_MS", poll_interval_ms, "250", 1, 60000), 0,
 		"Milliseconds between looks at an idle database; where the database wakes esink, the back-stop.", NULL},
 	{DURATION("RETENTION", retention, "24h", SECONDS(1), DAYS(3650)), 0,

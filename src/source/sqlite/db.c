@@ -4,8 +4,8 @@
  * the last connection to close copies the log into its own, unlinked file and then deletes «the log», which is the new
  * file's by then. So before closing we look whether our file is still the one under its name, and if not, leave all as is.
  *
- * We never checkpoint by ourselves after a commit (upkeep.c does when nobody else did): tools that copy the log, such as
- * Litestream, depend on being the ones who decide that.
+ * We never checkpoint by ourselves after a commit: checkpoint.c does it beside, and SQLITE_CHECKPOINT=false ends that, for tools
+ * that copy the log, such as Litestream, which depend on being the ones who decide it.
  */
 #include "source/sqlite/db.h"
 
@@ -25,6 +25,8 @@
 #define MAX_PAUSE_MS 5
 #define INDEX_REGION 32768 /* of the log's index, as SQLite maps it */
 #define INDEX_VERSION 3007000
+#define INDEX_PAGES 4   /* words of it, by the same page: mxFrame, and, behind two copies of the header, nBackfill */
+#define INDEX_COPIED 24
 
 static bool is_stopped(const struct db *db, int wait_ms)
 {
@@ -153,17 +155,35 @@ enum status db_open(struct db *db, bool create, struct err *err)
 
 /* The log's index begins with its header (https://sqlite.org/walformat.html), 48 bytes that the committing process writes last.
  * The connection holds the memory as long as the log is open. */
-bool db_mark(const struct db *db, struct db_mark *mark)
+static uint32_t volatile *index_of(const struct db *db)
 {
 	sqlite3_file *file = NULL;
 	void volatile *index = NULL;
 
 	if (sqlite3_file_control(db->conn, "main", SQLITE_FCNTL_FILE_POINTER, &file) != SQLITE_OK || !file || !file->pMethods ||
-		file->pMethods->iVersion < 2 || file->pMethods->xShmMap(file, 0, INDEX_REGION, 0, &index) != SQLITE_OK || !index)
+		file->pMethods->iVersion < 2 || file->pMethods->xShmMap(file, 0, INDEX_REGION, 0, &index) != SQLITE_OK)
+		return NULL;
+	return index;
+}
+
+bool db_mark(const struct db *db, struct db_mark *mark)
+{
+	uint32_t volatile *index = index_of(db);
+
+	for (size_t i = 0; index && i < sizeof(mark->words) / sizeof(*mark->words); i++)
+		mark->words[i] = index[i];
+	return index && mark->words[0] == INDEX_VERSION;
+}
+
+bool db_log(const struct db *db, struct db_log *log)
+{
+	uint32_t volatile *index = index_of(db);
+
+	if (!index || index[0] != INDEX_VERSION)
 		return false;
-	for (size_t i = 0; i < sizeof(mark->words) / sizeof(*mark->words); i++)
-		mark->words[i] = ((uint32_t volatile *)index)[i];
-	return mark->words[0] == INDEX_VERSION;
+	log->pages = index[INDEX_PAGES];
+	log->copied = index[INDEX_COPIED] < log->pages ? index[INDEX_COPIED] : 0; /* a log that begins anew tells the first word first */
+	return true;
 }
 
 bool db_is_moved(const struct db *db)

@@ -33,6 +33,11 @@ struct db_mark {
 };
 enum { DB_MARK_COMMITS = 2 }; /* the word that counts them, modulo 2^32 */
 bool db_mark(const struct db *db, struct db_mark *mark);
+/* How many pages the log holds, and how many of those were copied into the file; the same memory, as careless a look. */
+struct db_log {
+	uint32_t pages, copied;
+};
+bool db_log(const struct db *db, struct db_log *log);
 void db_wait(struct db *db, int ms); /* locks are waited for so long from now on */
 
 /* All statements of sql; what they return is not looked at. */

@@ -31,6 +31,9 @@
 #define WINDOW_US 20000        /* over which the rate of commits is measured */
 #define RATE_MAX 10000         /* that we remember, so that it is forgotten after half a second */
 #define LOOK_ANYWAY_US 1000000
+#define BUSY_RATE 400          /* commits a second, from which on the log is copied for the writers */
+#define COPY_FROM 300          /* pages: fewer are not worth two waits for the disk */
+#define COPY_UP_TO 1000        /* pages of the log, where its writers begin to copy by themselves (wal_autocheckpoint) */
 #define BATCH_BYTES (8u << 20) /* a batch is handed on at this size, whatever its count */
 
 static enum status validate(const struct source_config *config, struct err *err)
@@ -56,6 +59,7 @@ static void *create(const struct source_config *config)
 
 static void close_all(struct sqlite *source)
 {
+	lite_checkpoint_finish(&source->checkpoint);
 	lite_wakeup_finish(&source->wakeup);
 	lite_note_close(&source->note);
 	lite_reader_forget(&source->reader);
@@ -288,6 +292,7 @@ static enum status open_source(void *opaque, struct source_position *ret, struct
 	}
 	db_wait(&source->db, 0);
 	lite_wakeup_start(&source->wakeup, source->config->path, source->config->stop_fd, source->config->poll_interval_ms);
+	lite_checkpoint_start(&source->checkpoint, source->config->path);
 	if (strcmp(source->journal, head.journal) != 0 || source->lost) {
 		memcpy(source->journal, head.journal, sizeof(head.journal));
 		source->position = head.head;
@@ -388,6 +393,15 @@ static void note_schema(struct sqlite *source)
 	source->reprepared = reprepared;
 }
 
+static void help_writers(struct sqlite *source)
+{
+	struct db_log log;
+
+	if (source->config->checkpoint && source->rate >= BUSY_RATE && db_log(&source->db, &log) && log.pages <= COPY_UP_TO &&
+		log.pages - log.copied >= COPY_FROM)
+		lite_checkpoint_ask(&source->checkpoint);
+}
+
 /* Reads when somebody has committed since the last time. */
 static enum status look(struct sqlite *source, struct event_batch *batch, struct err *err)
 {
@@ -403,6 +417,7 @@ static enum status look(struct sqlite *source, struct event_batch *batch, struct
 	note_schema(source);
 	if (status == STATUS_OK && marked)
 		source->mark = mark;
+	help_writers(source);
 	return status;
 }
 

@@ -5,6 +5,7 @@
 #include <pthread.h>
 
 #include "esink/source.h"
+#include "source/sqlite/checkpoint.h"
 #include "source/sqlite/db.h"
 #include "source/sqlite/note.h"
 #include "source/sqlite/reader.h"
@@ -16,6 +17,7 @@ struct sqlite {
 	struct reader reader;
 	struct wakeup wakeup;
 	struct note note;
+	struct checkpoint checkpoint;
 	sqlite3_stmt *schema_stmt, *read_stmt;
 	char journal[JOURNAL_LEN + 1];
 	uint64_t position; /* the last event returned */

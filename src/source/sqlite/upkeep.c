@@ -24,7 +24,7 @@
 #define PRUNE_TARGET_US 1500 /* of one batch */
 #define PRUNE_MAX 2000       /* rows of one batch */
 #define PRUNE_FIRST 64
-#define LOG_BYTES_MAX (64 << 20) /* sixteen times what SQLite lets it grow to by itself: a checkpoint holds up capture */
+#define LOG_BYTES_MAX (64 << 20) /* sixteen times what SQLite lets it grow to by itself: nobody else copies it */
 
 static void set_complaint(struct sqlite *source, const struct err *complaint)
 {
@@ -227,7 +227,7 @@ static void shorten_log(struct sqlite *source)
 		log.st_size == source->log_bytes)
 		return;
 	source->log_bytes = log.st_size;
-	sqlite3_wal_checkpoint_v2(source->db.conn, "main", SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+	lite_checkpoint_ask(&source->checkpoint);
 }
 
 /* -- all of it -------------------------------------------------------------------------------------------------------- */
