@@ -29,7 +29,7 @@
 #define SMALL_FIXED 350000 /* of keys, users, and columns declared as numbers, which only hold text by mistake */
 #define SMALL_LONG 400000  /* of the others */
 #define FIXED_MAX 100000   /* longest of the first kind */
-#define PROBE_MAX 1200000  /* of the others: up to here the writer's own limit is found out, above it is taken to be SQLite's */
+#define PROBE 2400000      /* a writer whose limit is below has room for the small ones only; any other's is taken to be SQLite's */
 #define RECORD_MAX 900000000
 
 enum { INSERT, UPDATE, DELETE, EVENTS };
@@ -162,32 +162,33 @@ static struct guarded count_guarded(const struct shape *shape, int event)
 }
 
 /* An application may have lowered SQLITE_LIMIT_LENGTH, which nothing in SQL tells; but printf() gives NULL for text longer than
- * that, and allocates nothing. Twice the value's share, so that there is room for the fixed ones. Numbers sort before any text:
- * that comparison saves making text of them. SQLITE_LIMIT_EXPR_DEPTH may be 10: a CASE is flat, and this is 8 deep. */
+ * that, and is asked for long values only. Numbers sort before any text: that comparison saves making text of them. Every word here
+ * is paid for by applications that compile their statement anew each time. SQLITE_LIMIT_EXPR_DEPTH may be 10: this is 7 deep. */
 static void add_guarded(const struct shape *shape, const struct guarded *guarded, size_t i, int event, struct buf *out)
 {
 	const struct lite_column *column = &shape->table->columns[shape->slots[i].column];
-	AUTO_BUF struct buf text = buf_init(BUF_NO_MAX), number = buf_init(BUF_NO_MAX); /* a name */
+	bool fixed = is_fixed(&shape->slots[i], column);
+	AUTO_BUF struct buf text = buf_init(BUF_NO_MAX); /* a name */
 	const char *value;
+	size_t share;
 
 	add_value(shape, i, event, &text);
 	value = text.bytes;
-	buf_text(&number, "");
 	if (column->is_short) {
 		buf_text(out, value);
-	} else if (is_fixed(&shape->slots[i], column)) {
-		if (is_numeric(column->type))
-			buf_printf(&number, "%s >= '' COLLATE BINARY AND ", value);
-		buf_printf(out, "CASE WHEN %slength(CAST(%s AS BLOB)) > %zu THEN " CAPTURE_TOO_LONG_SQL " ELSE %s END", number.bytes, value,
-			SMALL_FIXED / guarded->fixed < FIXED_MAX ? SMALL_FIXED / guarded->fixed : FIXED_MAX, value);
-	} else {
-		if (is_numeric(column->type))
-			buf_printf(&number, "%s < '' COLLATE BINARY OR ", value);
-		buf_printf(out, "CASE WHEN %sifnull(length(CAST(%s AS BLOB)), 0) <= %zu THEN %s WHEN length(CAST(%s AS BLOB)) > %zu THEN "
-			CAPTURE_TOO_LONG_SQL " WHEN printf('%%*s', %zu * min(length(CAST(%s AS BLOB)), %zu), '') IS NULL THEN "
-			CAPTURE_TOO_LONG_SQL " ELSE %s END", number.bytes, value, SMALL_LONG / guarded->others, value, value,
-			RECORD_MAX / guarded->others, 2 * guarded->others, value, PROBE_MAX / guarded->others, value);
+		return;
 	}
+	share = fixed ? SMALL_FIXED / guarded->fixed : SMALL_LONG / guarded->others;
+	buf_text(out, "CASE WHEN ");
+	if (is_numeric(column->type))
+		buf_printf(out, "%s >= '' COLLATE BINARY AND ", value);
+	buf_printf(out, "length(CAST(%s AS BLOB)) > %zu THEN ", value, fixed && share > FIXED_MAX ? FIXED_MAX : share);
+	if (fixed)
+		buf_text(out, CAPTURE_TOO_LONG_SQL);
+	else
+		buf_printf(out, "CASE WHEN printf('%%%ds', '') IS NULL THEN " CAPTURE_TOO_LONG_SQL " WHEN length(CAST(%s AS BLOB)) > %zu THEN "
+			CAPTURE_TOO_LONG_SQL " ELSE %s END", PROBE, value, RECORD_MAX / guarded->others, value);
+	buf_printf(out, " ELSE %s END", value);
 }
 
 static struct lite_trigger make_trigger(const struct shape *shape, int64_t id, int event)
