@@ -132,6 +132,32 @@ test('a writer needs no right on our tables; triggers of the application stay an
   assert.deepEqual((await db.query('SELECT id FROM audit')).rows, [{ id: 1 }]);
 });
 
+test('LOCK TABLES: writes of a watched table go on, whatever has looked at the outbox', async (t) => {
+  const { db, relay, boss } = await watch(t, 'CREATE TABLE orders (id int AUTO_INCREMENT PRIMARY KEY, owner int)', { tables: 'orders', routing: { orders: 'owner' } });
+  const writer = await db.connect();
+  const before = [
+    async () => {},
+    () => writer.query('INSERT INTO orders (owner) VALUES (7), (8)'),
+    () => writer.query("CALL esink_emit('mail', 'sent', '{}', NULL)"),
+    async () => assert.equal((await relay.post('/publish', { securityToken: operator, userId: '*', table: 'mail', type: 'sent', data: {} })).status, 200),
+    () => writer.query('SELECT COUNT(*) FROM esink_pubsub').then(() => writer.query('INSERT INTO orders (owner) VALUES (9)')),
+  ];
+  let count = 0;
+  for (let round = 0; round < 15; round++) {
+    await before[round % before.length]();
+    await writer.query('LOCK TABLES orders WRITE');
+    for (const sql of ['INSERT INTO orders (owner) VALUES (7)', 'UPDATE orders SET owner = owner + 1 ORDER BY id DESC LIMIT 1', 'DELETE FROM orders ORDER BY id DESC LIMIT 1']) {
+      await writer.query(sql);
+      count++;
+    }
+    await writer.query('UNLOCK TABLES');
+    if (round % before.length === 1) count += 2;
+    if (round % before.length === 4) count++;
+  }
+  await relay.fence(boss);
+  assert.strictEqual(rows(boss, 'orders').length, count);
+});
+
 test('the mover dies: the other relay takes over, and tells everything', async (t) => {
   const { db, relay, boss } = await watch(t, 'CREATE TABLE things (id int PRIMARY KEY)', { tables: 'things' });
   const second = await startRelay(t, db, { tables: 'things', env });

@@ -29,13 +29,16 @@
 #define LOCK_TIMEOUT 1205
 
 /* Our own things, in the order in which schema.sql makes them. */
-static const char *const kinds[] = {"outbox", "journal", "shape", "meta", "consumer", "mark", "emit"};
+static const char *const kinds[] = {"outbox", "journal", "shape", "meta", "consumer", "mark", "prelock", "emit"};
 #define KINDS (sizeof(kinds) / sizeof(*kinds))
-static const int versions[KINDS] = {1, 1, 1, 1, 2, 1, 1};
+#define FUNCTION (KINDS - 2)
+#define PROCEDURE (KINDS - 1)
+static const int versions[KINDS] = {1, 1, 1, 1, 2, 1, 1, 2};
 
 static const char *name_of(const struct my_db *db, size_t kind)
 {
-	static const char *const names[] = {NULL, "esink_journal", "esink_shape", "esink_meta", "esink_consumer", "esink_mark", "esink_emit"};
+	static const char *const names[] = {NULL, "esink_journal", "esink_shape", "esink_meta", "esink_consumer", "esink_mark", "esink_prelock",
+		"esink_emit"};
 
 	return kind ? names[kind] : db->config->outbox;
 }
@@ -75,7 +78,7 @@ static enum status look(struct my_db *db, int there[KINDS], struct err *err)
 		my_text_literal(&sql, span_of(name_of(db, kind)));
 	}
 	buf_text(&sql, ") UNION ALL SELECT ROUTINE_NAME, ROUTINE_COMMENT FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = DATABASE() "
-		"AND ROUTINE_NAME = 'esink_emit' AND ROUTINE_TYPE = 'PROCEDURE'");
+		"AND (ROUTINE_NAME = 'esink_emit' AND ROUTINE_TYPE = 'PROCEDURE' OR ROUTINE_NAME = 'esink_prelock' AND ROUTINE_TYPE = 'FUNCTION')");
 	status = my_query(db, sql.bytes, MY_TIMEOUT_MS, &rows, err);
 	while (status == STATUS_OK && (row = mysql_fetch_row(rows)))
 		for (size_t kind = 0; kind < KINDS; kind++) {
@@ -93,7 +96,7 @@ static enum status refuse(struct my_db *db, const int there[KINDS], struct err *
 		if (there[kind] == 2)
 			return err_set(err, STATUS_INVALID, "%s: database \"%s\" has a %s \"%s\" that is not esink's, or of another version of "
 				"it: rename or drop it%s", kind ? "MYSQL_DATABASE" : "MYSQL_TABLE_TARGET", db->config->database,
-				kind == KINDS - 1 ? "procedure" : "table", name_of(db, kind), kind ? "" : ", or choose another name");
+				kind == PROCEDURE ? "procedure" : kind == FUNCTION ? "function" : "table", name_of(db, kind), kind ? "" : ", or choose another name");
 	return STATUS_OK;
 }
 
@@ -469,7 +472,7 @@ enum status my_install_remove(struct my_db *db, bool *any, struct err *err)
 
 		if (there[kind] != 1)
 			continue;
-		buf_text(&sql, kind == KINDS - 1 ? "DROP PROCEDURE IF EXISTS " : "DROP TABLE IF EXISTS ");
+		buf_printf(&sql, "DROP %s IF EXISTS ", kind == PROCEDURE ? "PROCEDURE" : kind == FUNCTION ? "FUNCTION" : "TABLE");
 		my_text_table(&sql, db->config->database, name_of(db, kind));
 		step(&plan, SUMMARY_DROP, mem_text(name_of(db, kind)), buf_take(&sql), NULL);
 	}

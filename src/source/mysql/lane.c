@@ -122,7 +122,7 @@ static enum status append(struct lane *lane, const struct publication *item, int
 		my_pack_add(&pack, (struct span){NULL, 0});
 	buf_text(&sql, "INSERT INTO ");
 	my_text_name(&sql, lane->source->config->outbox);
-	buf_text(&sql, " (shape, kind, data) VALUES (0, 8, ");
+	buf_text(&sql, " (shape, kind, data) VALUES (" MY_PRELOCK ", 8, ");
 	my_text_bytes(&sql, buf_as_span(&pack));
 	buf_text(&sql, ")");
 	return my_run_buf(&lane->db, &sql, timeout_ms, err);

@@ -43,7 +43,7 @@ enum status my_move_wanted(struct mysql *source, bool *wanted, struct err *err)
 		source->floor[1] = source->seen;
 		source->next_floor = begun + FLOOR_MS;
 	}
-	buf_text(&sql, "SELECT 1 FROM ");
+	buf_text(&sql, "SELECT 1 + " MY_PRELOCK " FROM ");
 	my_text_name(&sql, source->config->outbox);
 	buf_printf(&sql, " WHERE id > %" PRIu64 " LIMIT 1", sweep ? 0 : source->floor[0]);
 	status = my_number(&source->db, sql.bytes, &one, err);
@@ -69,7 +69,7 @@ static enum status move_rows(struct mysql *source, uint64_t *count, struct err *
 		return status;
 	copy = mem_format("INSERT INTO esink_journal (id, seq, shape, kind, at, actor, data) SELECT STRAIGHT_JOIN x.n, o.id, o.shape, o.kind, o.at, "
 		"o.actor, o.data FROM (SELECT id, %" PRId64 " + ROW_NUMBER() OVER (ORDER BY id) AS n FROM (SELECT id FROM %s ORDER BY id LIMIT %"
-		PRId64 ") y) x JOIN %s o ON o.id = x.id", head, outbox.bytes, source->move_max, outbox.bytes);
+		PRId64 ") y) x JOIN %s o ON o.id = x.id WHERE " MY_PRELOCK " = 0", head, outbox.bytes, source->move_max, outbox.bytes);
 	status = my_run(db, copy, MOVE_TIMEOUT_MS, err);
 	if (status != STATUS_OK)
 		return status;
@@ -79,7 +79,8 @@ static enum status move_rows(struct mysql *source, uint64_t *count, struct err *
 	status = my_guard_moved(&source->guard, db, (uint64_t)head, err);
 	if (status != STATUS_OK)
 		return status;
-	clear = mem_format("DELETE o FROM esink_journal j STRAIGHT_JOIN %s o ON o.id = j.seq WHERE j.id > %" PRId64, outbox.bytes, head);
+	clear = mem_format("DELETE o FROM esink_journal j STRAIGHT_JOIN %s o ON o.id = j.seq WHERE j.id > %" PRId64 " AND " MY_PRELOCK " = 0",
+		outbox.bytes, head);
 	status = my_run(db, clear, MOVE_TIMEOUT_MS, err);
 	if (status == STATUS_OK && my_changed(db) != *count)
 		return err_set(err, STATUS_UNAVAILABLE, "of %" PRIu64 " rows of the outbox %" PRIu64 " could be moved: somebody else deletes "

@@ -36,6 +36,9 @@ struct mysql {
 	struct err complaint;
 };
 
+/* In every statement on the outbox, for the sake of sessions that lock tables: triggers/mysql/schema.sql says why. */
+#define MY_PRELOCK "esink_prelock()"
+
 /* lane.c */
 void *mysql_lane_create(void *source);
 void mysql_lane_destroy(void *lane);
