@@ -348,7 +348,8 @@ static enum status read_audience(struct reader *reader, struct db *db, sqlite3_s
 	return status == STATUS_NOT_FOUND ? STATUS_OK : status;
 }
 
-/* What SQL emitted was looked at by SQLite's parser alone: only what a strict one takes may go into an envelope. */
+/* What SQL emitted was looked at by SQLite's parser alone, and what is said to be published may have been written by hand: only
+ * what a strict one takes may go into an envelope. */
 static void check_data(struct reader *reader, struct event_parts *parts)
 {
 	AUTO_FREE char *strict = NULL;
@@ -377,7 +378,6 @@ static enum status fill_published(struct reader *reader, struct db *db, sqlite3_
 	if (emitted) {
 		parts->source_type = span_of("sql");
 		status = read_audience(reader, db, row, parts, err);
-		check_data(reader, parts);
 	} else {
 		parts->source = word(row, SOURCE, reader->source);
 		parts->source_type = word(row, SOURCE_TYPE, "api");
@@ -389,9 +389,8 @@ static enum status fill_published(struct reader *reader, struct db *db, sqlite3_
 		parts->broadcast = sqlite3_column_type(row, VALUES + AUDIENCE) == SQLITE_INTEGER;
 		if (cell(row, AUDIENCE).p)
 			add_user(&reader->users, cell(row, AUDIENCE));
-		if (!parts->data.p)
-			parts->data = span_of("{}");
 	}
+	check_data(reader, parts);
 	parts->users = reader->users.items;
 	parts->user_count = reader->users.count;
 	return status;
