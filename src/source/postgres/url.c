@@ -74,7 +74,8 @@ static void part(const char *list, int n, char *text, size_t size)
 		n = 0;
 	for (; list && n > 0; n--) {
 		list = strchr(list, ',');
-		list += list ? 1 : 0;
+		if (list)
+			list++;
 	}
 	if (list)
 		snprintf(text, size, "%.*s", (int)strcspn(list, ","), list);
