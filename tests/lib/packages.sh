@@ -26,6 +26,7 @@ have() {
 	ninja-build) command -v ninja >/dev/null ;;
 	nodejs) node -e 'process.exit(parseInt(process.versions.node) >= 18 ? 0 : 1)' 2>/dev/null ;;
 	universal-ctags) ctags --version 2>/dev/null | grep -q Universal ;;
+	binutils) command -v readelf >/dev/null && command -v objdump >/dev/null ;;
 	ca-certificates) [ -e /etc/ssl/certs/ca-certificates.crt ] ;;
 	*) command -v "$1" >/dev/null ;;
 	esac
@@ -101,5 +102,6 @@ need() {
 build_packages="gcc pkg-config meson ninja-build python3 libpq-dev libmariadb-dev libsqlite3-dev libwebsockets-dev libwebsockets-evlib-uv libuv1-dev
 	libjansson-dev libjwt-dev libssl-dev libpcre2-dev"
 demo_packages="sqlite3 curl"
-test_packages="$build_packages $demo_packages postgresql-15 mariadb-server clang libcmocka-dev libclang-rt-14-dev nodejs npm chromium universal-ctags openssl
+static_packages="clang-tidy cppcheck binutils"
+test_packages="$build_packages $demo_packages $static_packages postgresql-15 mariadb-server clang libcmocka-dev libclang-rt-14-dev nodejs npm chromium universal-ctags openssl
 	ca-certificates pgbouncer iproute2"

@@ -200,7 +200,7 @@ static enum status given_up(struct call *call, struct err *err)
 	while (want) {                                                \
 		int got_ = await(call, want);                         \
 		if (got_)                                             \
-			want = cont;                                  \
+			want = (cont); /* NOLINT(bugprone-macro-parentheses): it is assigned to */ \
 	}
 
 bool my_wait(struct my_db *db, int timeout_ms)

@@ -111,6 +111,7 @@ static enum status watch(struct mysql *source, struct err *err)
 	}
 	if (status == STATUS_OK)
 		status = my_catalog_word(&source->db, word, err);
+	/* cppcheck-suppress legacyUninitvar ; STATUS_OK: it was written */
 	if (status != STATUS_OK || !strcmp(word, source->word))
 		return status;
 	status = my_claim_enter(&source->db, err);
