@@ -21,6 +21,7 @@ have() {
 	libcmocka-dev) pkg-config --exists cmocka ;;
 	libclang-rt-14-dev) compgen -G '/usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.fuzzer*' >/dev/null ;;
 	postgresql-15) compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null ;;
+	postgresql-15-pgq3) compgen -G '/usr/lib/postgresql/*/lib/pgq_triggers.so' >/dev/null ;;
 	iproute2) command -v ip >/dev/null ;;
 	pgbouncer) [ -x /usr/sbin/pgbouncer ] || command -v pgbouncer >/dev/null ;;
 	ninja-build) command -v ninja >/dev/null ;;
@@ -51,24 +52,20 @@ as_root() {
 	fi
 }
 
-# Installing PostgreSQL or MariaDB on Debian creates a database and starts a server on the usual port. Nobody asked for
-# those: the one's creation is switched off, the other's start refused, for the length of this installation, and Debian's own
-# settings are put back.
+# Installing PostgreSQL on Debian creates a database, and that of any server starts it on the usual port. Nobody asked for
+# those: the creation is switched off, the starts are refused, for the length of this installation, and Debian's own settings are
+# put back.
 install_quietly() {
 	local conf=/etc/postgresql-common/createcluster.conf policy=/usr/sbin/policy-rc.d status=0 refuses=
 	local apt="env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends"
 	as_root env DEBIAN_FRONTEND=noninteractive apt-get update
+	if [ ! -e $policy ]; then
+		refuses=1
+		printf '#!/bin/sh\nexit 101\n' | as_root tee $policy >/dev/null
+		as_root chmod +x $policy
+	fi
 	case " $* " in
-	*" mariadb-server "*)
-		if [ ! -e $policy ]; then
-			refuses=1
-			printf '#!/bin/sh\nexit 101\n' | as_root tee $policy >/dev/null
-			as_root chmod +x $policy
-		fi
-		;;
-	esac
-	case " $* " in
-	*" postgresql-15 "*)
+	*" postgresql-15"*)
 		as_root $apt postgresql-common
 		as_root cp "$conf" "$conf.before-esink"
 		echo 'create_main_cluster = false' | as_root tee -a "$conf" >/dev/null
