@@ -4,9 +4,9 @@
 //   title      what it measures, one line
 //   packages   Debian packages that it needs beyond PostgreSQL, MariaDB and the build's: tests/lib/packages.sh knows how to
 //              see that one is there; where that is more than a command of the package's name, it is taught there
-//   run({ binary, folder, rounds, quick, say, tools }) -> { rows, notes, charts }
+//   run({ binary, folder, rounds, quick, wants, say, tools }) -> { rows, notes, charts }
 // with binary: the release binary; folder: a scratch folder; rounds: how often the things compared are run in turn; quick: a small
-// smoke run; say(line): progress; tools: the folder of the compiled tools/*.c.
+// smoke run; wants(work): whether --only lets this work be done (a part may do without asking); say(line): progress; tools: the folder of the compiled tools/*.c.
 //
 // A row:
 //   { work: 'one UPDATE a transaction, 16 clients, synchronous_commit on',   what all the rows of a group did
@@ -37,10 +37,11 @@ function options(words) {
   for (let i = 0; i < words.length; i++) {
     const word = words[i];
     if (word === '--rounds') found.rounds = Number(words[++i]);
+    else if (word === '--only') found.only = new RegExp(words[++i], 'i');
     else if (word.startsWith('--')) found[word.slice(2)] = true;
     else found.wanted.push(word);
   }
-  const strange = Object.keys(found).filter((name) => !['wanted', 'rounds', 'quick', 'draw', 'list', 'packages'].includes(name));
+  const strange = Object.keys(found).filter((name) => !['wanted', 'rounds', 'quick', 'only', 'draw', 'list', 'packages'].includes(name));
   const unknown = found.wanted.filter((name) => !parts.includes(name));
   if (strange.length || unknown.length || (found.rounds !== undefined && !(found.rounds > 0))) {
     console.error(`tests/bench/run: ${[...strange.map((name) => `--${name}`), ...unknown].join(', ') || '--rounds'}: see tests/bench/run --help; parts: ${parts.join(', ')}`);
@@ -52,14 +53,14 @@ function options(words) {
 
 const say = (line) => console.log(`   ${line}`);
 
-async function one(name, { quick, rounds }) {
+async function one(name, { quick, rounds, only }) {
   const part = await import(`./parts/${name}.mjs`);
   console.log(`\n== ${name}: ${part.title}`);
   mkdirSync(process.env.ESINK_BENCH_ROOT, { recursive: true });
   const scratch = mkdtempSync(join(process.env.ESINK_BENCH_ROOT, `${name}-`));
   const began = momentOf(), start = performance.now();
   try {
-    const result = await part.run({ binary: process.env.ESINK_BINARY, folder: scratch, rounds, quick, say, tools: join(process.env.ESINK_BENCH_ROOT, 'tools') });
+    const result = await part.run({ binary: process.env.ESINK_BINARY, folder: scratch, rounds, quick, say, wants: (work) => !only || only.test(work), tools: join(process.env.ESINK_BENCH_ROOT, 'tools') });
     const { rows, notes = [], charts = [] } = result;
     return { title: part.title, rounds, began, ended: momentOf(), seconds: Math.round((performance.now() - start) / 1000), rows, notes, charts };
   } finally {
@@ -76,22 +77,23 @@ if (asked.packages) {
 } else if (asked.draw) {
   draw(load());
 } else {
-  const settings = { quick: asked.quick === true, rounds: asked.rounds ?? (asked.quick ? 2 : 7) };
+  const settings = { quick: asked.quick === true, only: asked.only, rounds: asked.rounds ?? (asked.quick ? 2 : 7) };
   const missed = [];
   for (const name of asked.wanted) {
     try {
       const result = await one(name, settings);
       console.log(`\n${table(result)}\n`);
       missed.push(...result.rows.flatMap((row) => (row.targets ?? []).filter(({ met }) => !met).map(({ what }) => `${name}: ${row.work}: ${row.who}: ${what}`)));
-      if (!settings.quick) keep(name, result, machine());
+      if (!settings.quick && !settings.only) keep(name, result, machine());
     } catch (error) {
       process.exitCode = 1;
       console.error(`FAILED  ${name}: ${error.stack}`);
     }
   }
-  if (!settings.quick) draw(load());
-  console.log(missed.length ? `not met:\n${missed.map((line) => `  ${line}`).join('\n')}` : 'every target was met');
+  if (!settings.quick && !settings.only) draw(load());
+  console.log(missed.length ? `not met:\n${missed.map((line) => `  ${line}`).join('\n')}` : process.exitCode ? 'a part failed' : 'every target was met');
   if (settings.quick) console.log('(a quick run: the figures mean little, and nothing was kept)');
+  else if (settings.only) console.log('(only some of it: nothing was kept)');
   // A part that failed may have left something that keeps the process alive; at exit it is killed.
   process.exit();
 }

@@ -3,7 +3,7 @@
 //
 //   ESINK_BINARY=build/release/src/app/esink node tests/bench/remedies.mjs [rounds] [seconds]
 import assert from 'node:assert/strict';
-import { Load, median } from './load.mjs';
+import { Load, median } from './lib/load.mjs';
 
 const rounds = Number(process.argv[2] ?? 5);
 const load = await new Load(Number(process.argv[3] ?? 3)).start();

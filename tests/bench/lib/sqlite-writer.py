@@ -1,4 +1,4 @@
-"""The writer of tests/bench/sqlite.mjs: a line of JSON in, a line of JSON out. One UPDATE of one row a transaction."""
+"""The writer of lib/sqlite-load.mjs: a line of JSON in, a line of JSON out. One UPDATE of one row a transaction."""
 import json
 import random
 import sqlite3

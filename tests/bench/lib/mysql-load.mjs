@@ -1,0 +1,63 @@
+// What writes to MariaDB: mariadb-slap, to a table that is not watched and to one that is.
+import { execFile } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { MySql } from '../../e2e/lib/mysql.mjs';
+import { Process } from '../../e2e/lib/relay.mjs';
+import { freePort } from '../../e2e/lib/ports.mjs';
+import { until } from '../../e2e/lib/wait.mjs';
+
+const run = promisify(execFile);
+const table = (name) => `CREATE TABLE ${name} (id int PRIMARY KEY, owner int, balance int, note varchar(100));
+  INSERT INTO ${name} SELECT seq, seq % 1000, 0, REPEAT('n', 60) FROM seq_1_to_50000;`;
+
+export class MySqlLoad {
+  constructor({ queries = 16_000 } = {}) {
+    this.queries = queries;
+  }
+
+  async start(scope) {
+    this.server = new MySql({ settings: { 'innodb-flush-log-at-trx-commit': 1, 'innodb-buffer-pool-size': '512M', 'innodb-log-file-size': '256M' } });
+    scope.defer(() => this.server.remove());
+    await this.server.start();
+    this.db = await this.server.database(scope, table('plain') + table('watched'));
+    await this.db.query("INSERT INTO auth VALUES (1, 'token-of-user-1')");
+    for (const name of ['plain', 'watched']) {
+      const statements = Array.from({ length: 2000 }, (_, i) => `UPDATE ${name} SET balance = balance + 1 WHERE id = ${1 + ((i * 7919) % 50_000)}`);
+      writeFileSync(this.#script(name), statements.join(';\n'));
+    }
+    return this;
+  }
+
+  #script(name) {
+    return join(this.server.scratch, `${name}.sql`);
+  }
+
+  // Transactions a second: one UPDATE of one row each.
+  async slap(name, { clients = 16, flush = 1 } = {}) {
+    await this.db.query(`SET GLOBAL innodb_flush_log_at_trx_commit = ${flush}`);
+    const { stdout } = await run('mariadb-slap', ['--no-defaults', '-uroot', `--socket=${this.server.socket}`, `--create-schema=${this.db.name}`, '--no-drop', `--concurrency=${clients}`,
+      '--csv', `--query=${this.#script(name)}`, '--delimiter=;', `--number-of-queries=${this.queries}`]);
+    return this.queries / Number(stdout.split(',')[2]);
+  }
+
+  // Rows a second of one statement.
+  async bulk(name, rows) {
+    const start = performance.now();
+    await this.db.query(`UPDATE ${name} SET balance = balance + 1 WHERE id <= ${rows}`);
+    return rows / ((performance.now() - start) / 1000);
+  }
+
+  async relay(scope, env = {}) {
+    const port = await freePort();
+    const relay = new Process({ PORT: String(port), HOST: '127.0.0.1', ...this.db.env, TABLE_NAMES: 'watched', NETWORK_THREADS: '1',
+      TABLE_AUTH_COLUMN_ROUTING: '{"watched":"owner"}', ...env });
+    scope.defer(async () => {
+      relay.kill('SIGTERM');
+      await relay.exited;
+    });
+    await until(() => relay.log.includes('capture is live'), () => relay.log);
+    return Object.assign(relay, { port });
+  }
+}
