@@ -46,18 +46,18 @@ def bulk(path, synchronous, n):
     return {"rate": n / took, "cpu": cpu / n * 1e6}
 
 
-def paced(path, synchronous, n):
+def stamped(path, synchronous, n, rate):
+    """n updates, so many a second; each row says when it was written, in microseconds of the system's clock."""
     c = connect(path)
     c.execute(f"PRAGMA synchronous = {synchronous}")
-    commits = []
+    start = time.perf_counter()
     for i in range(n):
-        time.sleep(.005)
-        c.execute("UPDATE accounts SET balance = ? WHERE id = 101", (1_000_000 + i,))
-        commits.append((1_000_000 + i, time.monotonic_ns()))
-    return commits
+        time.sleep(max(0, start + i / rate - time.perf_counter()))
+        c.execute("UPDATE moves SET at = ? WHERE id = ?", (time.time_ns() // 1000, random.randint(1, 1000)))
+    return time.perf_counter() - start
 
 
-calls = {"make": make, "update": update, "bulk": bulk, "paced": paced, "uncached": lambda path, s, n: update(path, s, n, 0)}
+calls = {"make": make, "update": update, "bulk": bulk, "stamped": stamped, "uncached": lambda path, s, n: update(path, s, n, 0)}
 for line in sys.stdin:
     name, *arguments = json.loads(line)
     print(json.dumps(calls[name](*arguments)), flush=True)
