@@ -16,7 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/cleanup.h"
 #include "base/mem.h"
 #include "rules/names.h"
 
@@ -26,11 +25,9 @@ enum fit { FIT_NONE, FIT_LOOSE, FIT_FOLDED, FIT_EXACT };
 
 static enum fit fit_text(const char *name, const char *actual)
 {
-	AUTO_FREE char *folded = name_folded(name);
-
 	if (strcmp(name, actual) == 0)
 		return FIT_EXACT;
-	if (strcmp(folded, actual) == 0)
+	if (name_folds_to(name, actual))
 		return FIT_FOLDED;
 	return name_alike(span_of(name), span_of(actual)) ? FIT_LOOSE : FIT_NONE;
 }
@@ -181,8 +178,10 @@ static void bind_route(
 static enum fit route_fit(
 	const struct ruleset *set, const struct route_entry *route, const struct relation *relation)
 {
-	return is_for_another(set, &route->table, relation) ? FIT_NONE
-							    : fit_of(&route->table, relation);
+	enum fit fit = fit_of(&route->table, relation);
+
+	/* Asked last: it goes through all tables. */
+	return fit && is_for_another(set, &route->table, relation) ? FIT_NONE : fit;
 }
 
 /* Which of the two ways to fit counts: an exact entry hides folded ones. */

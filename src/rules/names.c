@@ -198,13 +198,13 @@ static char lower(char c)
 	return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
 }
 
-char *name_folded(const char *name)
+bool name_folds_to(const char *name, const char *folded)
 {
-	char *folded = mem_text(name);
-
-	for (char *c = folded; *c; c++)
-		*c = lower(*c);
-	return folded;
+	while (*name && lower(*name) == *folded) {
+		name++;
+		folded++;
+	}
+	return !*name && !*folded;
 }
 
 static bool is_ascii(struct span text)

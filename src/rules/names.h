@@ -57,7 +57,8 @@ char *table_name_join(const struct table_name *name); /* schema.table without qu
 /* How much of text a message shows: a length for %.*s that does not cut a character in two. */
 int name_shown(const char *text);
 
-char *name_folded(const char *name); /* ASCII to lower case, as PostgreSQL folds; malloc'ed */
+/* ASCII to lower case, as PostgreSQL folds: the second is the first one's lower case. */
+bool name_folds_to(const char *name, const char *folded);
 /* Equal but for case, Unicode's simple case folding included. */
 bool name_alike(struct span a, struct span b);
 

@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/buf.h"
+#include "base/cleanup.h"
 #include "rules/ruleset.h"
 
 #define COUNT(array) (sizeof(array) / sizeof(*(array)))
@@ -205,9 +207,41 @@ static void test_matches(void **state)
 	}
 }
 
+/* Prevents: a start that takes minutes because each route of each table goes through all tables: with the third power of their
+ * number this test would outlast its time. */
+static void test_a_thousand_tables(void **state)
+{
+	enum { TABLES = 2000 };
+	AUTO_BUF struct buf names = buf_init(BUF_NO_MAX), routing = buf_init(BUF_NO_MAX);
+	const char *columns[] = {"id", "owner"};
+	struct ruleset *rules;
+	struct err err;
+
+	(void)state;
+	for (int i = 0; i < TABLES; i++) {
+		buf_printf(&names, "t%d,", i);
+		buf_printf(&routing, "%s\"t%d\":\"owner\"", i ? "," : "{", i);
+	}
+	buf_text(&routing, "}");
+	rules = ruleset_create(&(struct ruleset_text){.table_names = names.bytes, .routing = routing.bytes}, &err);
+	assert_non_null(rules);
+	for (int i = 0; i < TABLES; i++) {
+		char name[16];
+		struct relation relation = {"public", name, true, columns, COUNT(columns)};
+		struct table_rule rule;
+
+		snprintf(name, sizeof(name), "t%d", i);
+		ruleset_bind(rules, &relation, &rule);
+		assert_int_equal(rule.route_count, 1);
+		table_rule_finish(&rule);
+	}
+	ruleset_destroy(rules);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_thousand_tables),
 		cmocka_unit_test(test_bind),
 		cmocka_unit_test(test_matches),
 	};
