@@ -20,7 +20,7 @@ const tables = `CREATE TYPE mood AS ENUM ('fine', 'so so');
 // Numbers that differ from database to database.
 function steady(source) {
   const numbers = new Map();
-  return source.replace(/true\), \d+\);/g, 'true), version);').replace(/\b(\w+ )(\d{5,})(?=,)/g, (_, type, oid) => {
+  return source.replace(/, \d+, v_more\);/g, ', version, v_more);').replace(/\b(\w+ )(\d{5,})(?=,)/g, (_, type, oid) => {
     if (!numbers.has(oid)) numbers.set(oid, `oid${numbers.size + 1}`);
     return type + numbers.get(oid);
   });

@@ -90,12 +90,12 @@ CREATE OR REPLACE FUNCTION esink.blank(before pg_snapshot, low xid8[], high xid8
 DECLARE
   v_broken integer[] := ARRAY(SELECT b.version FROM esink.broken b);
 BEGIN
-  UPDATE esink.event_0 e SET data = esink.key_alone(e.guard, e.data), old = NULL,
-      old_key = esink.key_alone(e.guard, e.old_key), incomplete = true
+  UPDATE esink.event_0 e SET data = esink.key_alone(e.guard, e.data), more.old = NULL,
+      more.old_key = esink.key_alone(e.guard, (e.more).old_key), more.incomplete = true
     WHERE e.guard = ANY (v_broken) AND e.type <> 'truncate'
       AND e.ctid = ANY (ARRAY(SELECT k.tid FROM esink.tick_keys($2, $3) k WHERE k.place = 0));
-  UPDATE esink.event_1 e SET data = esink.key_alone(e.guard, e.data), old = NULL,
-      old_key = esink.key_alone(e.guard, e.old_key), incomplete = true
+  UPDATE esink.event_1 e SET data = esink.key_alone(e.guard, e.data), more.old = NULL,
+      more.old_key = esink.key_alone(e.guard, (e.more).old_key), more.incomplete = true
     WHERE e.guard = ANY (v_broken) AND e.type <> 'truncate'
       AND e.ctid = ANY (ARRAY(SELECT k.tid FROM esink.tick_keys($2, $3) k WHERE k.place = 1));
   DELETE FROM esink.guard g WHERE g.until <= pg_snapshot_xmin($1) AND g.superseded < clock_timestamp() - interval '1 minute';
@@ -277,8 +277,9 @@ BEGIN
       RETURN;
     END IF;
     v_want := least(least(t.count - v_page * 1000, 1000) - v_skip, max_events);
-    RETURN QUERY SELECT t.first + v_page * 1000 + o.rank - 1, o.seq, o.xid, o.at_ms, o.topic, o.type, o.data, o.old,
-        o.old_key, o.users, o.old_users, o.broadcast, o.incomplete, o.actor, o.source, o.source_type, o.version, o.ref
+    RETURN QUERY SELECT t.first + v_page * 1000 + o.rank - 1, o.seq, o.xid, o.at_ms, o.topic, o.type, o.data, (o.more).old,
+        (o.more).old_key, o.users, (o.more).old_users, o.broadcast, coalesce((o.more).incomplete, false), (o.more).actor,
+        (o.more).source, (o.more).source_type, (o.more).version, (o.more).ref
       FROM (SELECT pg_catalog.row_number() OVER (ORDER BY e.seq) AS rank, e.*,
               (date_part('epoch', e.at) * 1000)::bigint AS at_ms
             FROM esink.page_rows(t.first, v_page) e) o
@@ -293,8 +294,9 @@ BEGIN
     IF v_want IS NULL OR v_want <= 0 THEN
       RETURN;
     END IF;
-    RETURN QUERY SELECT o.first + o.rank - 1, o.seq, o.xid, o.at_ms, o.topic, o.type, o.data, o.old, o.old_key, o.users,
-        o.old_users, o.broadcast, o.incomplete, o.actor, o.source, o.source_type, o.version, o.ref
+    RETURN QUERY SELECT o.first + o.rank - 1, o.seq, o.xid, o.at_ms, o.topic, o.type, o.data, (o.more).old, (o.more).old_key,
+        o.users, (o.more).old_users, o.broadcast, coalesce((o.more).incomplete, false), (o.more).actor, (o.more).source,
+        (o.more).source_type, (o.more).version, (o.more).ref
       FROM (SELECT u.first, pg_catalog.row_number() OVER (PARTITION BY u.first ORDER BY e.seq) AS rank, e.*,
               (date_part('epoch', e.at) * 1000)::bigint AS at_ms
             FROM (SELECT a.first, a.low, a.high FROM esink.tick_0 a WHERE a.first >= v_from AND a.first < v_to AND a.count > 0
@@ -368,11 +370,11 @@ DECLARE
   v_xid xid8 := pg_current_xact_id();
 BEGIN
   IF pg_sequence_last_value('esink.rotation') % 2 = 0 THEN
-    INSERT INTO esink.event_0 (xid, at, topic, type, data, users, broadcast, source, source_type, version, ref)
-    VALUES (v_xid, coalesce($6, clock_timestamp()), $1, $2, $3, $4, $5, $7, $8, $9, $10);
+    INSERT INTO esink.event_0 (xid, at, topic, type, data, users, broadcast, more)
+    VALUES (v_xid, coalesce($6, clock_timestamp()), $1, $2, $3, $4, $5, ROW(false, NULL, NULL, NULL, NULL, $7, $8, $9, $10)::esink.more);
   ELSE
-    INSERT INTO esink.event_1 (xid, at, topic, type, data, users, broadcast, source, source_type, version, ref)
-    VALUES (v_xid, coalesce($6, clock_timestamp()), $1, $2, $3, $4, $5, $7, $8, $9, $10);
+    INSERT INTO esink.event_1 (xid, at, topic, type, data, users, broadcast, more)
+    VALUES (v_xid, coalesce($6, clock_timestamp()), $1, $2, $3, $4, $5, ROW(false, NULL, NULL, NULL, NULL, $7, $8, $9, $10)::esink.more);
   END IF;
   IF pg_sequence_last_value('esink.sleep') % 2 = 1 AND current_setting('max_prepared_transactions')::integer = 0 THEN
     PERFORM pg_notify('esink', '');

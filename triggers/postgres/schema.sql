@@ -54,6 +54,20 @@ CREATE SEQUENCE esink.rotation MINVALUE 0 START 0;
 CREATE SEQUENCE esink.sleep MINVALUE 0 START 0;
 SELECT pg_catalog.setval('esink.rotation', 0), pg_catalog.setval('esink.sleep', 0);
 
+-- What few events have. A column costs a writer some 2,000 instructions an event, empty or not: a trigger's INSERT is planned
+-- once, but made ready anew for each row, column by column.
+CREATE TYPE esink.more AS (
+  incomplete  boolean,                            -- NULL: false
+  old         text,                               -- the previous row, where OLD_ROWS asks for it
+  old_key     text,                               -- the previous primary key, for those whom an update took the row from
+  old_users   text[],                             -- before an update that changed the routing; else NULL
+  actor       text,                               -- '' and NULL: none
+  source      text,                               -- NULL: this database's table
+  source_type text,
+  version     integer,
+  ref         text                                -- a publisher's, to find its event again
+);
+
 CREATE TABLE esink.event_0 (
   seq         bigint NOT NULL DEFAULT pg_catalog.nextval('esink.event_seq'),
   xid         xid8 NOT NULL,                      -- of the top-level transaction
@@ -61,19 +75,11 @@ CREATE TABLE esink.event_0 (
   topic       text NOT NULL,
   type        text NOT NULL,
   data        text NOT NULL,                      -- a JSON object, without what FILTERS name
-  old         text,                               -- the previous row, where OLD_ROWS asks for it
-  old_key     text,                               -- the previous primary key, for those whom an update took the row from
   users       text[],                             -- who may see it; NULL elements are nobody
-  old_users   text[],                             -- before an update that changed the routing; else NULL
   broadcast   boolean NOT NULL DEFAULT false,
-  incomplete  boolean NOT NULL DEFAULT false,
-  actor       text,                               -- '' and NULL: none
-  source      text,                               -- NULL: this database's table
-  source_type text,
-  version     integer,
   replaced    text COLLATE "C",                   -- which version of the row, where its own transaction made that
-  ref         text,                               -- a publisher's, to find its event again
-  guard       integer                             -- see esink.guard; NULL: nothing is withheld from this table's events
+  guard       integer,                            -- see esink.guard; NULL: nothing is withheld from this table's events
+  more        esink.more                          -- NULL: nothing of it
 ) WITH (autovacuum_enabled = false);
 -- The one index: each further one costs every writer (a second, on seq, took a fifth of the throughput at 4 clients). What
 -- needs the order of seq sorts, or has pages.

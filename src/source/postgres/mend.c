@@ -1,4 +1,4 @@
-/* What should be there is read off the very texts that make it: the names behind CREATE TABLE, VIEW, SEQUENCE, INDEX and FUNCTION
+/* What should be there is read off the very texts that make it: the names behind CREATE TABLE, TYPE, VIEW, SEQUENCE, INDEX and FUNCTION
  * in schema.sql, consumers.sql and functions.sql.
  *
  * What is missing may be on its way: pg_restore makes one thing after the other, functions first, in as many transactions. It
@@ -69,6 +69,7 @@ static enum status missing_relation(struct pg *pg, char name[NAME_MAX + 1], stru
 
 	buf_text(&names, "{");
 	names_behind(&names, sql_postgres_schema, "\nCREATE TABLE esink.");
+	names_behind(&names, sql_postgres_schema, "\nCREATE TYPE esink."); /* a composite one is a relation too */
 	names_behind(&names, sql_postgres_schema, "\nCREATE VIEW esink.");
 	names_behind(&names, sql_postgres_schema, "\nCREATE SEQUENCE esink.");
 	return missing_of(pg, &names, name, err);

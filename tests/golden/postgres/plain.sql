@@ -12,6 +12,8 @@ DECLARE
   v_incomplete pg_catalog.bool := false;
   v_seq        pg_catalog.int8;
   v_replaced   pg_catalog.text;
+  v_actor      pg_catalog.text := pg_catalog.current_setting('esink.actor', true);
+  v_more       esink.more;
 BEGIN
   BEGIN
     IF TG_OP OPERATOR(pg_catalog.=) 'UPDATE' THEN
@@ -118,6 +120,9 @@ BEGIN
       v_old_key := coalesce(v_old_key, '{}');
     END IF;
   END IF;
+  IF v_incomplete OR v_old IS NOT NULL OR v_old_users IS NOT NULL OR v_actor OPERATOR(pg_catalog.<>) '' THEN
+    v_more := ROW(v_incomplete, v_old, v_old_key, v_old_users, v_actor, NULL, NULL, NULL, NULL)::esink.more;
+  END IF;
   IF TG_LEVEL OPERATOR(pg_catalog.=) 'ROW' THEN
     IF TG_OP OPERATOR(pg_catalog.<>) 'INSERT' THEN
       -- Ours, or younger than we are; a subtransaction's xid is.
@@ -142,13 +147,11 @@ BEGIN
   v_seq := coalesce(v_seq, pg_catalog.nextval('esink.event_seq'::pg_catalog.regclass));
   IF (pg_catalog.pg_sequence_last_value('esink.rotation'::pg_catalog.regclass) OPERATOR(pg_catalog.&) 1::pg_catalog.int8)
       OPERATOR(pg_catalog.=) 0::pg_catalog.int8 THEN
-    INSERT INTO esink.event_0 (seq, replaced, xid, topic, type, data, old, old_key, users, old_users, broadcast, incomplete, actor, guard)
-    VALUES (v_seq, v_replaced, v_xid, 'plain', v_type, v_data, v_old, v_old_key, v_users, v_old_users, false, v_incomplete,
-      pg_catalog.current_setting('esink.actor', true), version);
+    INSERT INTO esink.event_0 (seq, xid, topic, type, data, users, broadcast, replaced, guard, more)
+    VALUES (v_seq, v_xid, 'plain', v_type, v_data, v_users, false, v_replaced, version, v_more);
   ELSE
-    INSERT INTO esink.event_1 (seq, replaced, xid, topic, type, data, old, old_key, users, old_users, broadcast, incomplete, actor, guard)
-    VALUES (v_seq, v_replaced, v_xid, 'plain', v_type, v_data, v_old, v_old_key, v_users, v_old_users, false, v_incomplete,
-      pg_catalog.current_setting('esink.actor', true), version);
+    INSERT INTO esink.event_1 (seq, xid, topic, type, data, users, broadcast, replaced, guard, more)
+    VALUES (v_seq, v_xid, 'plain', v_type, v_data, v_users, false, v_replaced, version, v_more);
   END IF;
   IF true THEN
     IF (pg_catalog.pg_sequence_last_value('esink.sleep'::pg_catalog.regclass) OPERATOR(pg_catalog.&) 1::pg_catalog.int8)
