@@ -1,8 +1,9 @@
 // The newest result, tests/bench/results/latest.json: for each part its rows, when and on what it ran. A part that is run alone
 // replaces its own and leaves the others.
 import { execFileSync } from 'node:child_process';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus, release, totalmem } from 'node:os';
+import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const home = fileURLToPath(new URL('../../..', import.meta.url));
@@ -51,5 +52,6 @@ function pretty(value, depth = 0) {
 export function keep(name, result, machine) {
   const all = load();
   all.parts[name] = { ...result, machine };
+  mkdirSync(dirname(file), { recursive: true });
   writeFileSync(file, `${pretty(all)}\n`);
 }

@@ -1,22 +1,19 @@
 // How fast one consumer polls and acknowledges: chunks of 1000, one after the other, over one connection, from a journal that is
 // there already. Beside it the processor time of the relay. What is promised: 50,000 events a second on each database.
-//
-//   ESINK_BINARY=... node tests/bench/consumers.mjs [DATABASE,.. [EVENTS [CHUNK]]]
-import { readFileSync } from 'node:fs';
 import http from 'node:http';
-import { databaseOf } from '../e2e/lib/databases.mjs';
-import { Scope } from '../e2e/lib/harness.mjs';
-import { startRelay } from '../e2e/lib/relay.mjs';
-import { until } from '../e2e/lib/wait.mjs';
+import { databaseOf } from '../../e2e/lib/databases.mjs';
+import { Scope } from '../../e2e/lib/harness.mjs';
+import { startRelay } from '../../e2e/lib/relay.mjs';
+import { until } from '../../e2e/lib/wait.mjs';
+import { cpuOf } from '../lib/processes.mjs';
+import { above, rowOf } from '../lib/rows.mjs';
 
-const [names = 'sqlite,postgres,mysql', total = '200000', chunk = '1000'] = process.argv.slice(2);
+export const title = 'a consumer that polls and acknowledges';
+export const packages = [];
+
+const names = { postgres: 'PostgreSQL', mysql: 'MariaDB', sqlite: 'SQLite' };
 const token = 'operators-own-token-4711';
-const tick = 10; // ms of one clock tick in /proc
-
-const cpu = (pid) => {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].split(' ');
-  return (Number(fields[11]) + Number(fields[12])) * tick;
-};
+const chunk = 1000;
 
 async function write(db, events) {
   for (let first = 1; first <= events; first += 1000) {
@@ -26,7 +23,7 @@ async function write(db, events) {
   }
 }
 
-async function run(name, events) {
+async function measure(name, events, rounds) {
   const scope = new Scope();
   const database = databaseOf(name);
   try {
@@ -44,23 +41,37 @@ async function run(name, events) {
       req.on('error', reject);
       req.end(text);
     });
-    await ask('PUT', '/consumers/bench', { topics: ['orders'], from: 'start' });
     await write(db, events);
-    await until(async () => (await ask('GET', '/consumers/bench')).lag >= events, 'the journal', 60_000);
-    const { pid } = relay.process.child, before = cpu(pid), began = performance.now();
-    let ack, got = 0;
-    while (got < events) {
-      const answer = await ask('POST', '/consumers/bench/poll', { ack, limit: Number(chunk), wait: 1 });
-      got += answer.events.length;
-      ack = answer.events.at(-1)?.id ?? ack;
+    const rates = [], cpu = [], { pid } = relay.process.child;
+    for (let round = 0; round < rounds; round++) {
+      await ask('PUT', `/consumers/bench-${round}`, { topics: ['orders'], from: 'start' });
+      await until(async () => (await ask('GET', `/consumers/bench-${round}`)).lag >= events, 'the journal', 60_000);
+      const before = cpuOf(pid), began = performance.now();
+      let ack, got = 0;
+      while (got < events) {
+        const answer = await ask('POST', `/consumers/bench-${round}/poll`, { ack, limit: chunk, wait: 1 });
+        got += answer.events.length;
+        ack = answer.events.at(-1)?.id ?? ack;
+      }
+      rates.push(events * 1000 / (performance.now() - began));
+      cpu.push((cpuOf(pid) - before) / 1000 / events);
     }
-    const ms = performance.now() - began;
-    console.log(`${name}: ${events} events in ${ms.toFixed(0)} ms, ${Math.round(events / ms * 1000)} a second; relay ${((cpu(pid) - before) * 1000 / events).toFixed(1)} us of processor time an event`);
     agent.destroy();
+    return { rates, cpu };
   } finally {
     await scope.end();
     await database.stop();
   }
 }
 
-for (const name of names.split(',')) await run(name, Number(total));
+export async function run({ rounds, quick, wants, say }) {
+  const events = quick ? 20_000 : 200_000, rows = [];
+  for (const [name, label] of Object.entries(names)) {
+    const work = `${label}: ${events.toLocaleString('en-US')} events in chunks of ${chunk}`;
+    if (!wants(work)) continue;
+    say(work);
+    const { rates, cpu } = await measure(name, events, rounds);
+    rows.push(rowOf({ work, who: 'esink', metric: 'events/s', all: rates, targets: [above(50_000, 'events/s')] }), rowOf({ work, who: 'esink', metric: "us of the relay's processor time an event", all: cpu }));
+  }
+  return { rows, notes: ['The client, one Node.js process that parses what it gets, is part of what is measured.'] };
+}

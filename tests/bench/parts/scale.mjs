@@ -1,0 +1,115 @@
+// How costs grow with what is configured and written: 1, 10, 100 and 1,000 watched tables, each with a rule; as many columns of one
+// table that are withheld by FILTERS; rows of 100 bytes to 100 kB. Of each: how long a write takes, one after the other from
+// one session, to a database that does not wait for the disk; what of the relay's processor time each event takes, with one
+// websocket that gets it; and how long a start takes, the first one that makes the triggers and any other. On each database. (Connections: fanout and memory.)
+import WebSocket from 'ws';
+import { databaseOf } from '../../e2e/lib/databases.mjs';
+import { Scope } from '../../e2e/lib/harness.mjs';
+import { startRelay } from '../../e2e/lib/relay.mjs';
+import { until } from '../../e2e/lib/wait.mjs';
+import { cpuOf, quiet } from '../lib/processes.mjs';
+import { median, rowOf } from '../lib/rows.mjs';
+
+export const title = 'how costs grow: watched tables, withheld columns, size of a row';
+export const packages = [];
+
+const columns = (n, of) => Array.from({ length: n }, (_, i) => of(i + 1)).join(', ');
+const names = { postgres: 'PostgreSQL', mysql: 'MariaDB', sqlite: 'SQLite' };
+
+// What is varied: schema(n), the relay's options(n), and note(n), what the written column holds. Table t1 is written to.
+const axes = {
+  'watched tables': {
+    steps: [1, 10, 100, 1000],
+    schema: (n) => Array.from({ length: n }, (_, i) => `CREATE TABLE t${i + 1} (id int PRIMARY KEY, owner int, note varchar(100));`).join('\n'),
+    options: (n) => ({ tables: columns(n, (i) => `t${i}`).replaceAll(' ', ''), routing: Object.fromEntries(Array.from({ length: n }, (_, i) => [`t${i + 1}`, 'owner'])) }),
+    note: () => 'x'.repeat(60),
+  },
+  'withheld columns': {
+    steps: [1, 10, 100, 1000],
+    schema: (n) => `CREATE TABLE t1 (id int PRIMARY KEY, owner int, note varchar(100), ${columns(n, (i) => `c${i} int`)});`,
+    options: (n) => ({ tables: 't1', routing: { t1: 'owner' }, filters: columns(n, (i) => `t1.c${i}`).replaceAll(' ', '') }),
+    note: () => 'x'.repeat(60),
+  },
+  'bytes of a row': {
+    steps: [100, 1000, 10_000, 100_000],
+    schema: () => 'CREATE TABLE t1 (id int PRIMARY KEY, owner int, note text);',
+    options: () => ({ tables: 't1', routing: { t1: 'owner' } }),
+    note: (n) => 'x'.repeat(n - 40),
+  },
+};
+const costs = { write: 'us a write', event: 'us of the relay an event', start: 'ms to start, triggers made', again: 'ms to start again' };
+
+async function listen(scope, relay, token) {
+  const socket = new WebSocket(`ws://127.0.0.1:${relay.port}/ws?token=${token}`);
+  const got = { count: 0 };
+  socket.on('message', () => { got.count++; });
+  scope.defer(() => socket.terminate());
+  await until(() => got.count > 0, 'connected');
+  return got;
+}
+
+async function measure(database, axis, n, { rounds, writes }) {
+  const scope = new Scope();
+  try {
+    const db = await database.database(scope, axis.schema(n));
+    await db.query(`INSERT INTO t1 (id, owner, note) VALUES (1, 7, '')`);
+    const token = await db.user(7);
+    let begun = performance.now();
+    const relay = await startRelay(scope, db, { ...axis.options(n), ready: false, env: { NETWORK_THREADS: '1', LOG_LEVEL: 'info' } });
+    const live = () => until(() => relay.process.log.includes('capture is live'), () => `capture; ${relay.process.log.slice(-1000)}`, 600_000);
+    await live();
+    const found = { write: [], event: [], start: [performance.now() - begun], again: [] };
+    const got = await listen(scope, relay, token), { pid } = relay.process.child;
+    for (let round = 0; round < rounds + 1; round++) {
+      await quiet([pid]);
+      const before = got.count, cpu = cpuOf(pid), start = performance.now();
+      for (let i = 0; i < writes; i++) await db.query('UPDATE t1 SET note = $1 WHERE id = 1', [axis.note(n) + round % 10 + i % 10]);
+      const took = performance.now() - start;
+      await until(() => got.count >= before + writes, () => `${writes} events, have ${got.count - before}`, 60_000);
+      if (round === 0) continue; // caches fill, functions are compiled
+      found.write.push(took * 1000 / writes);
+      found.event.push((cpuOf(pid) - cpu) / 1000 / writes);
+    }
+    await relay.stop();
+    begun = performance.now();
+    await relay.start({ ready: false });
+    await live();
+    found.again.push(performance.now() - begun);
+    return found;
+  } finally {
+    await scope.end();
+  }
+}
+
+export async function run({ rounds, quick, wants, say }) {
+  const rows = [], series = {};
+  for (const [name, label] of Object.entries(names)) {
+    const wanted = Object.entries(axes).filter(([what]) => wants(`${label}: ${what}`));
+    if (wanted.length === 0) continue;
+    const database = databaseOf(name);
+    try {
+      for (const [what, axis] of wanted) {
+        const all = {};
+        for (const n of quick ? axis.steps.slice(0, 3) : axis.steps) {
+          say(`${label}: ${n.toLocaleString('en-US')} ${what}`);
+          all[n] = await measure(database, axis, n, { rounds, writes: quick ? 100 : 500 });
+        }
+        const [first] = Object.keys(all);
+        for (const [cost, metric] of Object.entries(costs)) {
+          for (const [n, found] of Object.entries(all)) {
+            const against = n === first ? {} : { [Number(first).toLocaleString('en-US')]: found[cost].map(() => median(all[first][cost])) };
+            rows.push(rowOf({ work: `${label}: ${what}`, who: Number(n).toLocaleString('en-US'), metric, all: found[cost], against }));
+          }
+          if (cost === 'write' || cost === 'event') (series[what] ??= []).push({ who: `${label}, ${cost === 'write' ? 'a write' : 'the relay'}`, points: Object.entries(all).map(([n, found]) => [Number(n), median(found[cost])]) });
+        }
+      }
+    } finally {
+      await database.stop();
+    }
+  }
+  const charts = Object.entries(series).map(([what, list]) => ({ name: `scale-${what.replaceAll(' ', '-')}`, kind: 'lines', title: `How costs grow with the ${what === 'bytes of a row' ? 'size of a row' : `number of ${what}`}`,
+    x: { label: what }, y: { label: "us a write, and us of the relay's processor time an event" }, series: list }));
+  const notes = ['A write is one UPDATE of one row, from one session, the round trip from a client in Node.js (for SQLite: to a Python process) included. Ratios are to the median of the smallest.',
+    'The relay wakes up for each write here; where writes come faster it takes several at once, which costs less an event.'];
+  return { rows, notes, charts };
+}
