@@ -1,4 +1,4 @@
-// tools/load.c, driven from here: open(), warm(), run(), storm(), each an answer. What did not arrive, or twice, or out of turn, is an error:
+// tools/load.c, driven from here: open(), warm(), run(), storm(), each with its answer. What did not arrive, or twice, or out of turn, is an error:
 // a server that loses is not measured.
 import { Program } from './process.mjs';
 import { within } from '../../e2e/lib/wait.mjs';
@@ -28,7 +28,9 @@ export class Load {
   }
 
   async warm() {
-    if (!(await this.ask('warm')).all) throw new Error('an event did not come to all clients');
+    const { all, seq } = await this.ask('warm');
+    if (!all) throw new Error('an event did not come to all clients');
+    return seq;
   }
 
   async #complete(name, words) {

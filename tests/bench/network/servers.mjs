@@ -1,5 +1,6 @@
 // esink and those that it is measured beside, each started the same way and told the same way what to send: { pid, how, publisher, stop }.
-// how: for each way of subscribing (websocket, sse, socketio, and user: the websocket of one user) the words for load.c. publisher: where it
+// how: for each way of subscribing (websocket, sse, socketio, user: the websocket of one user; of esink with a JSON Web Token, with `table` by one of
+// the token table, `upgrade` without any) the words for load.c. publisher: where it
 // publishes to, in the cheapest manner that the server has: esink's is a row in a watched table, committed by another process.
 import { createHmac } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
@@ -34,7 +35,7 @@ const answers = (port, path) => async () => (await fetch(`http://127.0.0.1:${por
 // n: as many tokens. env: more of esink's variables.
 async function esink({ binary, folder, n = 1, env = {} }) {
   const port = await freePort(), control = await freePort(), file = join(folder, 'shop.db'), tokens = tokenFile(folder, n);
-  const writer = await new Program('client', ['python3', here('rows.py'), file, String(control)]).says();
+  const writer = await new Program('client', ['python3', here('rows.py'), file, String(control), String(n)]).says();
   const program = new Program('server', [binary], { env: { PATH: process.env.PATH, HOST: '127.0.0.1', PORT: String(port), SQLITE_PATH: file,
     TABLE_NAMES: 'feed,notes', TABLE_AUTH_COLUMN_ROUTING: '{"feed":"*","notes":"owner"}', JWT_SECRET: secret, NETWORK_THREADS: '1', LOG_LEVEL: 'warn',
     MAX_CONNECTIONS: '20000', MAX_SESSIONS_PER_USER: '0', HEARTBEAT_INTERVAL: '30s', HEARTBEAT_TIMEOUT: '1h', SOCKETIO_PING_INTERVAL: '5m',
@@ -44,7 +45,7 @@ async function esink({ binary, folder, n = 1, env = {} }) {
   return {
     pid: program.pid, port, file, tokens,
     // A Socket.IO client is told an event twice, by the table's name and as `changes`.
-    how: { websocket: own, user: own, sse: sse('/stream?token=%t', { ready: 'event: connected', tokens }),
+    how: { websocket: own, user: own, upgrade: websocket('/ws'), table: websocket('/ws?token=token-%d', { ready: '"event":"connected"' }), sse: sse('/stream?token=%t', { ready: 'event: connected', tokens }),
       socketio: socketio('40{"token":"%t"}', { ready: '"connected"', per: 2, tokens }) },
     publisher: { kind: 'lines', port: control },
     stop: async () => { await program.stop(); await writer.stop(); },

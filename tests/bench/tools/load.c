@@ -5,14 +5,15 @@
  * next batch when all have the one before), or at a rate.
  *
  * A line on stdin is a command, words with a tab between, NAME KEY=VALUE ..; the answer is a line of JSON.
- *   open port n path [headers] [greet] [hello] [ready] [per] [concurrency] [tokens] [journal base]
- *        %d in path: the connection's number, %t: its line of the file `tokens`, %a: `journal`:`base` + the last event that it got.
+ *   open port n path [headers] [greet] [hello] [ready] [per] [concurrency] [tokens] [first]
+ *        %d in path: the connection's number, %t: its line of the file `tokens`, the `first` of them apart.
  *        When `greet` has come behind the head, the websocket message `hello` is sent (%d, %t as above); subscribed it is when
  *        `ready` has come. per: how often each event comes.
  *   publisher port kind [path]   lines (`* TEXT` or `USER TEXT`, `.` ends a batch), http (path%s: a POST each), nats
  *   warm                         publishes until everybody got an event
  *   run seconds burst size [window] [rate] [routed]
- *   storm seconds rate size concurrency        all connections are cut after a third of the time, and come back with %a
+ *   storm seconds rate size away concurrency path journal base
+ *        all connections are cut after a third of the time and come back `away` seconds later; %a in path is then `journal`:`base` + the last event that each got
  *   drop                         all connections are reset
  */
 #define _GNU_SOURCE
@@ -43,7 +44,7 @@ struct conn {
 
 static struct {
 	struct conn *conns;
-	int n, opened, ready, failed, port, concurrency, connecting;
+	int n, opened, ready, failed, port, concurrency, connecting, first;
 	uint32_t per;
 	char path[1024], headers[1024], greet[256], hello[1024], wanted[256], journal[64];
 	uint64_t base;
@@ -137,7 +138,7 @@ static size_t fill(char *out, size_t room, const char *format, const struct conn
 		if (*p == '%' && p[1] == 'd')
 			len += (size_t)sprintf(out + len, "%zu", index), p++;
 		else if (*p == '%' && p[1] == 't' && crowd.token_count)
-			len += (size_t)snprintf(out + len, 512, "%s", crowd.tokens[index % crowd.token_count]), p++;
+			len += (size_t)snprintf(out + len, 512, "%s", crowd.tokens[(index + (size_t)crowd.first) % crowd.token_count]), p++;
 		else if (*p == '%' && p[1] == 'a')
 			len += (size_t)sprintf(out + len, "%s:%llu", crowd.journal, (unsigned long long)(crowd.base + conn->next / crowd.per - 1)), p++;
 		else
@@ -479,15 +480,14 @@ static void do_open(void)
 	crowd.n = (int)number("n", 1);
 	crowd.conns = calloc((size_t)crowd.n, sizeof(*crowd.conns));
 	crowd.port = (int)number("port", 0);
+	crowd.first = (int)number("first", 0);
 	crowd.per = (uint32_t)number("per", 1);
 	crowd.concurrency = (int)number("concurrency", 100);
-	crowd.base = strtoull(word("base", "0"), NULL, 10);
 	take(crowd.path, sizeof(crowd.path), "path");
 	take(crowd.headers, sizeof(crowd.headers), "headers");
 	take(crowd.greet, sizeof(crowd.greet), "greet");
 	take(crowd.hello, sizeof(crowd.hello), "hello");
 	take(crowd.wanted, sizeof(crowd.wanted), "ready");
-	take(crowd.journal, sizeof(crowd.journal), "journal");
 	if (word("tokens", NULL) && !crowd.token_count)
 		read_tokens(word("tokens", NULL));
 	crowd.ready = crowd.connecting = 0;
@@ -496,10 +496,15 @@ static void do_open(void)
 	printf("{\"ready\":%d,\"failed\":%d,\"ns\":%llu}\n", crowd.ready, crowd.failed, (unsigned long long)(clock_ns() - begun));
 }
 
-static void do_drop(void)
+static void drop_all(void)
 {
 	for (int i = 0; i < crowd.n; i++)
 		cut(&crowd.conns[i]);
+}
+
+static void do_drop(void)
+{
+	drop_all();
 	printf("{\"ready\":%d}\n", crowd.ready);
 }
 
@@ -534,7 +539,7 @@ static void do_warm(void)
 			turn(10);
 		all = tally.deliveries == (uint64_t)crowd.ready * crowd.per;
 	}
-	printf("{\"all\":%s}\n", all ? "true" : "false");
+	printf("{\"all\":%s,\"seq\":%llu}\n", all ? "true" : "false", (unsigned long long)pub.seq);
 }
 
 static void set_timer(double rate)
@@ -578,13 +583,16 @@ static void do_run(void)
 	tell_tally();
 }
 
-/* When the last has come back, and when nobody lacks anything of what there is. */
+/* Since they were let back: when the last is there, and when nobody lacks anything of what there is. */
 static void do_storm(void)
 {
-	double seconds = number("seconds", 3), rate = number("rate", 10);
+	double seconds = number("seconds", 3), rate = number("rate", 10), away = number("away", 1);
 	uint64_t begun = clock_ns(), cut_at = begun + (uint64_t)(seconds / 3 * 1e9), stop = begun + (uint64_t)(seconds * 1e9);
-	uint64_t back = 0, caught_up = 0, first = pub.seq, dropped = 0, end = stop + 60000000000ULL;
+	uint64_t dropped = 0, let = 0, back = 0, caught_up = 0, first = pub.seq, end = stop + 60000000000ULL;
 
+	take(crowd.path, sizeof(crowd.path), "path");
+	take(crowd.journal, sizeof(crowd.journal), "journal");
+	crowd.base = strtoull(word("base", "0"), NULL, 10);
 	crowd.concurrency = (int)number("concurrency", crowd.concurrency);
 	begin_count();
 	set_timer(rate);
@@ -594,14 +602,16 @@ static void do_storm(void)
 			publish(1, (int)number("size", 200), false);
 		}
 		if (!dropped && now >= cut_at) {
-			for (int i = 0; i < crowd.n; i++)
-				cut(&crowd.conns[i]);
+			drop_all();
 			dropped = clock_ns();
+		}
+		if (dropped && !let && now >= dropped + (uint64_t)(away * 1e9)) {
+			let = clock_ns();
 			crowd.opened = crowd.failed = 0;
 			open_more();
 		}
 		turn(5);
-		if (dropped && !back && crowd.ready == crowd.n)
+		if (let && !back && crowd.ready == crowd.n)
 			back = clock_ns();
 		if (back && !caught_up && tally.deliveries >= (pub.seq - first) * (uint64_t)crowd.n * crowd.per)
 			caught_up = clock_ns();
@@ -609,8 +619,8 @@ static void do_storm(void)
 			break;
 	}
 	set_timer(0);
-	printf("{\"back\":%llu,\"caughtUp\":%llu,\"expected\":%llu,\"ready\":%d,", (unsigned long long)(back ? back - dropped : 0),
-		(unsigned long long)(caught_up ? caught_up - dropped : 0), (unsigned long long)((pub.seq - first) * (uint64_t)crowd.n * crowd.per), crowd.ready);
+	printf("{\"back\":%llu,\"caughtUp\":%llu,\"expected\":%llu,\"ready\":%d,", (unsigned long long)(back ? back - let : 0),
+		(unsigned long long)(caught_up ? caught_up - let : 0), (unsigned long long)((pub.seq - first) * (uint64_t)crowd.n * crowd.per), crowd.ready);
 	tell_tally();
 }
 
