@@ -43,7 +43,7 @@ struct session {
 	struct subscription *subscription; /* NULL: everything */
 	const struct transport_ops *ops;
 	struct hub *hub;
-	uint32_t first_delivery, last_delivery; /* in the hub's list for this turn; 0: none */
+	uint32_t last_delivery; /* in the hub's list for this turn, while dirty */
 	uint8_t state, kind, behind, has_after, pinged, dirty, close_reason;
 
 	struct session *prev, *user_prev;

@@ -1,7 +1,7 @@
 /* The end of a turn: every session that has deliveries gets one send. A single frame goes out from
  * where it lies, shared by all its receivers; several are laid side by side in a buffer of the
- * hub's. Coalescing is what makes bursts cheap: one system call per session and turn, whatever the
- * number of events.
+ * hub's, which the next session that gets the same is sent as it lies there. Coalescing is what makes
+ * bursts cheap: one system call per session and turn, whatever the number of events.
  *
  * A session that gets more than session_queue_bytes in one turn, or whose socket did not take all,
  * leaves LIVE at exactly the event that it got last and reads on from the tail at its own pace: no
@@ -32,6 +32,7 @@ bool pack_add(struct session *session, struct pack *pack, struct event *event, e
 	} else {
 		if (pack->len + frame->len > hub->config->session_queue_bytes)
 			return false;
+		hub->packed.delivery = 0;
 		if (pack->frames == 1)
 			scratch_add(hub, 0, pack->only);
 		scratch_add(hub, pack->len, frame);
@@ -50,25 +51,61 @@ bool pack_send(struct session *session, const struct pack *pack)
 		session, pack->frames == 1 ? pack->only->bytes : session->hub->scratch, pack->len);
 }
 
+const struct event *first_routed(const struct session *session)
+{
+	const struct delivery *deliveries = session->hub->deliveries;
+	uint32_t at = session->last_delivery;
+
+	while (deliveries[at].before)
+		at = deliveries[at].before;
+	return deliveries[at].event;
+}
+
+/* The way to a delivery, from its first one on, into hub->order. How many there are. */
+static size_t order_of(struct hub *hub, uint32_t last)
+{
+	size_t count = 0;
+
+	for (uint32_t at = last; at; at = hub->deliveries[at].before) {
+		mem_grow(&hub->order, &hub->order_room, count, sizeof(*hub->order));
+		hub->order[count++] = at;
+	}
+	for (size_t i = 0; i < count / 2; i++) {
+		uint32_t other = hub->order[i];
+
+		hub->order[i] = hub->order[count - 1 - i];
+		hub->order[count - 1 - i] = other;
+	}
+	return count;
+}
+
+static void pack_anew(struct session *session)
+{
+	struct hub *hub = session->hub;
+	size_t count = order_of(hub, session->last_delivery);
+	struct packed packed = {session->last_delivery, session->ops->encoding, {0}, NULL};
+
+	for (size_t i = 0; i < count; i++) {
+		const struct delivery *delivery = &hub->deliveries[hub->order[i]];
+
+		if (!pack_add(session, &packed.pack, delivery->event, (enum event_class)delivery->class))
+			break;
+		packed.end = delivery->event;
+	}
+	hub->packed = packed;
+}
+
 static void flush_session(struct hub *hub, struct session *session)
 {
-	const struct delivery *delivery = &hub->deliveries[session->first_delivery], *last = NULL;
-	struct pack pack = {0};
-	uint32_t next;
+	struct packed packed;
 
-	for (;;) {
-		if (!pack_add(session, &pack, delivery->event, (enum event_class)delivery->class))
-			break;
-		last = delivery;
-		next = delivery->next;
-		if (!next)
-			break;
-		delivery = &hub->deliveries[next];
-	}
-	if (!pack_send(session, &pack))
+	if (hub->packed.delivery != session->last_delivery || hub->packed.encoding != session->ops->encoding)
+		pack_anew(session);
+	packed = hub->packed; /* whoever is told of the send may pack something else */
+	if (!pack_send(session, &packed.pack))
 		return;
-	if (last != delivery) {
-		leave_live(session, last->event->id, last->event->key);
+	if (packed.end != hub->deliveries[packed.delivery].event) {
+		leave_live(session, packed.end->id, packed.end->key);
 		if (!session->behind)
 			session->ops->want_writable(session);
 	} else if (session->behind) {
@@ -82,8 +119,10 @@ static void give_back(struct hub *hub)
 	if (hub->delivery_room <= TURN_DELIVERIES_KEPT)
 		return;
 	free(hub->deliveries);
+	free(hub->order);
 	hub->deliveries = NULL;
-	hub->delivery_room = 0;
+	hub->order = NULL;
+	hub->delivery_room = hub->order_room = 0;
 }
 
 void flush(struct hub *hub)
@@ -96,7 +135,8 @@ void flush(struct hub *hub)
 		if (session->state == SESSION_LIVE)
 			flush_session(hub, session);
 	}
-	hub->delivery_count = 0;
+	hub->delivery_count = hub->routed = 0;
+	hub->packed.delivery = 0;
 	give_back(hub);
 	spent_release(hub);
 	tail_trim(&hub->tail, hub->config->tail_bytes);

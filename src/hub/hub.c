@@ -69,6 +69,7 @@ void hub_destroy(struct hub *hub)
 	buf_finish(&hub->said);
 	free(hub->tail.ring);
 	free(hub->deliveries);
+	free(hub->order);
 	free(hub->scratch);
 	free(hub->shown_ids);
 	free(hub);

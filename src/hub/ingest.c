@@ -2,9 +2,9 @@
  * source; here it only meets who is connected: everybody for a broadcast, the user index for named
  * receivers, and the operators.
  *
- * Nothing is sent and nothing allocated per delivery: a delivery is an entry of one array that all
- * sessions share and that is used again every turn; flush.c turns each session's chain of them into
- * one send. Only LIVE sessions take part: others find the event in the tail when they get there.
+ * Nothing is sent and nothing allocated per delivery: a delivery is an entry of one array that is
+ * used again every turn, and one for all sessions that get the same; flush.c turns what a session has there
+ * into one send. Only LIVE sessions take part: others find the event in the tail when they get there.
  */
 #include "base/mem.h"
 #include "hub/internal.h"
@@ -16,22 +16,36 @@ static void note_shown(struct hub *hub, struct session *session)
 	hub->shown_ids[hub->shown_count++] = session->id;
 }
 
+/* The delivery of this event behind that one. Sessions that had the same so far find it made. */
+static uint32_t delivery_behind(
+	struct hub *hub, uint32_t before, struct event *event, enum event_class class)
+{
+	struct delivery *made = &hub->deliveries[hub->deliveries[before].after];
+	uint32_t index;
+
+	if (made->event == event && made->class == class)
+		return hub->deliveries[before].after;
+	index = (uint32_t)++hub->delivery_count;
+	mem_grow(&hub->deliveries, &hub->delivery_room, index, sizeof(struct delivery));
+	hub->deliveries[index] = (struct delivery){event, before, 0, class};
+	hub->deliveries[before].after = index;
+	return index;
+}
+
 static void chain(
 	struct hub *hub, struct session *session, struct event *event, enum event_class class)
 {
-	uint32_t index = (uint32_t)++hub->delivery_count;
-
-	mem_grow(&hub->deliveries, &hub->delivery_room, index, sizeof(struct delivery));
-	hub->deliveries[index] = (struct delivery){event, 0, (uint8_t) class};
-	if (session->dirty) {
-		hub->deliveries[session->last_delivery].next = index;
-	} else {
+	if (!hub->routed++) {
+		mem_grow(&hub->deliveries, &hub->delivery_room, 0, sizeof(struct delivery));
+		hub->deliveries[0] = (struct delivery){0};
+	}
+	if (!session->dirty) {
 		session->dirty = 1;
-		session->first_delivery = index;
+		session->last_delivery = 0;
 		session->dirty_next = hub->dirty;
 		hub->dirty = session;
 	}
-	session->last_delivery = index;
+	session->last_delivery = delivery_behind(hub, session->last_delivery, event, class);
 }
 
 static void deliver(
@@ -100,6 +114,6 @@ void ingest(struct hub *hub, struct event *event)
 		consumes_offer(hub, event);
 	if (event->ref.p && hub->shown)
 		hub->shown(hub->shown_context, event, hub->shown_ids, hub->shown_count);
-	if (hub->delivery_count >= TURN_DELIVERIES_MAX)
+	if (hub->routed >= TURN_DELIVERIES_MAX)
 		flush(hub);
 }

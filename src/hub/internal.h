@@ -27,7 +27,7 @@
 #define READ_PAGE 256               /* events per journal page */
 #define PAGE_LARGE 4194304          /* bytes of one that is large */
 #define REPLAY_SCAN 4096            /* events of the tail that one session looks at in one go */
-#define TURN_DELIVERIES_MAX 1048576 /* deliveries collected before they are sent: 16 MB */
+#define TURN_DELIVERIES_MAX 1048576 /* deliveries collected before they are sent: 16 MB at most */
 #define TURN_DELIVERIES_KEPT 65536  /* room that is kept from turn to turn: 1 MB */
 #define RETRY_MS 500                /* before a look-up that failed is tried again */
 #define RECHECK_RETRY_MS 1000       /* the same for a session that is in already: a token must not outlive it for long */
@@ -92,11 +92,28 @@ void sessions_unlink(struct session *session);
 void leave_dirty(struct session *session); /* what was routed to it in this turn is not sent */
 
 /* -- the hub -- */
-/* One session is to get one event in this turn; the next of the same session by index. */
+/* One event that is to be sent in this turn, and what is sent before it: a session's deliveries are a way back from the
+ * last one to index 0. Sessions that get the same share one way: of a broadcast there is one for all of them. */
 struct delivery {
 	struct event *event; /* kept by its batch until the flush */
-	uint32_t next;
-	uint8_t class;
+	uint32_t before;     /* 0: it is the first */
+	uint32_t after : 30; /* the newest whose `before` this is; 0: none */
+	uint32_t class : 2;
+};
+
+/* Frames of one session, up to session_queue_bytes but one at least, to be sent by one call. */
+struct pack {
+	struct event *event;      /* of the first */
+	const struct frame *only; /* the first; alone it is sent from where it lies */
+	size_t frames, len;
+};
+
+/* What was packed last, for the next session that gets the same. */
+struct packed {
+	uint32_t delivery; /* the last of the way; 0: nothing, or the scratch holds something else by now */
+	enum encoding encoding;
+	struct pack pack;
+	struct event *end; /* the last one that is in it */
 };
 
 struct batch;
@@ -130,8 +147,12 @@ struct hub {
 	struct withdrawal *withdrawal; /* the newest under way; NULL: none */
 	size_t count, closing, waiting; /* sessions; of them CLOSING, WAITING */
 
-	struct delivery *deliveries; /* from index 1 on */
+	struct delivery *deliveries; /* from index 1 on; 0 is where every way begins */
 	size_t delivery_count, delivery_room;
+	size_t routed;   /* in this turn, to all sessions together */
+	uint32_t *order; /* of one session's deliveries, from the first on */
+	size_t order_room;
+	struct packed packed;
 	char *scratch; /* frames of one session, side by side */
 	size_t scratch_room;
 	struct buf said; /* the message under construction */
@@ -161,14 +182,9 @@ struct hub {
 /* -- ingest.c, flush.c -- */
 void ingest(struct hub *hub, struct event *event);
 void flush(struct hub *hub);
+const struct event *first_routed(const struct session *session); /* of this turn, to a session that is dirty */
 void spent_release(struct hub *hub); /* hub.c */
 
-/* Frames of one session, up to session_queue_bytes but one at least, to be sent by one call. */
-struct pack {
-	struct event *event;      /* of the first */
-	const struct frame *only; /* the first; alone it is sent from where it lies */
-	size_t frames, len;
-};
 /* False: no room for it. */
 bool pack_add(struct session *session, struct pack *pack, struct event *event, enum event_class class);
 bool pack_send(struct session *session, const struct pack *pack); /* as session_put() */

@@ -68,7 +68,7 @@ struct passage *session_depart(struct session *session)
 	sessions_unlink(session);
 	count(session, (size_t)-1);
 	session->next = session->prev = session->dirty_next = NULL;
-	session->first_delivery = session->last_delivery = 0;
+	session->last_delivery = 0;
 	session->hub = NULL;
 	return passage;
 }

@@ -42,12 +42,10 @@ void leave_live_at_head(struct session *session)
  * be live again before the flush. */
 void leave_live_unsent(struct session *session)
 {
-	const struct hub *hub = session->hub;
-
 	if (session->state != SESSION_LIVE)
 		return;
 	if (session->dirty)
-		leave_live(session, hub->deliveries[session->first_delivery].event->id - 1, 0);
+		leave_live(session, first_routed(session)->id - 1, 0);
 	else
 		leave_live_at_head(session);
 	leave_dirty(session);
