@@ -112,6 +112,7 @@ static void close_connected(struct hub *hub)
 
 static void begin_journal(struct hub *hub, const char *journal, uint64_t head)
 {
+	ingest_settle(hub);
 	if (hub->journal[0]) {
 		flush(hub);
 		close_connected(hub);
@@ -146,6 +147,7 @@ static void take_batch(struct task *task)
 
 	for (size_t i = 0; i < batch->count; i++)
 		ingest_next(hub, batch->events[i]);
+	ingest_settle(hub);
 	batch->next = hub->spent;
 	hub->spent = batch;
 	pthread_mutex_lock(&hub->lock);

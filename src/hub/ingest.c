@@ -5,6 +5,9 @@
  * Nothing is sent and nothing allocated per delivery: a delivery is an entry of one array that is
  * used again every turn, and one for all sessions that get the same; flush.c turns what a session has there
  * into one send. Only LIVE sessions take part: others find the event in the tail when they get there.
+ *
+ * Broadcasts that follow each other in a batch are routed together at the end of their run, session by session: ten
+ * thousand sessions do not stay in the processor's cache from one event to the next.
  */
 #include "base/mem.h"
 #include "hub/internal.h"
@@ -61,11 +64,13 @@ static void deliver(
 		note_shown(hub, session);
 }
 
-static void to_everyone(struct hub *hub, struct event *event)
+/* A run of broadcasts, session by session: each is looked at once for all of them. */
+static void to_everyone(struct hub *hub, struct event *const *events, size_t count)
 {
 	for (struct session *session = hub->sessions; session; session = session->next)
-		if (session->kind == SESSION_USER)
-			deliver(hub, session, event, CLASS_BOTH);
+		if (session->kind == SESSION_USER && session->state == SESSION_LIVE)
+			for (size_t i = 0; i < count; i++)
+				deliver(hub, session, events[i], CLASS_BOTH);
 }
 
 static void to_sessions_of(
@@ -98,22 +103,58 @@ static void to_users_among(struct hub *hub, struct event *event)
 			to_sessions_of(hub, user, event, class);
 }
 
-void ingest(struct hub *hub, struct event *event)
+static void to_operators(struct hub *hub, struct event *event)
 {
-	tail_append(&hub->tail, event);
+	for (struct session *session = hub->operators; session; session = session->user_next)
+		deliver(hub, session, event, CLASS_BOTH);
+}
+
+void ingest_settle(struct hub *hub)
+{
+	size_t count = hub->run_count;
+
+	if (!count)
+		return;
+	hub->run_count = 0;
+	to_everyone(hub, hub->run, count);
+	for (size_t i = 0; i < count; i++)
+		to_operators(hub, hub->run[i]);
+	if (hub->routed >= TURN_DELIVERIES_MAX)
+		flush(hub);
+}
+
+/* So many that the turn's deliveries do not grow far beyond their bound. */
+static void join_run(struct hub *hub, struct event *event)
+{
+	hub->run[hub->run_count++] = event;
+	if (hub->run_count == RUN_MAX || hub->routed + hub->run_count * hub->count >= TURN_DELIVERIES_MAX)
+		ingest_settle(hub);
+}
+
+static void route(struct hub *hub, struct event *event)
+{
+	ingest_settle(hub);
 	hub->shown_count = 0;
 	if (event->broadcast)
-		to_everyone(hub, event);
+		to_everyone(hub, &event, 1);
 	else if (event->receiver_count / 4 > hub->users.room)
 		to_users_among(hub, event);
 	else
 		to_receivers(hub, event);
-	for (struct session *session = hub->operators; session; session = session->user_next)
-		deliver(hub, session, event, CLASS_BOTH);
-	if (hub->parked)
-		consumes_offer(hub, event);
+	to_operators(hub, event);
 	if (event->ref.p && hub->shown)
 		hub->shown(hub->shown_context, event, hub->shown_ids, hub->shown_count);
 	if (hub->routed >= TURN_DELIVERIES_MAX)
 		flush(hub);
+}
+
+void ingest(struct hub *hub, struct event *event)
+{
+	tail_append(&hub->tail, event);
+	if (event->broadcast && !event->ref.p)
+		join_run(hub, event);
+	else
+		route(hub, event);
+	if (hub->parked)
+		consumes_offer(hub, event);
 }

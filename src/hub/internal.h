@@ -28,6 +28,7 @@
 #define PAGE_LARGE 4194304          /* bytes of one that is large */
 #define REPLAY_SCAN 4096            /* events of the tail that one session looks at in one go */
 #define TURN_DELIVERIES_MAX 1048576 /* deliveries collected before they are sent: 16 MB at most */
+#define RUN_MAX 128                 /* broadcasts that are routed together */
 #define TURN_DELIVERIES_KEPT 65536  /* room that is kept from turn to turn: 1 MB */
 #define RETRY_MS 500                /* before a look-up that failed is tried again */
 #define RECHECK_RETRY_MS 1000       /* the same for a session that is in already: a token must not outlive it for long */
@@ -150,6 +151,8 @@ struct hub {
 	struct delivery *deliveries; /* from index 1 on; 0 is where every way begins */
 	size_t delivery_count, delivery_room;
 	size_t routed;   /* in this turn, to all sessions together */
+	struct event *run[RUN_MAX]; /* broadcasts that are not routed yet; kept by their batch */
+	size_t run_count;
 	uint32_t *order; /* of one session's deliveries, from the first on */
 	size_t order_room;
 	struct packed packed;
@@ -181,6 +184,7 @@ struct hub {
 
 /* -- ingest.c, flush.c -- */
 void ingest(struct hub *hub, struct event *event);
+void ingest_settle(struct hub *hub); /* behind the last of a batch: what waits for its run to end is routed */
 void flush(struct hub *hub);
 const struct event *first_routed(const struct session *session); /* of this turn, to a session that is dirty */
 void spent_release(struct hub *hub); /* hub.c */
