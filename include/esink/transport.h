@@ -52,6 +52,8 @@ struct transport_ops {
 	/* Takes all of bytes, always: what the kernel does not take now, the transport keeps and sends first, then calls
 	 * session_writable() once. Never called while behind, nor after close. */
 	enum send_result (*send)(struct session *session, const char *bytes, size_t len);
+	/* Will be called before long: what send() looks at may be brought into the processor's cache. NULL: nothing. */
+	void (*soon)(struct session *session);
 	/* Asks for session_writable() in a later loop turn (a long replay yields this way). */
 	void (*want_writable)(struct session *session);
 	/* Begins to close; what send() took is still sent where that is possible without waiting for a stalled peer. The

@@ -122,6 +122,11 @@ unsigned long conn_untaken(struct conn *conn)
 	return conn->gone ? 0 : unacknowledged(conn->fd);
 }
 
+void conn_soon(struct session *session)
+{
+	__builtin_prefetch(conn_of(session));
+}
+
 void conn_want_writable(struct session *session)
 {
 	conn_want(conn_of(session));

@@ -87,6 +87,7 @@ unsigned long conn_taken(struct conn *conn);
 unsigned long conn_untaken(struct conn *conn);
 
 /* The same, for transport_ops. */
+void conn_soon(struct session *session);
 void conn_want_writable(struct session *session);
 unsigned long conn_progress(struct session *session);
 unsigned long conn_in_flight(struct session *session);

@@ -215,6 +215,72 @@ static void test_a_huge_turn(void **state)
 	}
 }
 
+/* A batch whose events have these receivers. */
+static void publish_to(struct world *world, const char *const *users, size_t count)
+{
+	struct event *events[8];
+
+	for (size_t i = 0; i < count; i++)
+		events[i] = event_of(++world->head, users[i], (struct event_parts){0});
+	assert_true(hub_deliver(world->hub, events, count));
+	for (size_t i = 0; i < count; i++)
+		event_unref(events[i]);
+	hub_turn(world->hub);
+}
+
+/* Sessions that get the same are sent the same bytes; those that get a little more, or in another encoding, or that end while
+ * another is sent to, are not. Everybody has exactly what is his, in order, by one send. */
+static void test_what_sessions_share(void **state)
+{
+	static const char *const users[] = {"7", "*", "*", "8", "*", "7,8", "*"};
+	struct world *world = *state;
+	struct client *seven = client_of(world, "7"), *also = client_of(world, "7"), *eight = client_of(world, "8"),
+		      *nine = client_of(world, "9"), *ten = client_of(world, "10"), *dies = client_of(world, "9"),
+		      *operator = client_operator(world), *stream = stream_open(world, "9", NULL);
+
+	lookup_answer(world, STATUS_OK, "9", false);
+	client_read(stream);
+	client_forget(stream);
+	client_forget(operator);
+	dies->vanish_on_send = true;
+	publish_to(world, users, 7);
+	assert_sent(seven, "changes:101 changes:102 changes:103 changes:105 changes:106 changes:107");
+	assert_sent(also, "changes:101 changes:102 changes:103 changes:105 changes:106 changes:107");
+	assert_sent(eight, "changes:102 changes:103 changes:104 changes:105 changes:106 changes:107");
+	assert_sent(nine, "changes:102 changes:103 changes:105 changes:107");
+	assert_sent(ten, "changes:102 changes:103 changes:105 changes:107");
+	assert_sent(stream, "changes:102 changes:103 changes:105 changes:107");
+	assert_ids(operator, 101, 107);
+	assert_int_equal(seven->sends + also->sends + eight->sends + nine->sends + ten->sends, 5);
+	publish_to(world, users + 1, 1);
+	assert_sent(nine, "changes:108");
+	assert_sent(ten, "changes:108");
+	client_gone(dies);
+}
+
+/* One session's queue holds less than all of it: each of those that share it goes on where its own send ended. */
+static void test_shared_over_the_limit(void **state)
+{
+	struct world *world = *state;
+	struct client *one = client_of(world, "7"), *two = client_of(world, "8"), *behind = client_of(world, "9");
+
+	world->config.session_queue_bytes = 1000;
+	behind->next = SEND_BEHIND;
+	publish_many(world, "*", 20);
+	assert_true(one->wanted && two->wanted);
+	behind->next = SEND_ALL;
+	for (int i = 0; i < 20; i++) {
+		client_writable(one);
+		client_writable(two);
+		client_writable(behind);
+	}
+	assert_ids(one, 101, 120);
+	assert_ids(two, 101, 120);
+	assert_ids(behind, 101, 120);
+	publish(world, "*");
+	assert_sent(two, "changes:121");
+}
+
 static void test_streams_get_stream_events(void **state)
 {
 	struct world *world = *state;
@@ -250,6 +316,8 @@ int main(void)
 		IN_A_WORLD(test_ends_before_it_is_sent_to),
 		IN_A_WORLD(test_dead_is_not_sent_to_again),
 		IN_A_WORLD(test_a_huge_turn),
+		IN_A_WORLD(test_what_sessions_share),
+		IN_A_WORLD(test_shared_over_the_limit),
 		IN_A_WORLD(test_streams_get_stream_events),
 	};
 
