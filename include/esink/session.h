@@ -47,6 +47,7 @@ struct session {
 	uint8_t state, kind, behind, has_after, pinged, dirty, close_reason;
 
 	struct session *prev, *user_prev;
+	const char *address;        /* the peer's, shared by all sessions from there; "": not known */
 	struct user *user;
 	struct read_job *reading;   /* a journal page asked for */
 	void *auth;                 /* hub's: a token under look-up or re-checked; NULL: none */
@@ -68,7 +69,6 @@ struct session {
 	uint32_t messages;          /* received since then */
 	uint16_t requested;         /* flags, the hub's */
 	char after_journal[JOURNAL_LEN + 1];
-	char address[46];
 	char id[SESSION_ID_LEN + 1];
 };
 

@@ -68,8 +68,8 @@ static inline uint64_t tail_head(const struct tail *tail)
 }
 
 /* -- shared.c: what is counted over all hubs -- */
-/* False with a sentence when a limit refuses one more. Any thread. */
-bool shared_enter(struct hub_shared *shared, const struct hub_config *config, const char *address,
+/* The address as it is kept until shared_leave(), or NULL with a sentence when a limit refuses one more. Any thread. */
+const char *shared_enter(struct hub_shared *shared, const struct hub_config *config, const char *address,
 	const char **message);
 void shared_leave(struct hub_shared *shared, const char *address);
 bool shared_user_enter(struct hub_shared *shared, uint32_t max, struct span user);

@@ -62,11 +62,12 @@ static bool take_request(struct session *session, const struct session_request *
 		       &session->subscription, err) == STATUS_OK;
 }
 
-static bool enter(struct session *session)
+static bool enter(struct session *session, const char *address)
 {
 	const char *message;
 
-	if (shared_enter(session->hub->shared, session->hub->config, session->address, &message))
+	session->address = shared_enter(session->hub->shared, session->hub->config, address ? address : "", &message);
+	if (session->address)
 		return true;
 	err_set(&session->hub->refusal, STATUS_TOO_MANY, "%s", message);
 	return false;
@@ -78,8 +79,6 @@ bool session_open(struct session *session, struct hub *hub, const struct transpo
 	hub->now = clock_ms();
 	session->hub = hub;
 	session->ops = ops;
-	snprintf(session->address, sizeof(session->address), "%s",
-		request->address ? request->address : "");
 	if (hub->draining) {
 		err_set(&hub->refusal, STATUS_STOPPED, "The server is shutting down.");
 		return refuse(session, CLOSE_RESTART, reason, message);
@@ -91,7 +90,7 @@ bool session_open(struct session *session, struct hub *hub, const struct transpo
 	}
 	if (!take_request(session, request))
 		return refuse(session, CLOSE_BAD_MESSAGE, reason, message);
-	if (!enter(session))
+	if (!enter(session, request->address))
 		return refuse(session, CLOSE_TOO_MANY, reason, message);
 	random_word(session->id, SESSION_ID_LEN);
 	session->deadline = hub->now + hub->config->auth_timeout_ms;

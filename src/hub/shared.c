@@ -48,21 +48,23 @@ void hub_shared_destroy(struct hub_shared *shared)
 	free(shared);
 }
 
-static bool count_up(struct map *counters, struct span key, uint32_t max)
+/* The key as it is kept until the last count_down(); NULL: there are as many as may be. */
+static const char *count_up(struct map *counters, struct span key, uint32_t max)
 {
 	uint64_t hash = hash_bytes(key.p, key.len);
 	struct counter *counter = map_get(counters, hash, key);
 
 	if (max && counter && counter->count >= max)
-		return false;
+		return NULL;
 	if (!counter) {
 		counter = mem_alloc(sizeof(*counter) + key.len + 1);
 		counter->count = 0;
 		memcpy(counter->key, key.p, key.len);
+		counter->key[key.len] = 0;
 		map_put(counters, hash, (struct span){counter->key, key.len}, counter);
 	}
 	counter->count++;
-	return true;
+	return counter->key;
 }
 
 static void count_down(struct map *counters, struct span key)
@@ -76,20 +78,19 @@ static void count_down(struct map *counters, struct span key)
 	}
 }
 
-bool shared_enter(struct hub_shared *shared, const struct hub_config *config, const char *address,
+const char *shared_enter(struct hub_shared *shared, const struct hub_config *config, const char *address,
 	const char **message)
 {
-	bool entered = false;
+	const char *entered = NULL;
 
 	pthread_mutex_lock(&shared->lock);
 	if (config->max_sessions && shared->sessions >= config->max_sessions)
 		*message = "Too many sessions on this server; try again later.";
-	else if (*address &&
-		 !count_up(&shared->addresses, span_of(address), config->max_sessions_per_address))
+	else if (!*address)
+		entered = "";
+	else if (!(entered = count_up(&shared->addresses, span_of(address), config->max_sessions_per_address)))
 		*message = "Too many sessions from this address; close some first.";
-	else
-		entered = true;
-	shared->sessions += entered;
+	shared->sessions += entered != NULL;
 	pthread_mutex_unlock(&shared->lock);
 	return entered;
 }
@@ -108,7 +109,7 @@ bool shared_user_enter(struct hub_shared *shared, uint32_t max, struct span user
 	bool entered;
 
 	pthread_mutex_lock(&shared->lock);
-	entered = count_up(&shared->users, user, max);
+	entered = count_up(&shared->users, user, max) != NULL;
 	pthread_mutex_unlock(&shared->lock);
 	return entered;
 }

@@ -5,7 +5,7 @@
 #include <libwebsockets.h>
 
 #define PROTOCOL_NAME "esink"
-#define RX_BYTES 256        /* of a websocket message at a time: every connection has such a buffer */
+#define RX_BYTES 128        /* of a websocket message at a time: every connection has such a buffer */
 #define TX_BYTES 262144     /* of what libwebsockets holds, at a time */
 
 extern const struct lws_protocols dispatch_protocols[];
