@@ -26,12 +26,12 @@ export async function measure({ pid, load }, words) {
     bytes: answer.bytes / answer.events };
 }
 
-// Bytes of the text that others send, so that it is as long as esink's message of a row whose text has `size` bytes: id, table,
-// type and time are what any relay has to tell.
-async function lengthOf(size, options) {
+// What esink's message of a row has beyond the row's text: id, table, type, time, which any relay has to tell. The others' texts are
+// that much longer.
+async function envelopeOf(options) {
   const esink = await entrant('esink', 'websocket', 1, options);
   try {
-    return Math.round((await measure(esink, { seconds: 0.05, size })).bytes) - 4;
+    return Math.round((await measure(esink, { seconds: 0.05, size: 200 })).bytes) - 4 - 200;
   } finally {
     await esink.stop();
   }
@@ -40,14 +40,14 @@ async function lengthOf(size, options) {
 // works: [{ name, who: [..], words }], by those `who` that take part; how: how they subscribe. Returns { name: { who: [rounds' values] } }.
 export async function contest({ names, how, n, works, rounds, options, say }) {
   const entrants = {}, results = {};
-  const size = works[0].words.size, length = await lengthOf(size, options);
+  const envelope = await envelopeOf(options);
   try {
     for (const who of names) {
       entrants[who] = await entrant(who, how, n, options);
       say(`${n} clients of ${who} (${how}): ${(entrants[who].opened.ns / 1e6).toFixed(0)} ms`);
     }
     for (const { name, words } of works) {
-      results[name] = await interleave(rounds, names, (who) => measure(entrants[who], { ...words, size: who === 'esink' ? size : length }));
+      results[name] = await interleave(rounds, names, (who) => measure(entrants[who], { ...words, size: words.size + (who === 'esink' ? 0 : envelope) }));
       for (const who of names) say(`${name}, ${who}: ${results[name][who].map(({ cpu }) => cpu.toFixed(3)).join(' ')} us`);
     }
     return results;

@@ -43,7 +43,7 @@ async function esink({ binary, folder, n = 1, env = {} }) {
   await program.until(answers(port, '/ready'), 'esink to be ready');
   const own = websocket('/ws?token=%t', { ready: '"event":"connected"', tokens });
   return {
-    pid: program.pid, port, file, tokens,
+    pid: program.pid, port, file, tokens, log: () => program.log,
     // A Socket.IO client is told an event twice, by the table's name and as `changes`.
     how: { websocket: own, user: own, upgrade: websocket('/ws'), table: websocket('/ws?token=token-%d', { ready: '"event":"connected"' }), sse: sse('/stream?token=%t', { ready: 'event: connected', tokens }),
       socketio: socketio('40{"token":"%t"}', { ready: '"connected"', per: 2, tokens }) },
