@@ -70,8 +70,8 @@ async function mysqlSchema(db) {
 }
 
 const makers = {
-  postgres: () => {
-    const server = new Postgres();
+  postgres: (options) => {
+    const server = new Postgres(options);
     let started;
     return {
       source: 'postgres', // of its events
@@ -106,8 +106,8 @@ const makers = {
         [{ POSTGRES_DATABASE_URL: db.url, TABLE_NAMES: 'seen' }, 3, /seen.*view/]],
     };
   },
-  mysql: () => {
-    const server = new MySql();
+  mysql: (options) => {
+    const server = new MySql(options);
     let started;
     return {
       get source() { return 'test_1'; },
@@ -186,7 +186,7 @@ const makers = {
   }),
 };
 
-// One of them for the life of a test file.
-export function databaseOf(name) {
-  return { name, ...makers[name]() };
+// One of them for the life of a test file. options: of its server.
+export function databaseOf(name, options) {
+  return { name, ...makers[name](options) };
 }

@@ -1,0 +1,164 @@
+// One user's client, as real ones are: it notes its position, and after every loss it comes back with `after` (an EventSource by
+// itself, with Last-Event-ID). Of what it receives the essence is kept: per row the steps that it was shown, in order.
+import { SseClient, WsClient } from '../../e2e/lib/clients.mjs';
+import { SioClient } from '../../e2e/lib/socketio.mjs';
+import { until } from '../../e2e/lib/wait.mjs';
+import { secret } from './application.mjs';
+
+export const operator = 'operators-own-token-4711';
+
+const opens = {
+  ws: (relay, token, after) => new WsClient(relay, token, { after }),
+  operator: (relay, token, after) => new WsClient(relay, token, { via: 'header', after }),
+  sse: (relay, token, after) => new SseClient(relay, token, { after }),
+  io: (relay, token, after) => new SioClient(relay, token, { after, mode: 'websocket' }),
+  polling: (relay, token, after) => new SioClient(relay, token, { after, mode: 'upgrade' }),
+};
+export const kinds = ['ws', 'sse', 'io', 'polling'];
+
+// What a step looks like: oracle.mjs spells what should have come the same way.
+export const stepOf = (type, version) => (type === 'delete' ? type : `${type} ${version}`);
+
+export class Listener {
+  // who: a user's number, or 'operator'.
+  constructor(relay, who, token, kind) {
+    Object.assign(this, { relay, who, token, kind });
+    this.steps = new Map(); // per row, as `table id`
+    this.count = 0;
+    this.last = -1;
+    this.fence = 0; // the newest that was seen
+    this.sessions = 0;
+    this.losses = 0;
+    this.errors = new Map(); // by code
+    this.faults = [];
+    this.backoff = 0;
+    this.notBefore = 0;
+  }
+
+  #fault(text) {
+    if (this.faults.length < 10) this.faults.push(`${this.name}: ${text}`);
+  }
+
+  get name() {
+    return `${this.who} by ${this.kind}`;
+  }
+
+  // Looks at what came, and comes back if the session has ended. Called every few milliseconds.
+  tick(now = Date.now()) {
+    if (this.over) return;
+    if (this.client) {
+      this.#take();
+      if (this.client.open) return;
+      this.#leave();
+      this.backoff = Math.min(this.backoff * 2 + 10, 500);
+      this.notBefore = now + Math.random() * this.backoff;
+    } else if (now >= this.notBefore) {
+      this.client = opens[this.kind](this.relay, this.token, this.position);
+      this.client.open = true; // until it says otherwise
+    }
+  }
+
+  // Vanishes without a word, with whatever was on its way to it; comes back after ms.
+  vanish(ms) {
+    if (!this.client) return;
+    this.#take();
+    this.#leave();
+    this.notBefore = Date.now() + ms;
+  }
+
+  #leave() {
+    const { client } = this;
+    this.client = undefined;
+    this.losses++;
+    Promise.resolve(client.close()).catch(() => {});
+  }
+
+  #take() {
+    const { client } = this;
+    client.received = '';
+    for (const { event, data, text } of client.messages.splice(0)) {
+      if (text.includes(secret)) this.#fault(`was shown a withheld value: ${text}`);
+      if (event === 'connected') this.#connected(data);
+      else if (event === 'changes') this.#note(data);
+      else if (event === 'position') this.#reach(data.id);
+      else if (event === 'error') this.errors.set(data.code, (this.errors.get(data.code) ?? 0) + 1);
+    }
+  }
+
+  #connected({ journal, id, recovered }) {
+    this.sessions++;
+    this.backoff = 0;
+    if (this.journal === undefined) {
+      this.journal = journal;
+      this.#reach(id);
+    } else if (journal !== this.journal || recovered !== true) {
+      this.#fault(`not recovered from ${this.position}: journal ${journal}, recovered ${recovered}`);
+    }
+  }
+
+  #reach(id) {
+    const n = Number(id);
+    if (n < this.last) this.#fault(`position ${n} after ${this.last}`);
+    this.last = Math.max(n, this.last);
+    this.position = `${this.journal}:${id}`;
+  }
+
+  #note({ id, table, type, data, incomplete }) {
+    const n = Number(id);
+    if (n <= this.last) this.#fault(`event ${n} after ${this.last}`);
+    this.last = n;
+    this.position = `${this.journal}:${id}`;
+    if (table === 'fence') {
+      this.fence = Math.max(this.fence, data.n);
+      return;
+    }
+    if (incomplete) this.#fault(`event ${id} is incomplete`);
+    this.count++;
+    const row = `${table} ${data.id}`;
+    const list = this.steps.get(row);
+    const step = stepOf(type, data.version);
+    if (list) list.push(step);
+    else this.steps.set(row, [step]);
+  }
+
+  state() {
+    return `${this.name}: ${this.client ? `session ${this.client.open ? 'open' : 'ended'}` : 'away'}, ${this.sessions} sessions, up to ${this.last}, fence ${this.fence}, errors ${JSON.stringify([...this.errors])}; ${this.client?.state() ?? ''}`;
+  }
+
+  async close() {
+    if (this.over) return;
+    this.over = true;
+    await Promise.resolve(this.client?.close()).catch(() => {});
+  }
+}
+
+// All of them, looked at in turn.
+export class Listeners {
+  constructor(t) {
+    this.all = [];
+    const timer = setInterval(() => { for (const one of this.all) one.tick(); }, 10);
+    t.defer(() => clearInterval(timer));
+    t.defer(() => Promise.all(this.all.map((one) => one.close())));
+  }
+
+  add(...listeners) {
+    this.all.push(...listeners);
+  }
+
+  async connected(timeout = 30_000) {
+    await until(() => this.all.every((one) => one.sessions > 0), () => `first sessions; ${this.#missing((one) => one.sessions > 0)}`, timeout);
+  }
+
+  async passed(n, timeout = 60_000) {
+    await until(() => this.all.every((one) => one.fence >= n), () => `fence ${n}; ${this.#missing((one) => one.fence >= n)}`, timeout);
+  }
+
+  #missing(has) {
+    const rest = this.all.filter((one) => !has(one));
+    return `${rest.length} of ${this.all.length} lack it:\n${rest.slice(0, 4).map((one) => one.state()).join('\n')}\nthe relay's log ends: ${rest[0]?.relay.log.slice(-3000)}`;
+  }
+
+  sum(what) {
+    return this.all.reduce((n, one) => n + one[what], 0);
+  }
+}

@@ -1,0 +1,39 @@
+// The frame of a part: its command line, one line for each thing that it did, and the last line `N passed, N failed`.
+//
+//   node tests/faults/NAME.mjs [--quick] [--times N] [--seed N] [WORD ...]
+//
+// A WORD chooses among what the part is done to (a database, a moment): those whose names hold it.
+import { basename } from 'node:path';
+import { parseArgs } from 'node:util';
+import { Scope } from '../../e2e/lib/harness.mjs';
+
+const options = { quick: { type: 'boolean', default: false }, times: { type: 'string' }, seed: { type: 'string', default: '1' } };
+
+// cases: [name, async (t, {times, quick, seed}) => what it saw, in words]; t is the Scope that the libraries take. times: how often by
+// default, `quick` and `full`. A case that cannot be had on this machine returns {skipped: why}.
+export async function part(meta, { quick, full }, cases) {
+  const { values, positionals: words } = parseArgs({ options, allowPositionals: true });
+  const times = Number(values.times ?? (values.quick ? quick : full));
+  if (!Number.isInteger(times) || times < 1) throw new Error(`--times ${values.times}: a whole number from 1 on`);
+  const what = basename(meta.url, '.mjs');
+  const chosen = cases.filter(([name]) => !words.length || words.some((word) => name.includes(word)));
+  if (!chosen.length) throw new Error(`${what}: nothing is named like ${words.join(' ')}: ${cases.map(([name]) => name).join(', ')}`);
+  const counts = { passed: 0, failed: 0 };
+  for (const [name, run] of chosen) {
+    const scope = new Scope(), begun = Date.now();
+    let said, failure;
+    try {
+      said = await run(scope, { times, quick: values.quick, seed: Number(values.seed) });
+    } catch (error) {
+      failure = error;
+    }
+    const [late] = await scope.close();
+    failure ??= late;
+    const skipped = !failure && said.skipped;
+    const took = `${Math.round((Date.now() - begun) / 1000)} s`;
+    if (!skipped) counts[failure ? 'failed' : 'passed']++;
+    console.log(`${failure ? 'FAILED ' : skipped ? 'skipped' : 'ok     '} ${what} ${name}: ${failure ? failure.stack : skipped || said} (${took})`);
+  }
+  console.log(`${counts.passed} passed, ${counts.failed} failed`);
+  process.exit(counts.failed ? 1 : 0); // a client library's timer may be left
+}
