@@ -26,6 +26,7 @@ export class Application {
   // transactions of a session, on average. forgiving: the database is being hurt, so writes may fail.
   constructor(database, db, { users, writers = 3, seed = 1, held = 300, pace = 4, forgiving = false }) {
     Object.assign(this, { database, db, users, writers, seed, held, pace, forgiving });
+    this.sessions = new Set();
     this.committed = 0; // transactions, as far as anybody was told
     this.failures = new Map(); // how often, by what was said
     this.slowest = 0; // ms of a transaction that was not held open on purpose
@@ -96,7 +97,7 @@ export class Application {
     const next = (count) => (op += count) - count;
     while (!this.stopped) {
       try {
-        session ??= await this.db.connect();
+        if (!session) this.sessions.add(session = await this.db.connect());
         await this.#transaction(session, random, next);
         await pause(random() * 2 * this.pace);
       } catch (error) {
@@ -104,6 +105,7 @@ export class Application {
           const what = `${error.code ?? ''} ${error.message.slice(0, 120)}`;
           this.failures.set(what, (this.failures.get(what) ?? 0) + 1);
         }
+        this.sessions.delete(session);
         Promise.resolve(session?.destroy ? session.destroy() : session?.end()).catch(() => {}); // not waited for: the network may be gone
         session = undefined;
         await pause(50);
