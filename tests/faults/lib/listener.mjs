@@ -33,6 +33,7 @@ export class Listener {
     this.faults = [];
     this.backoff = 0;
     this.notBefore = 0;
+    this.silence = Infinity; // ms after which it takes its connection for dead
   }
 
   #fault(text) {
@@ -47,14 +48,15 @@ export class Listener {
   tick(now = Date.now()) {
     if (this.over) return;
     if (this.client) {
-      this.#take();
-      if (this.client.open) return;
+      if (this.#take()) this.heard = now;
+      if (this.client.open && now - this.heard < this.silence) return;
       this.#leave();
       this.backoff = Math.min(this.backoff * 2 + 10, 500);
       this.notBefore = now + Math.random() * this.backoff;
     } else if (now >= this.notBefore) {
       this.client = opens[this.kind](this.relay, this.token, this.position);
       this.client.open = true; // until it says otherwise
+      this.heard = now;
     }
   }
 
@@ -73,16 +75,19 @@ export class Listener {
     Promise.resolve(client.close()).catch(() => {});
   }
 
+  // Tells how many messages there were.
   #take() {
     const { client } = this;
     client.received = '';
-    for (const { event, data, text } of client.messages.splice(0)) {
+    const messages = client.messages.splice(0);
+    for (const { event, data, text } of messages) {
       if (text.includes(secret)) this.#fault(`was shown a withheld value: ${text}`);
       if (event === 'connected') this.#connected(data);
       else if (event === 'changes') this.#note(data);
       else if (event === 'position') this.#reach(data.id);
       else if (event === 'error') this.errors.set(data.code, (this.errors.get(data.code) ?? 0) + 1);
     }
+    return messages.length;
   }
 
   #connected({ journal, id, recovered }) {

@@ -6,9 +6,10 @@ import { Listener, Listeners, kinds, operator } from './listener.mjs';
 import { committed, judge } from './oracle.mjs';
 
 export class World {
-  // server: options of the database's server. env, host: of the relay; connect: its environment for the database, where the way there
-  // is not the usual one. application: options of Application. users: each has one client of every kind.
-  static async make(t, name, { server, env = {}, host, connect, users = 6, application = {}, prepare } = {}) {
+  // server: options of the database's server. env, host: of the relay.
+  // prepare(world): what is to be done before the relay starts; it may return more of its options. application: options of
+  // Application. users: each has one client of every kind. silence: of listeners.
+  static async make(t, name, { server, env = {}, host, users = 6, application = {}, prepare, silence } = {}) {
     const world = new World();
     world.t = t;
     world.database = databaseOf(name, server);
@@ -17,11 +18,12 @@ export class World {
     const tokens = [];
     for (let user = 1; user <= users; user++) tokens.push(await world.db.user(user));
     const more = await prepare?.(world) ?? {};
-    world.relay = await startRelay(t, world.db, { ...rules, host, ...more, env: { SECURITY_TOKEN: operator, ...env, ...more.env, ...connect } });
+    world.relay = await startRelay(t, world.db, { ...rules, host, ...more, env: { SECURITY_TOKEN: operator, ...env, ...more.env } });
     world.relay.secret(secret);
     world.listeners = new Listeners(t);
     for (const [i, token] of tokens.entries()) for (const kind of kinds) world.listeners.add(new Listener(world.relay, i + 1, token, kind));
     world.listeners.add(new Listener(world.relay, 'operator', operator, 'operator'));
+    for (const one of world.listeners.all) one.silence = silence ?? Infinity;
     await world.listeners.connected();
     world.application = new Application(world.database, world.db, { users, ...(name === 'sqlite' ? { held: 40 } : {}), ...application }).start();
     t.defer(() => { world.application.stopped = true; });
