@@ -71,6 +71,7 @@ export class Listener {
   #leave() {
     const { client } = this;
     this.client = undefined;
+    this.live = false;
     this.losses++;
     Promise.resolve(client.close()).catch(() => {});
   }
@@ -92,6 +93,7 @@ export class Listener {
 
   #connected({ journal, id, recovered }) {
     this.sessions++;
+    this.live = true; // until it leaves
     this.backoff = 0;
     if (this.journal === undefined) {
       this.journal = journal;
