@@ -11,6 +11,7 @@ import { test, usePostgres } from '../lib/harness.mjs';
 import { raw } from '../lib/clients.mjs';
 import { calm, cpu, fds, rss, sanitized } from '../lib/health.mjs';
 import { binary, startRelay } from '../lib/relay.mjs';
+import { trickle } from '../lib/trickle.mjs';
 import { patience, until } from '../lib/wait.mjs';
 
 const postgres = usePostgres();
@@ -30,23 +31,6 @@ async function setUp(t, env = {}, binaryPath) {
     if (binaryPath && kept === undefined) delete process.env.ESINK_BINARY;
     else if (binaryPath) process.env.ESINK_BINARY = kept;
   }
-}
-
-// A socket that says first, and then one byte of then at a time until it is closed.
-function trickle(t, port, first, then = '', every = 400) {
-  const state = { closed: false, received: '' };
-  const socket = net.connect(port, '127.0.0.1', () => {
-    socket.write(first);
-    let at = 0;
-    const timer = then && setInterval(() => { if (!socket.destroyed) socket.write(then[at++ % then.length]); }, every);
-    socket.on('close', () => clearInterval(timer));
-  });
-  state.socket = socket;
-  t.defer(() => socket.destroy());
-  socket.on('data', (chunk) => { state.received += chunk.toString('latin1'); });
-  socket.on('error', () => {});
-  socket.on('close', () => { state.closed = Date.now(); });
-  return state;
 }
 
 async function quick(relay, token, what) {

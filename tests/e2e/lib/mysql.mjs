@@ -34,8 +34,9 @@ const defaults = {
 };
 
 export class MySql {
-  // settings: options of mariadbd, such as { 'log-bin': 'binlog' }.
-  constructor({ settings = {} } = {}) {
+  // settings: options of mariadbd, such as { 'log-bin': 'binlog' }. env: more of its environment.
+  constructor({ settings = {}, env = {} } = {}) {
+    this.env = env;
     this.settings = { ...defaults, ...settings };
     this.databases = 0;
   }
@@ -58,7 +59,7 @@ export class MySql {
     const args = ['--no-defaults', ...(root ? ['--user=root'] : []), `--datadir=${this.data}`, `--port=${this.port}`, '--bind-address=127.0.0.1',
       `--socket=${this.socket}`, `--pid-file=${join(this.scratch, 'pid')}`, '--skip-name-resolve', `--tmpdir=${this.scratch}`, ...options];
     const log = join(this.scratch, 'log');
-    this.child = spawn(program('mariadbd', 'mysqld'), [...args, `--log-error=${log}`], { stdio: 'ignore' });
+    this.child = spawn(program('mariadbd', 'mysqld'), [...args, `--log-error=${log}`], { stdio: 'ignore', env: { ...process.env, ...this.env } });
     this.child.unref();
     this.ended = new Promise((resolve) => { this.child.on('close', resolve); });
     this.pid = this.child.pid;

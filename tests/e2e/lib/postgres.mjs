@@ -34,8 +34,9 @@ const defaults = {
 
 export class Postgres {
   // settings: of postgresql.conf, such as { max_prepared_transactions: 10 }. backup: another one, which this begins as a
-  // base backup of; options of pg_basebackup, such as -R, follow.
-  constructor({ settings = {}, backup } = {}) {
+  // base backup of; options of pg_basebackup, such as -R, follow. env: more of its environment.
+  constructor({ settings = {}, backup, env = {} } = {}) {
+    this.env = env;
     this.settings = { ...defaults, ...settings };
     this.backup = backup;
     this.databases = 0;
@@ -129,7 +130,7 @@ export class Postgres {
   async command(name, args) {
     const [file, rest] = asPostgres(join(this.bin, name), args);
     // Not this.scratch as cwd only: the server must not hold the caller's folder, which postgres may not even read.
-    const child = run(file, rest, { cwd: '/', env: { PATH: process.env.PATH, LC_ALL: 'C.UTF-8' } });
+    const child = run(file, rest, { cwd: '/', env: { PATH: process.env.PATH, LC_ALL: 'C.UTF-8', ...this.env } });
     child.child.stdout.resume();
     return child;
   }

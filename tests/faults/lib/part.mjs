@@ -6,8 +6,11 @@
 import { basename } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Scope } from '../../e2e/lib/harness.mjs';
+import { within } from '../../e2e/lib/wait.mjs';
 
 const options = { quick: { type: 'boolean', default: false }, times: { type: 'string' }, seed: { type: 'string', default: '1' } };
+
+const patience = 20 * 60_000; // for one case, and a minute to clear up: a run by night must end
 
 // cases: [name, async (t, {times, quick, seed}) => what it saw, in words]; t is the Scope that the libraries take. times: how often by
 // default, `quick` and `full`. A case that cannot be had on this machine returns {skipped: why}.
@@ -23,11 +26,11 @@ export async function part(meta, { quick, full }, cases) {
     const scope = new Scope(), begun = Date.now();
     let said, failure;
     try {
-      said = await run(scope, { times, quick: values.quick, seed: Number(values.seed) });
+      said = await within(run(scope, { times, quick: values.quick, seed: Number(values.seed) }), `the end of ${what} ${name}`, patience);
     } catch (error) {
       failure = error;
     }
-    const [late] = await scope.close();
+    const [late] = await within(scope.close(), 'everything to be cleared away', 60_000).catch((error) => [error]);
     failure ??= late;
     const skipped = !failure && said.skipped;
     const took = `${Math.round((Date.now() - begun) / 1000)} s`;
