@@ -23,6 +23,8 @@ have() {
 	postgresql-15) compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null ;;
 	postgresql-15-pgq3) compgen -G '/usr/lib/postgresql/*/lib/pgq_triggers.so' >/dev/null ;;
 	iproute2) command -v ip >/dev/null ;;
+	iptables) command -v iptables >/dev/null || [ -x /usr/sbin/iptables ] ;;
+	libfaketime) compgen -G '/usr/lib/*/faketime/libfaketime.so.1' >/dev/null ;;
 	pgbouncer) [ -x /usr/sbin/pgbouncer ] || command -v pgbouncer >/dev/null ;;
 	ninja-build) command -v ninja >/dev/null ;;
 	nodejs) node -e 'process.exit(parseInt(process.versions.node) >= 18 ? 0 : 1)' 2>/dev/null ;;
