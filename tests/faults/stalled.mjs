@@ -11,9 +11,8 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { part } from './lib/part.mjs';
 
 const users = 100; // of those who read
-const bulk = 20_000; // bytes of a row of those who will stall
+const bulk = 20_000; // bytes of a row that fills the buffers of those who stall
 const queue = 16_384, tail = 8e6; // SESSION_QUEUE_BYTES, TAIL_BYTES
-const bodies = `'${'s'.repeat(bulk)}'`;
 
 async function open(t, relay, count, query) {
   const sessions = [];
@@ -44,8 +43,8 @@ const run = (name) => async (t, { times, quick }) => {
   let id = 0, waits;
   for (const session of readers) session.onEvent = (text) => { waits?.push(Date.now() - Number(/"sent":(\d+)/.exec(text)[1])); };
   const own = new Array(users + 1).fill(0);
-  const many = async (count) => {
-    await db.query(`INSERT INTO notes (id, user_id, body, sent) ${series(id + 1, id + count, `i, 0, ${bodies}, 0`)}`);
+  const many = async (count, size) => {
+    await db.query(`INSERT INTO notes (id, user_id, body, sent) ${series(id + 1, id + count, `i, 0, '${'s'.repeat(size)}', 0`)}`);
     id += count;
     own[0] += count;
   };
@@ -57,7 +56,7 @@ const run = (name) => async (t, { times, quick }) => {
       const user = 1 + n % users;
       await db.query(`INSERT INTO notes VALUES (${++id}, ${user}, 'x', ${Date.now()})`);
       own[user]++;
-      if (n % 25 === 0) await many(1);
+      if (n % 25 === 0) await many(1, 200);
       await pause(Math.max(0, begun + (n + 1) * 40 - Date.now()));
     }
     await until(() => readers.every((session, i) => session.count === own[1 + i % users]), () => 'all of it at the readers', 60_000);
@@ -72,7 +71,7 @@ const run = (name) => async (t, { times, quick }) => {
     free.push(await phase(quick ? 4 : 10));
     const before = rss(relay);
     for (const session of stalled) session.stop();
-    await many(40); // fills every buffer on the way
+    await many(40, bulk); // fills every buffer on the way
     await phase(1);
     held.push(await phase(quick ? 4 : 10));
     grown = Math.max(grown, rss(relay) - before);

@@ -16,8 +16,13 @@ const opens = {
 };
 export const kinds = ['ws', 'sse', 'io', 'polling'];
 
-// What a step looks like: oracle.mjs spells what should have come the same way.
-export const stepOf = (type, version) => (type === 'delete' ? type : `${type} ${version}`);
+// What a step looks like: oracle.mjs spells what should have come the same way. One string for all that look alike: millions are kept.
+const spelt = new Map();
+export function stepOf(type, version) {
+  const step = type === 'delete' ? type : `${type} ${version}`;
+  if (!spelt.has(step)) spelt.set(step, step);
+  return spelt.get(step);
+}
 
 export class Listener {
   // who: a user's number, or 'operator'.
@@ -84,7 +89,7 @@ export class Listener {
     for (const { event, data, text } of messages) {
       if (text.includes(secret)) this.#fault(`was shown a withheld value: ${text}`);
       if (event === 'connected') this.#connected(data);
-      else if (event === 'changes') this.#note(data);
+      else if (event === 'changes') this.note(data);
       else if (event === 'position') this.#reach(data.id);
       else if (event === 'error') this.errors.set(data.code, (this.errors.get(data.code) ?? 0) + 1);
     }
@@ -110,7 +115,8 @@ export class Listener {
     this.position = `${this.journal}:${id}`;
   }
 
-  #note({ id, table, type, data, incomplete }) {
+  // An event.
+  note({ id, table, type, data, incomplete }) {
     const n = Number(id);
     if (n <= this.last) this.#fault(`event ${n} after ${this.last}`);
     this.last = n;
