@@ -1,6 +1,7 @@
 // Prevents: 1,000 clients among 10,000 that stop reading and slow down the others, or cost more memory than their bound, or lose
 // something when they read on. The same work is measured twice in turn, all reading and a tenth of them stalled: medians of
-// the 99th percentiles of the others' delivery times are compared, on one machine within one run.
+// the 99th percentiles of the others' delivery times are compared, on one machine within one run. With --quick they are told and not
+// judged: nothing else may run on the machine for that.
 import { rss, sanitized } from '../e2e/lib/health.mjs';
 import { databaseOf } from '../e2e/lib/databases.mjs';
 import { startRelay } from '../e2e/lib/relay.mjs';
@@ -10,7 +11,7 @@ import { until } from '../e2e/lib/wait.mjs';
 import { setTimeout as pause } from 'node:timers/promises';
 import { part } from './lib/part.mjs';
 
-const users = 100; // of those who read
+const users = 450; // of those who read: a row goes to some twenty sessions
 const bulk = 20_000; // bytes of a row that fills the buffers of those who stall
 const queue = 16_384, tail = 8e6; // SESSION_QUEUE_BYTES, TAIL_BYTES
 
@@ -28,7 +29,7 @@ const percentile = (list, p) => [...list].sort((a, b) => a - b)[Math.floor(list.
 const median = (list) => percentile(list, 0.5);
 
 const run = (name) => async (t, { times, quick }) => {
-  const all = quick ? 2000 : 10_000, few = all / 10;
+  const all = quick ? 2000 : 10_000, few = all / 10, seconds = quick ? 2 : 6;
   const database = databaseOf(name);
   t.defer(() => database.stop());
   const db = await database.database(t, 'CREATE TABLE notes (id int PRIMARY KEY, user_id int, body text, sent bigint)');
@@ -56,8 +57,8 @@ const run = (name) => async (t, { times, quick }) => {
       const user = 1 + n % users;
       await db.query(`INSERT INTO notes VALUES (${++id}, ${user}, 'x', ${Date.now()})`);
       own[user]++;
-      if (n % 25 === 0) await many(1, 200);
-      await pause(Math.max(0, begun + (n + 1) * 40 - Date.now()));
+      if (n % 50 === 0) await many(1, 200);
+      await pause(Math.max(0, begun + (n + 1) * 20 - Date.now()));
     }
     await until(() => readers.every((session, i) => session.count === own[1 + i % users]), () => 'all of it at the readers', 60_000);
     const taken = waits;
@@ -68,12 +69,12 @@ const run = (name) => async (t, { times, quick }) => {
   const free = [], held = [];
   let grown = 0;
   for (let n = 0; n < times; n++) {
-    free.push(await phase(quick ? 4 : 10));
+    free.push(await phase(seconds));
     const before = rss(relay);
     for (const session of stalled) session.stop();
     await many(40, bulk); // fills every buffer on the way
     await phase(1);
-    held.push(await phase(quick ? 4 : 10));
+    held.push(await phase(seconds));
     grown = Math.max(grown, rss(relay) - before);
     for (const session of stalled) session.go();
     await until(() => stalled.every((session) => session.count === own[0]), () => `the rest at those who had stopped: ${stalled.find((session) => session.count !== own[0])?.state()}`, 120_000);
@@ -84,8 +85,8 @@ const run = (name) => async (t, { times, quick }) => {
   const figures = `${all} clients, ${few} stalled: the others' p50 ${median(free.map(({ p50 }) => p50))} and ${median(held.map(({ p50 }) => p50))} ms, p99 ${free.map(({ p99 }) => p99)} and ${held.map(({ p99 }) => p99)} ms, ratio of medians ${(b / a).toFixed(2)}; ${Math.round(grown)} MB, bound ${bound} MB`;
   if (!sanitized() && grown > bound) throw new Error(`they cost more than their bound: ${figures}`);
   // A millisecond is what the clock tells apart.
-  if (b > a * 1.2 + 1) throw new Error(`the others are slower: ${figures}`);
+  if (!quick && b > a * 1.2 + 1) throw new Error(`the others are slower: ${figures}`);
   return `${figures}; none lost`;
 };
 
-await part(import.meta, { quick: 2, full: 5 }, [['postgres', run('postgres')]]);
+await part(import.meta, { quick: 3, full: 9 }, [['postgres', run('postgres')]]);

@@ -112,8 +112,11 @@ export class Churn {
       const his = listeners.all.filter((one) => one.who === user);
       await db.query(`DELETE FROM auth WHERE id = ${user}`);
       const begun = Date.now();
-      await until(() => his.every((one) => !one.live), () => `the sessions of user ${user}, whose token is gone, to end: ${his.map((one) => one.state()).join('\n')}`, recheck + 5000);
+      // An EventSource keeps to itself that its stream has ended, and tries again after two seconds.
+      const gone = (one) => !one.live || one.kind === 'sse';
+      await until(() => his.every(gone), () => `the sessions of user ${user}, whose token is gone, to end: ${his.map((one) => one.state()).join('\n')}`, recheck + 3000);
       this.latest = Math.max(this.latest ?? 0, Date.now() - begun);
+      await until(() => his.every((one) => !one.live), () => `the sessions of user ${user}, whose token is gone, to be refused: ${his.map((one) => one.state()).join('\n')}`, 5000);
       const token = await db.user(user);
       for (const one of his) one.token = token;
       this.withdrawn++;
