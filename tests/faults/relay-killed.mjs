@@ -6,7 +6,7 @@ import { part } from './lib/part.mjs';
 import { World, summary } from './lib/world.mjs';
 
 const run = (name) => async (t, { times, seed }) => {
-  const world = await World.make(t, name, { application: { seed } });
+  const world = await World.make(t, name, { application: { seed }, env: { RETENTION: '20s' } }); // the journal is cut short all the while
   const { relay } = world, random = generator(seed);
   let early = 0;
   for (let kill = 0; kill < times; kill++) {

@@ -4,6 +4,9 @@ import { startRelay } from '../../e2e/lib/relay.mjs';
 import { Application, rules, schema, secret } from './application.mjs';
 import { Listener, Listeners, kinds, operator } from './listener.mjs';
 import { committed, judge } from './oracle.mjs';
+import { Waits } from './waits.mjs';
+
+const patience = 500; // ms that a writer may wait for a lock of ours, on a machine that is busy
 
 export class World {
   // server: options of the database's server. env, host: of the relay.
@@ -27,6 +30,7 @@ export class World {
     await world.listeners.connected();
     world.application = new Application(world.database, world.db, { users, ...(name === 'sqlite' ? { held: 40 } : {}), ...application }).start();
     t.defer(() => { world.application.stopped = true; });
+    if (name === 'postgres') world.waits = new Waits(t, world.db);
     return world;
   }
 
@@ -38,9 +42,10 @@ export class World {
     const ops = await committed(this.db);
     const faults = judge(ops, this.listeners.all);
     if (faults.length) throw new Error(`${faults.length} faults among ${ops.length} changes:\n${faults.slice(0, 20).join('\n')}`);
-    return { changes: ops.length, told: this.listeners.sum('count'), sessions: this.listeners.sum('sessions'), slowest: Math.round(this.application.slowest) };
+    if (this.waits?.longest > patience) throw new Error(`a writer waited ${this.waits.longest} ms for ${this.waits.said}`);
+    return { changes: ops.length, waited: this.waits?.longest, told: this.listeners.sum('count'), sessions: this.listeners.sum('sessions'), slowest: Math.round(this.application.slowest) };
   }
 }
 
-export const summary = ({ changes, told, sessions, slowest }) =>
-  `${changes} changes, ${told} deliveries over ${sessions} sessions, slowest write ${slowest} ms`;
+export const summary = ({ changes, told, sessions, slowest, waited }) =>
+  `${changes} changes, ${told} deliveries over ${sessions} sessions, slowest write ${slowest} ms${waited === undefined ? '' : `, at most ${waited} ms for a lock of esink's`}`;
