@@ -59,11 +59,11 @@ class Round {
   // Some changes, of which all or none count, some of them undone by a savepoint.
   async transaction() {
     const { dice, db } = this, kept = structuredClone([...this.rows]), entries = [];
-    await db.query(this.begin);
+    await db.query(this.database.begin);
     for (let n = 1 + dice.roll(4); n > 0; n--) {
       const saved = dice.chance(15) && structuredClone([...this.rows]);
       if (saved) await db.query('SAVEPOINT s');
-      const made = await this.#change(db);
+      const made = this.database.emit && dice.chance(15) ? await this.#emit(db) : await this.#change(db);
       if (saved) {
         await db.query('ROLLBACK TO SAVEPOINT s');
         this.rows = new Map(saved);
@@ -85,7 +85,15 @@ class Round {
     const data = chooseRow(dice, this.next, this.next++);
     const answer = await this.relay.post('/publish', { table, type, data, userId: user, securityToken: operator });
     assert.equal(answer.status, 200, answer.text);
-    this.entries.push({ kind: 'published', table, type, data, user: String(user), rules: this.rules });
+    this.entries.push({ kind: 'published', table, type, data, users: user === '*' || [String(user)], rules: this.rules });
+  }
+
+  // The same from SQL, where the database of the test can spell it.
+  async #emit(session) {
+    const { dice } = this, to = dice.chance(20) || dice.some([...users, ''], 30), table = dice.of([...tables, 'news']);
+    const data = chooseRow(dice, this.next, this.next++);
+    await session.query(...this.database.emit(table, 'shipped', JSON.stringify(data), to));
+    return [{ kind: 'published', sql: true, table, type: 'shipped', data, users: to, rules: this.rules }];
   }
 
   // Everything that was written is in the operator's list, one for one, so that ids[n] is the id of entries[n].
@@ -177,7 +185,7 @@ class Round {
 
 async function round(t, database, seed) {
   const db = await database.database(t, schema);
-  const one = Object.assign(new Round(t, db, seed), { begin: database.begin });
+  const one = Object.assign(new Round(t, db, seed), { database });
   try {
     one.relay = await startRelay(t, db, one.options());
     await one.live(25);

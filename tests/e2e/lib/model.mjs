@@ -2,7 +2,8 @@
 // and writes for it. tests/fuzz/model.c is its sister for what needs no database.
 //
 // Rules: {watched, everyone, routes, filtered, only, old} for each table; an entry of the journal: {kind, table, row, before, rules (of
-// the day when it was written)} or {kind: 'published', ..}. A view is what a client is told of an entry: {table, type, data, old?}.
+// the day when it was written)} or {kind: 'published', ..},
+// whose users are a list, or true for everyone. A view is what a client is told of an entry: {table, type, data, old?}.
 export const columns = ['id', 'owner', 'team', 'note', 'secret', 'price'];
 export const tables = ['orders', 'notes', 'items'];
 export const users = ['7', '8', 'alice', 'Alice', '*', '007', "o'neil", 'zoë'];
@@ -57,8 +58,8 @@ const routed = (rule, row, user) => rule.routes.some((column) => row[column] !==
 export function show(entry, now, user) {
   const { table, kind, row, before, rules } = entry;
   if (kind === 'published') {
-    if (user !== undefined && entry.user !== '*' && String(entry.user) !== user) return undefined;
-    const gone = new Set([...(rules[table]?.filtered ?? []), ...(now[table]?.filtered ?? [])]);
+    if (user !== undefined && entry.users !== true && !entry.users.includes(user)) return undefined;
+    const gone = new Set([...(entry.sql ? [] : rules[table]?.filtered ?? []), ...(now[table]?.filtered ?? [])]); // SQL knows no FILTERS
     return { table, type: entry.type, data: Object.fromEntries(Object.entries(entry.data).filter(([column]) => !gone.has(column))) };
   }
   const then = rules[table], today = now[table];
