@@ -101,6 +101,7 @@ need() {
 build_packages="gcc pkg-config meson ninja-build python3 libpq-dev libmariadb-dev libsqlite3-dev libwebsockets-dev libwebsockets-evlib-uv libuv1-dev
 	libjansson-dev libjwt-dev libssl-dev libpcre2-dev"
 demo_packages="sqlite3 curl"
+fuzz_packages="clang libclang-rt-14-dev libcmocka-dev"
 static_packages="clang-tidy cppcheck binutils"
-test_packages="$build_packages $demo_packages $static_packages postgresql-15 mariadb-server clang libcmocka-dev libclang-rt-14-dev nodejs npm chromium universal-ctags openssl
+test_packages="$build_packages $demo_packages $static_packages $fuzz_packages postgresql-15 mariadb-server nodejs npm chromium universal-ctags openssl
 	ca-certificates pgbouncer iproute2"
