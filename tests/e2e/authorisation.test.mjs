@@ -63,7 +63,7 @@ class Round {
     for (let n = 1 + dice.roll(4); n > 0; n--) {
       const saved = dice.chance(15) && structuredClone([...this.rows]);
       if (saved) await db.query('SAVEPOINT s');
-      const made = this.database.emit && dice.chance(15) ? await this.#emit(db) : await this.#change(db);
+      const made = dice.chance(15) ? await this.#emit(db) : await this.#change(db);
       if (saved) {
         await db.query('ROLLBACK TO SAVEPOINT s');
         this.rows = new Map(saved);

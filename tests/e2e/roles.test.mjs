@@ -143,3 +143,27 @@ test('functions in public that fit our catalogue queries better than those of pg
   await relay.fence(ws);
   assert.equal(ws.events.at(-1).timestamp, 1700000000123);
 });
+
+test('events from SQL: only who was granted it, with the actor, in the transaction', async (t) => {
+  const db = await postgres.database(t, 'DROP ROLE IF EXISTS emitter; CREATE ROLE emitter LOGIN');
+  t.defer(() => db.query('DROP OWNED BY emitter; DROP ROLE emitter'));
+  const relay = await startRelay(t, db, {});
+  const ws = await relay.ws(await db.user(7));
+  const emitter = await db.connect('emitter');
+  await assert.rejects(emitter.query("SELECT esink.emit('mail', 'sent', '{}', '{7}')"), /permission denied for schema esink/);
+  await db.query('GRANT USAGE ON SCHEMA esink TO emitter');
+  await assert.rejects(emitter.query("SELECT esink.emit('mail', 'sent', '{}', '{7}')"), /permission denied for function emit/);
+  await db.query('GRANT EXECUTE ON FUNCTION esink.emit TO emitter');
+  await emitter.query(`BEGIN; SET LOCAL esink.actor = 'robot'; SELECT esink.emit('mail', 'sent', '{"n": 1.50}', '{7,NULL}');
+    SAVEPOINT s; SELECT esink.emit('mail', 'never', '{}', '{7}'); ROLLBACK TO s; COMMIT`);
+  await emitter.query("SELECT esink.emit(topic => 'mail', type => 'all', data => '{}', broadcast => true)");
+  for (const [sql, words] of [["NULL, 'x', '{}'", /topic must be text/], ["repeat('x', 65), 'x', '{}'", /topic must be text/], ["'x', '', '{}'", /type must be text/],
+    ["'x', 'x', '[]'", /data must be a JSON object/], ["'x', 'x', NULL", /data must be a JSON object/]]) {
+    await assert.rejects(emitter.query(`SELECT esink.emit(${sql})`), words);
+  }
+  await assert.rejects(emitter.query('SELECT * FROM esink.event_0'), /permission denied/);
+  await relay.fence(ws);
+  assert.deepEqual(ws.events.map(({ table, type, data, source, source_type, actor }) => [table, type, data, source, source_type, actor]),
+    [['mail', 'sent', { n: 1.5 }, 'postgres', 'sql', 'robot'], ['mail', 'all', {}, 'postgres', 'sql', undefined]]);
+  assert.match(ws.events[0].transaction_id, /^\d+$/);
+});

@@ -1,6 +1,6 @@
 -- The functions of schema esink. Each may be replaced at any time (a newer relay does so when this file changed).
 --
--- They run for the relay alone (what runs for writers is made from capture.sql, and number_before). Their search_path and the settings that
+-- They run for the relay alone, but for number_before and emit (what else runs for writers is made from capture.sql). Their search_path and the settings that
 -- steer the planner belong to the functions: behind a pooler a session is not ours to change.
 
 -- The newest tick: its end is where the next one begins, its `after` is what that one leaves out.
@@ -375,6 +375,36 @@ BEGIN
   ELSE
     INSERT INTO esink.event_1 (xid, at, topic, type, data, users, broadcast, more)
     VALUES (v_xid, coalesce($6, clock_timestamp()), $1, $2, $3, $4, $5, ROW(false, NULL, NULL, NULL, NULL, $7, $8, $9, $10)::esink.more);
+  END IF;
+  IF pg_sequence_last_value('esink.sleep') % 2 = 1 AND current_setting('max_prepared_transactions')::integer = 0 THEN
+    PERFORM pg_notify('esink', '');
+  END IF;
+END $$;
+
+-- Events from SQL: SELECT esink.emit('orders', 'shipped', '{"id": 7}', '{7}'). Part of the caller's transaction. Who may is granted it:
+-- GRANT USAGE ON SCHEMA esink, and EXECUTE ON FUNCTION esink.emit. What FILTERS withhold of the topic is left out when it is told.
+-- Writes: event_0 or event_1
+CREATE OR REPLACE FUNCTION esink.emit(topic text, type text, data jsonb, audience text[] DEFAULT '{}', broadcast boolean DEFAULT false)
+RETURNS void LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  v_xid  xid8 := pg_current_xact_id(); -- before the sequence is read, see append
+  v_more esink.more := ROW(false, NULL, NULL, NULL, current_setting('esink.actor', true), 'postgres', 'sql', NULL, NULL)::esink.more;
+BEGIN
+  IF $1 IS NULL OR char_length($1) NOT BETWEEN 1 AND 64 THEN
+    RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'esink.emit: topic must be text of 1 to 64 characters';
+  END IF;
+  IF $2 IS NULL OR char_length($2) NOT BETWEEN 1 AND 64 THEN
+    RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'esink.emit: type must be text of 1 to 64 characters';
+  END IF;
+  IF $3 IS NULL OR jsonb_typeof($3) <> 'object' THEN
+    RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'esink.emit: data must be a JSON object';
+  END IF;
+  IF pg_sequence_last_value('esink.rotation') % 2 = 0 THEN
+    INSERT INTO esink.event_0 (xid, topic, type, data, users, broadcast, more)
+    VALUES (v_xid, $1, $2, $3::text, coalesce($4, '{}'), coalesce($5, false), v_more);
+  ELSE
+    INSERT INTO esink.event_1 (xid, topic, type, data, users, broadcast, more)
+    VALUES (v_xid, $1, $2, $3::text, coalesce($4, '{}'), coalesce($5, false), v_more);
   END IF;
   IF pg_sequence_last_value('esink.sleep') % 2 = 1 AND current_setting('max_prepared_transactions')::integer = 0 THEN
     PERFORM pg_notify('esink', '');

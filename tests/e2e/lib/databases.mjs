@@ -83,6 +83,7 @@ const makers = {
       json: { type: 'jsonb' },
       exact: true,
       begin: 'BEGIN', // of a transaction that writes
+      emit: (topic, type, data, users) => ['SELECT esink.emit($1, $2, $3::jsonb, $4::text[], $5)', [topic, type, data, users === true ? [] : (users ?? []).map(String), users === true]],
       stop: () => server.remove(),
       async database(t, sql) {
         started ??= server.start();

@@ -54,7 +54,6 @@ export function inShop(database, shop) {
     assert.deepEqual([first.id, event.id, last.id].map((id) => BigInt(id) - BigInt(first.id)), [0n, 1n, 2n]);
   });
 
-  if (!database.emit) return;
   test('events from SQL: part of the transaction, filtered, for whom they name', async (t) => {
     const clients = await shop.joinAll(t, 1, 2, 'operator');
     shop.relay.secret('hunter2-emitted');
