@@ -18,6 +18,7 @@
 #include "source/postgres/url.h"
 #include "source/postgres/watch.h"
 
+#define STREAM_NAME "esink_stream"
 #define SILENCE_MS 2000 /* before the watch looks */
 #define REFUSED_MS 30000 /* bear with a server that does not let the watch in */
 #define LATE_MS 500 /* after the server has finished its answer is here */
@@ -99,6 +100,7 @@ void pg_close(struct pg *pg)
 	if (pg->conn)
 		PQfinish(pg->conn);
 	pg->conn = NULL;
+	pg->prepared = NULL;
 	pg->began[0] = 0;
 }
 
@@ -432,14 +434,41 @@ enum status pg_call(struct pg *pg, const char *sql, int count, const char *const
 	return status;
 }
 
+/* Planning a read takes longer than a read of few rows. The session of a pooler is not ours to keep it in. */
+static enum status prepare(struct pg *pg, const char *sql, struct err *err)
+{
+	struct call call = call_begin(PG_CONNECT_TIMEOUT_MS);
+	enum status status;
+
+	if (pg->pooled || pg->prepared)
+		return STATUS_OK;
+	if (!pg->conn || !PQsendPrepare(pg->conn, STREAM_NAME, sql, 0, NULL))
+		return connection_lost(pg, err);
+	status = flush_out(pg, &call, err);
+	if (status == STATUS_OK)
+		status = collect(pg, &call, NULL, err);
+	if (status == STATUS_OK)
+		pg->prepared = sql;
+	return status;
+}
+
 enum status pg_stream_begin(
 	struct pg *pg, const char *sql, int count, const char *const *params, struct err *err)
 {
-	struct call call = call_begin(PG_CONNECT_TIMEOUT_MS);
+	struct call call;
+	enum status status;
+	bool sent;
 
 	pg->statement = sql;
-	if (!pg->conn || !PQsendQueryParams(pg->conn, sql, count, NULL, params, NULL, NULL, 0) ||
-		!PQsetSingleRowMode(pg->conn))
+	status = prepare(pg, sql, err);
+	if (status != STATUS_OK)
+		return status;
+	if (!pg->conn)
+		return connection_lost(pg, err);
+	call = call_begin(PG_CONNECT_TIMEOUT_MS);
+	sent = pg->prepared == sql ? PQsendQueryPrepared(pg->conn, STREAM_NAME, count, params, NULL, NULL, 0)
+				   : PQsendQueryParams(pg->conn, sql, count, NULL, params, NULL, NULL, 0);
+	if (!sent || !PQsetSingleRowMode(pg->conn))
 		return connection_lost(pg, err);
 	return flush_out(pg, &call, err);
 }

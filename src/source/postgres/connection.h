@@ -20,6 +20,7 @@ struct pg {
 	 * watch.c. NULL: they do not. Borrowed. */
 	const char *watch_url;
 	const char *statement; /* of the call under way */
+	const char *prepared;  /* the one that this session has planned for streaming; NULL: none */
 	char began[32];        /* when the server's process did: with its id it is never another's */
 	int left;              /* a process of a connection that we gave up; 0: none */
 	char left_began[32];
@@ -53,7 +54,7 @@ enum status pg_call(struct pg *pg, const char *sql, int count, const char *const
 /* Any number of statements in one text, one implicit transaction; results are thrown away. */
 enum status pg_script(struct pg *pg, const char *sql, int timeout_ms, struct err *err) MUST_CHECK;
 
-/* Streaming: sends (sql stays until the end), then one row (a PGRES_SINGLE_TUPLE result) a call; *result NULL at the end. */
+/* Streaming: sends (sql stays until the connection's end: it is planned once, where no pooler stands between), then one row (a PGRES_SINGLE_TUPLE result) a call; *result NULL at the end. */
 enum status pg_stream_begin(struct pg *pg, const char *sql, int count, const char *const *params,
 	struct err *err) MUST_CHECK;
 enum status pg_stream_next(
