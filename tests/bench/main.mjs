@@ -28,7 +28,7 @@ import { table } from './lib/table.mjs';
 
 const folder = fileURLToPath(new URL('parts', import.meta.url));
 // In the order in which they are run and shown.
-const known = ['fanout', 'capture', 'latency', 'memory', 'accept', 'resume', 'backlog', 'consumers', 'history', 'scale', 'remedies'];
+const known = ['fanout', 'capture', 'latency', 'memory', 'accept', 'resume', 'backlog', 'consumers', 'history', 'scale', 'scale-network', 'remedies'];
 const there = readdirSync(folder).filter((name) => name.endsWith('.mjs')).map((name) => name.slice(0, -4));
 const parts = [...known.filter((name) => there.includes(name)), ...there.filter((name) => !known.includes(name)).sort()];
 

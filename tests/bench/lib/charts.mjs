@@ -9,9 +9,12 @@ const text = (x, y, what, anchor = 'start', kind = '') => `<text x="${x.toFixed(
 
 // Colours by name: who stands in several charts looks the same in all.
 const fixed = { esink: 1, 'no trigger': 0, raw: 0 };
+const owner = (name) => name.replace(/, p[\d.]+$/, ''); // quantiles of one contender are of one colour
 function colours(names) {
+  const owners = [...new Set(names.map(owner))];
   let next = 2;
-  return new Map(names.map((name) => [name, fixed[name] ?? (next > 7 ? 7 : next++)]));
+  const by = new Map(owners.map((name) => [name, fixed[name] ?? (next > 7 ? 7 : next++)]));
+  return new Map(names.map((name) => [name, by.get(owner(name))]));
 }
 const light = ['#8a8f98', '#1f6feb', '#d1741d', '#2f9e6e', '#8957e5', '#c43d6b', '#7d6608', '#0f7f8c'];
 const dark = ['#8b949e', '#4c9bff', '#f0a35e', '#56c596', '#b392f0', '#f27ea9', '#d6bd4a', '#4fc3d0'];

@@ -25,7 +25,7 @@ function machines(parts) {
 export function draw({ parts }) {
   mkdirSync(images, { recursive: true });
   for (const part of Object.values(parts)) for (const one of part.charts) writeFileSync(`${images}${one.name}.svg`, chart(one));
-  const text = readFileSync(page, 'utf8').replace(/(<!-- bench:(\w+) -->\n)[\s\S]*?(<!-- \/bench:\2 -->)/g,
+  const text = readFileSync(page, 'utf8').replace(/(<!-- bench:([\w-]+) -->\n)[\s\S]*?(<!-- \/bench:\2 -->)/g,
     (_, open, name, close) => `${open}${name === 'machine' ? machines(parts) : block(name, parts[name])}\n${close}`);
   writeFileSync(page, text);
 }

@@ -19,59 +19,66 @@ function calibrate() {
   offset = now - performance.now();
 }
 
-const frame = (text) => {
-  const body = Buffer.from(text), long = body.length > 125;
-  const head = long ? Buffer.from([0x81, 0xfe, body.length >> 8, body.length & 255, 0, 0, 0, 0]) : Buffer.from([0x81, 0x80 | body.length, 0, 0, 0, 0]);
-  return Buffer.concat([head, body]); // masked with zeroes
-};
+// What a client sends: masked with zeroes.
+function frame(opcode, body) {
+  const long = body.length > 125;
+  const head = long ? [0x80 | opcode, 0xfe, body.length >> 8, body.length & 255, 0, 0, 0, 0] : [0x80 | opcode, 0x80 | body.length, 0, 0, 0, 0];
+  return Buffer.concat([Buffer.from(head), body]);
+}
 
-function answer(chunk, from) {
-  let end = from;
-  if (chunk[end] === 0x22) end++; // big numbers may be strings
-  const begin = end;
-  while (chunk[end] >= 0x30 && chunk[end] <= 0x39) end++;
-  return end - begin === 16 && end < chunk.length ? Number(chunk.latin1Slice(begin, end)) : undefined;
+// The frames of what has come, one after the other; returns where the first that is not whole begins.
+function frames(bytes, take) {
+  let at = 0;
+  while (at + 2 <= bytes.length) {
+    const short = bytes[at + 1] & 127, begin = at + 2 + (short === 126 ? 2 : short === 127 ? 8 : 0);
+    if (begin > bytes.length) break;
+    const end = begin + (short === 126 ? bytes.readUInt16BE(at + 2) : short === 127 ? Number(bytes.readBigUInt64BE(at + 2)) : short);
+    if (end > bytes.length) break;
+    take(bytes[at] & 15, bytes.subarray(begin, end));
+    at = end;
+  }
+  return at;
+}
+
+function note(body, now) {
+  let begin = body.indexOf(mark);
+  if (begin < 0) return;
+  begin += mark.length;
+  if (body[begin] === 0x22) begin++; // big numbers may be strings
+  delays.push(now - Number(body.latin1Slice(begin, begin + 16)) / 1000);
 }
 
 function open(token) {
   return new Promise((resolve, reject) => {
-    const socket = connect(port, '127.0.0.1');
-    const path = kind === 'esink' ? `/ws?token=${token}` : '/socket.io/?EIO=4&transport=websocket';
-    let rest = Buffer.alloc(0), live = false;
+    const socket = connect(port, '127.0.0.1'), path = kind === 'esink' ? `/ws?token=${token}` : '/socket.io/?EIO=4&transport=websocket';
+    let rest = Buffer.alloc(0), upgraded = false, live = false;
+    const text = (body, now) => {
+      if (live && kind === 'socket.io' && body.length === 1) socket.write(frame(1, Buffer.from('3'))); // Engine.IO's ping
+      else if (live) note(body, now);
+      else if (kind === 'socket.io' && body[0] === 0x30) socket.write(frame(1, Buffer.from(`40${JSON.stringify({ token })}`)));
+      else if (body.includes(kind === 'esink' ? '"event":"connected"' : '40{"sid"')) resolve(live = true);
+    };
     socket.setNoDelay(true);
     socket.write(`GET ${path} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n`);
-    // Before it is live: Engine.IO's open packet is answered with Socket.IO's CONNECT.
-    const greet = (text) => {
-      if (kind === 'socket.io' && text.includes('0{"sid"') && !socket.asked) {
-        socket.asked = true;
-        socket.write(frame(`40${JSON.stringify({ token })}`));
-      }
-      live = kind === 'esink' ? text.includes('"event":"connected"') : text.includes('40{"sid"');
-      if (live) resolve(socket);
-    };
     socket.on('data', (chunk) => {
       const now = performance.now() + offset;
-      const all = rest.length ? Buffer.concat([rest, chunk]) : chunk;
-      if (!live) {
-        greet(all.latin1Slice());
-        rest = live ? Buffer.alloc(0) : all;
-        return;
+      let all = rest.length ? Buffer.concat([rest, chunk]) : chunk;
+      if (!upgraded) {
+        const head = all.indexOf('\r\n\r\n');
+        upgraded = head >= 0;
+        all = upgraded ? all.subarray(head + 4) : all;
       }
-      if (kind === 'socket.io' && all.length < 8 && all.includes('2')) socket.write(frame('3'));
-      // A websocket ping of the server's, alone in its read as it is when nothing else happens.
-      if (all[0] === 0x89 && all.length === 2 + all[1]) socket.write(Buffer.concat([Buffer.from([0x8a, 0x80 | all[1], 0, 0, 0, 0]), all.subarray(2)]));
-      let at = 0, done = 0;
-      while ((at = all.indexOf(mark, at)) >= 0) {
-        const written = answer(all, at + mark.length);
-        if (written === undefined) break;
-        delays.push(now - written / 1000);
-        done = at += mark.length;
-      }
-      rest = Buffer.from(all.subarray(Math.max(done, all.length - 24)));
+      rest = upgraded ? all.subarray(frames(all, (opcode, body) => {
+        if (opcode === 9) socket.write(frame(10, body));
+        else if (opcode === 1) text(body, now);
+      })) : all;
       if (delays.length >= expected) tell();
     });
     socket.on('error', reject);
-    socket.on('close', () => reject(new Error('the connection ended')));
+    socket.on('close', () => {
+      reject(new Error('the connection ended'));
+      if (live) process.exit(1); // the part must not wait for what cannot come any more
+    });
   });
 }
 
@@ -92,7 +99,7 @@ process.on('message', (message) => {
     if (delays.length >= expected) tell();
   }
 });
-process.on('disconnect', () => process.exit());
+process.on('disconnect', () => process.exit(0));
 
 for (let i = 0; i < tokens.length; i += 20) await Promise.all(tokens.slice(i, i + 20).map(open));
 process.send('ready');

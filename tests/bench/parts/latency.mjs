@@ -27,13 +27,16 @@ const recursive = table(`WITH RECURSIVE s (i) AS (SELECT 1 UNION ALL SELECT i + 
 
 // Writes from several sessions, so many a second, each statement at its time or as soon as its session is free.
 async function paced(clients, sql, count, rate) {
-  const begun = performance.now(), running = [];
+  const begun = performance.now(), last = clients.map(() => Promise.resolve());
   for (let n = 0; n < count;) {
     const due = Math.min(count, Math.floor((performance.now() - begun) * rate / 1000) + 1);
-    for (; n < due; n++) running.push(clients[n % clients.length].query(sql, [1 + (n * 7919) % rowsIn]));
+    for (; n < due; n++) {
+      const id = 1 + (n * 7919) % rowsIn, i = n % clients.length;
+      last[i] = last[i].then(() => clients[i].query(sql, [id]));
+    }
     await pause(1);
   }
-  await Promise.all(running);
+  await Promise.all(last);
 }
 
 // What each database needs: `contenders`, each with a database, a relay's port and kind, and write(count, rate).
@@ -73,7 +76,7 @@ async function open(scope, contender) {
   contender.pid = notify ? relay.pid : relay.process.child.pid;
   const child = fork(fileURLToPath(new URL('../lib/receiver.mjs', import.meta.url)), [JSON.stringify({ kind: notify ? 'socket.io' : 'esink', port: relay.port, tokens })]);
   scope.defer(() => child.kill());
-  child.on('exit', (code) => { if (code) console.error(`the receiver of ${db.name} ended with ${code}`); });
+  child.on('exit', (code) => { if (code) console.error('a connection of a receiver was closed'); });
   const [word] = await once(child, 'message', { signal: AbortSignal.timeout(30_000) });
   if (word !== 'ready') throw new Error(`the receiver said ${word}`);
   contender.receiver = child;

@@ -37,6 +37,7 @@ const axes = {
     note: (n) => 'x'.repeat(n - 40),
   },
 };
+const startsWithin = 300_000; // ms
 const costs = { write: 'us a write', event: 'us of the relay an event', start: 'ms to start, triggers made', again: 'ms to start again' };
 
 async function listen(scope, relay, token) {
@@ -56,8 +57,8 @@ async function measure(database, axis, n, { rounds, writes }) {
     const token = await db.user(7);
     let begun = performance.now();
     const relay = await startRelay(scope, db, { ...axis.options(n), ready: false, env: { NETWORK_THREADS: '1', LOG_LEVEL: 'info' } });
-    const live = () => until(() => relay.process.log.includes('capture is live'), () => `capture; ${relay.process.log.slice(-1000)}`, 600_000);
-    await live();
+    const live = () => until(() => relay.process.log.includes('capture is live'), () => `capture; ${relay.process.log.slice(-1000)}`, startsWithin);
+    if (!await live().then(() => true, () => false)) return undefined;
     const found = { write: [], event: [], start: [performance.now() - begun], again: [] };
     const got = await listen(scope, relay, token), { pid } = relay.process.child;
     for (let round = 0; round < rounds + 1; round++) {
@@ -82,7 +83,7 @@ async function measure(database, axis, n, { rounds, writes }) {
 }
 
 export async function run({ rounds, quick, wants, say }) {
-  const rows = [], series = {};
+  const rows = [], series = {}, late = [];
   for (const [name, label] of Object.entries(names)) {
     const wanted = Object.entries(axes).filter(([what]) => wants(`${label}: ${what}`));
     if (wanted.length === 0) continue;
@@ -92,7 +93,9 @@ export async function run({ rounds, quick, wants, say }) {
         const all = {};
         for (const n of quick ? axis.steps.slice(0, 3) : axis.steps) {
           say(`${label}: ${n.toLocaleString('en-US')} ${what}`);
-          all[n] = await measure(database, axis, n, { rounds, writes: quick ? 100 : 500 });
+          const found = await measure(database, axis, n, { rounds, writes: quick ? 100 : 500 });
+          if (found) all[n] = found;
+          else late.push(`${label} with ${n.toLocaleString('en-US')} ${what}: the relay had not started after ${startsWithin / 1000} s, and was not measured.`);
         }
         const [first] = Object.keys(all);
         for (const [cost, metric] of Object.entries(costs)) {
@@ -110,6 +113,6 @@ export async function run({ rounds, quick, wants, say }) {
   const charts = Object.entries(series).map(([what, list]) => ({ name: `scale-${what.replaceAll(' ', '-')}`, kind: 'lines', title: `How costs grow with the ${what === 'bytes of a row' ? 'size of a row' : `number of ${what}`}`,
     x: { label: what }, y: { label: "us a write, and us of the relay's processor time an event" }, series: list }));
   const notes = ['A write is one UPDATE of one row, from one session, the round trip from a client in Node.js (for SQLite: to a Python process) included. Ratios are to the median of the smallest.',
-    'The relay wakes up for each write here; where writes come faster it takes several at once, which costs less an event.'];
+    'The relay wakes up for each write here; where writes come faster it takes several at once, which costs less an event.', ...late];
   return { rows, notes, charts };
 }
