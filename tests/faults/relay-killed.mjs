@@ -5,8 +5,12 @@ import { generator } from '../e2e/lib/ledger.mjs';
 import { part } from './lib/part.mjs';
 import { World, summary } from './lib/world.mjs';
 
+// The journal is cut short all the while. A Socket.IO client whose connection ends in the middle of its upgrade finds out by its ping
+// timeout, 45 s by default, which is longer than that.
+const env = { RETENTION: '20s', SOCKETIO_PING_INTERVAL: '2s', SOCKETIO_PING_TIMEOUT: '2s' };
+
 const run = (name) => async (t, { times, seed }) => {
-  const world = await World.make(t, name, { application: { seed }, env: { RETENTION: '20s' } }); // the journal is cut short all the while
+  const world = await World.make(t, name, { application: { seed }, env });
   const { relay } = world, random = generator(seed);
   let early = 0;
   for (let kill = 0; kill < times; kill++) {

@@ -1,5 +1,6 @@
 // One user's client, as real ones are: it notes its position, and after every loss it comes back with `after` (an EventSource by
 // itself, with Last-Event-ID). Of what it receives the essence is kept: per row the steps that it was shown, in order.
+import { execFileSync } from 'node:child_process';
 import { SseClient, WsClient } from '../../e2e/lib/clients.mjs';
 import { SioClient } from '../../e2e/lib/socketio.mjs';
 import { until } from '../../e2e/lib/wait.mjs';
@@ -135,7 +136,7 @@ export class Listener {
   }
 
   state() {
-    return `${this.name}: ${this.client ? `session ${this.client.open ? 'open' : 'ended'}` : 'away'}, ${this.sessions} sessions, up to ${this.last}, fence ${this.fence}, errors ${JSON.stringify([...this.errors])}; ${this.client?.state() ?? ''}`;
+    return `${this.name}: ${this.client ? `session ${this.client.open ? 'open' : 'ended'}` : 'away'}${this.live ? ', live' : ''}, last heard ${Date.now() - this.heard} ms ago, ${this.sessions} sessions, up to ${this.last}, fence ${this.fence}, errors ${JSON.stringify([...this.errors])}; ${this.client?.state() ?? ''}${this.client?.packets ? `; packets ${JSON.stringify(this.client.packets.slice(-6)).slice(0, 600)}; connected ${this.client.socket.connected}, engine ${this.client.socket.io.engine?.readyState}` : ''}`;
   }
 
   async close() {
@@ -168,7 +169,8 @@ export class Listeners {
 
   #missing(has) {
     const rest = this.all.filter((one) => !has(one));
-    return `${rest.length} of ${this.all.length} lack it:\n${rest.slice(0, 4).map((one) => one.state()).join('\n')}\nthe relay's log ends: ${rest[0]?.relay.log.slice(-3000)}`;
+    const sockets = rest.length ? execFileSync('ss', ['-tanp', `( sport = :${rest[0].relay.port} or dport = :${rest[0].relay.port} )`], { encoding: 'utf8' }) : '';
+    return `${rest.length} of ${this.all.length} lack it:\n${rest.slice(0, 4).map((one) => one.state()).join('\n')}\nits connections:\n${sockets}\nthe relay's log ends: ${rest[0]?.relay.log.slice(-3000)}`;
   }
 
   sum(what) {
