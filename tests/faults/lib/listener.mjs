@@ -8,12 +8,15 @@ import { secret } from './application.mjs';
 
 export const operator = 'operators-own-token-4711';
 
+// socket.io-client says nothing of a websocket that ends between the answer 101 and the first packet, until its time for a connection is over.
+const timeout = 5000;
+
 const opens = {
   ws: (relay, token, after) => new WsClient(relay, token, { after }),
   operator: (relay, token, after) => new WsClient(relay, token, { via: 'header', after }),
   sse: (relay, token, after) => new SseClient(relay, token, { after }),
-  io: (relay, token, after) => new SioClient(relay, token, { after, mode: 'websocket' }),
-  polling: (relay, token, after) => new SioClient(relay, token, { after, mode: 'upgrade' }),
+  io: (relay, token, after) => new SioClient(relay, token, { after, mode: 'websocket', timeout }),
+  polling: (relay, token, after) => new SioClient(relay, token, { after, mode: 'upgrade', timeout }),
 };
 export const kinds = ['ws', 'sse', 'io', 'polling'];
 
