@@ -74,11 +74,14 @@ export class Churn {
   async #stall() {
     while (!this.over) {
       await pause(Math.random() * 2000);
-      const { live, client } = this.#anyone('ws', 'operator');
-      if (!live) continue;
+      const one = this.#anyone('ws', 'operator');
+      if (!one.live) continue;
+      const { client } = one;
+      one.stalls = true;
       client.socket.pause();
       await pause(Math.random() * 5000);
       client.socket.resume();
+      one.stalls = false;
       this.stalled++;
     }
   }
@@ -112,11 +115,11 @@ export class Churn {
       const his = listeners.all.filter((one) => one.who === user);
       await db.query(`DELETE FROM auth WHERE id = ${user}`);
       const begun = Date.now();
-      // An EventSource keeps to itself that its stream has ended, and tries again after two seconds.
-      const gone = (one) => !one.live || one.kind === 'sse';
+      // Who has stopped reading cannot know; an EventSource keeps to itself that its stream has ended, and tries again after two seconds.
+      const gone = (one) => !one.live || one.stalls || one.kind === 'sse';
       await until(() => his.every(gone), () => `the sessions of user ${user}, whose token is gone, to end: ${his.map((one) => one.state()).join('\n')}`, recheck + 3000);
       this.latest = Math.max(this.latest ?? 0, Date.now() - begun);
-      await until(() => his.every((one) => !one.live), () => `the sessions of user ${user}, whose token is gone, to be refused: ${his.map((one) => one.state()).join('\n')}`, 5000);
+      await until(() => his.every((one) => !one.live), () => `the sessions of user ${user}, whose token is gone, to be refused: ${his.map((one) => one.state()).join('\n')}`, 10_000);
       const token = await db.user(user);
       for (const one of his) one.token = token;
       this.withdrawn++;

@@ -99,7 +99,10 @@ export class Application {
     const next = (count) => (op += count) - count;
     while (!this.stopped) {
       try {
-        if (!session) this.sessions.add(session = await this.db.connect());
+        if (!session) {
+          this.sessions.add(session = await this.db.connect());
+          await session.query('SELECT 1'); // of SQLite it is a process, which takes its time to start
+        }
         await this.#transaction(session, random, next);
         await pause(random() * 2 * this.pace);
       } catch (error) {

@@ -9,7 +9,18 @@ export class Waits {
   constructor(t, db) {
     this.longest = 0; // ms
     this.said = 'nothing';
-    const look = () => db.query(query).then(({ rows }) => rows.forEach((row) => this.#note(row)), () => {}).finally(() => { if (!this.over) this.timer = setTimeout(look, 50); });
+    let session;
+    const look = async () => {
+      try {
+        if (session?.gone) session = undefined;
+        session ??= await db.connect();
+        const { rows } = await session.query(query);
+        for (const row of rows) this.#note(row);
+      } catch {
+        // the server is away
+      }
+      if (!this.over) this.timer = setTimeout(look, 50);
+    };
     t.defer(() => {
       this.over = true;
       clearTimeout(this.timer);
