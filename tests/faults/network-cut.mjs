@@ -30,15 +30,15 @@ const ways = {
 // What is done to the cable; each ends with the network as it should be.
 const harms = [
   async ({ network, what, random }) => { // silent for a moment, or for longer than any patience
-    network.cut(what);
+    await network.cut(what);
     await pause(random() < 0.5 ? random() * 1000 : 2000 + random() * 5000);
-    network.heal(what);
+    await network.heal(what);
   },
   async ({ network, what, random }) => { // and what was there is gone afterwards
-    network.cut(what);
+    await network.cut(what);
     await pause(random() * 3000);
     await network.refuse(what, async () => {
-      network.heal(what);
+      await network.heal(what);
       await pause(500 + random() * 1000);
     });
   },
@@ -46,9 +46,9 @@ const harms = [
     await network.refuse(what, () => pause(random() * 500));
   },
   async ({ network, what, random }) => { // thin
-    network.thin(what, 300);
+    await network.thin(what, 300);
     await pause(1000 + random() * 3000);
-    network.thick(what);
+    await network.thick(what);
   },
 ];
 

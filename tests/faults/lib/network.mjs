@@ -1,17 +1,26 @@
 // A network that can be cut: the relay lives in a network namespace of its own, with one cable to the database and one to the
 // clients; what is cut is dropped by iptables inside the namespace, so that neither side is told anything. Needs root, or sudo
 // without a password.
-import { execFileSync } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { binary } from '../../e2e/lib/relay.mjs';
 
 const root = process.getuid() === 0;
-export const asRoot = (...command) => {
-  const [file, ...args] = root ? command : ['sudo', '-n', ...command];
+const command = (words) => (root ? words : ['sudo', '-n', ...words]);
+
+export function asRoot(...words) {
+  const [file, ...args] = command(words);
   return execFileSync(file, args, { stdio: ['ignore', 'pipe', 'pipe'], encoding: 'utf8' });
-};
+}
+
+// While writers and users go on: they live in this process.
+function asRootMeanwhile(...words) {
+  const [file, ...args] = command(words);
+  return promisify(execFile)(file, args);
+}
 
 let made = 0;
 
@@ -38,57 +47,61 @@ export class Network {
         const cable = network.cables[what] = { outside, here: `${net}.${i * 4 + 1}`, there: `${net}.${i * 4 + 2}` };
         asRoot('ip', 'addr', 'add', `${cable.here}/30`, 'dev', outside);
         asRoot('ip', 'link', 'set', outside, 'up');
-        network.inside('ip', 'addr', 'add', `${cable.there}/30`, 'dev', what);
-        network.inside('ip', 'link', 'set', what, 'up');
+        network.#insideNow('ip', 'addr', 'add', `${cable.there}/30`, 'dev', what);
+        network.#insideNow('ip', 'link', 'set', what, 'up');
       }
-      network.inside('ip', 'link', 'set', 'lo', 'up');
-      network.inside('iptables', '-L', '-n');
+      network.#insideNow('ip', 'link', 'set', 'lo', 'up');
+      network.#insideNow('iptables', '-L', '-n');
     } catch (error) {
       network.missing = `no network namespace can be had here: ${String(error.stderr ?? error.message).trim().split('\n')[0]}`;
     }
     return network;
   }
 
-  inside(...command) {
-    return asRoot('ip', 'netns', 'exec', this.name, ...command);
+  #insideNow(...words) {
+    asRoot('ip', 'netns', 'exec', this.name, ...words);
   }
 
-  #rule(act, what, verdict) {
-    this.inside('iptables', act, 'INPUT', '-i', what, '-j', ...verdict);
-    this.inside('iptables', act, 'OUTPUT', '-o', what, '-j', ...verdict);
+  #inside(...words) {
+    return asRootMeanwhile('ip', 'netns', 'exec', this.name, ...words);
+  }
+
+  async #rule(act, what, verdict) {
+    await this.#inside('iptables', act, 'INPUT', '-i', what, '-j', ...verdict);
+    await this.#inside('iptables', act, 'OUTPUT', '-o', what, '-j', ...verdict);
   }
 
   // Nothing goes through on this cable until heal().
   cut(what) {
-    this.#rule('-I', what, ['DROP']);
+    return this.#rule('-I', what, ['DROP']);
   }
 
   // The network is back; connections of before may go on.
   heal(what) {
-    this.#rule('-D', what, ['DROP']);
+    return this.#rule('-D', what, ['DROP']);
   }
 
   // Every packet of TCP is answered with a reset, for as long as fn takes.
   async refuse(what, fn) {
     const rule = ['-p', 'tcp', '-j', 'REJECT', '--reject-with', 'tcp-reset'];
-    this.inside('iptables', '-I', 'INPUT', '-i', what, ...rule);
+    await this.#inside('iptables', '-I', 'INPUT', '-i', what, ...rule);
     try {
       await fn();
     } finally {
-      this.inside('iptables', '-D', 'INPUT', '-i', what, ...rule);
+      await this.#inside('iptables', '-D', 'INPUT', '-i', what, ...rule);
     }
   }
 
   // A thin line: so many kbit/s, each way.
-  thin(what, rate) {
+  async thin(what, rate) {
     const shape = ['root', 'tbf', 'rate', `${rate}kbit`, 'burst', '4kb', 'latency', '200ms'];
-    this.inside('tc', 'qdisc', 'replace', 'dev', what, ...shape);
-    asRoot('tc', 'qdisc', 'replace', 'dev', this.cables[what].outside, ...shape);
+    await this.#inside('tc', 'qdisc', 'replace', 'dev', what, ...shape);
+    await asRootMeanwhile('tc', 'qdisc', 'replace', 'dev', this.cables[what].outside, ...shape);
   }
 
-  thick(what) {
-    this.inside('tc', 'qdisc', 'del', 'dev', what, 'root');
-    asRoot('tc', 'qdisc', 'del', 'dev', this.cables[what].outside, 'root');
+  async thick(what) {
+    await this.#inside('tc', 'qdisc', 'del', 'dev', what, 'root');
+    await asRootMeanwhile('tc', 'qdisc', 'del', 'dev', this.cables[what].outside, 'root');
   }
 
   // The binary that a relay is to be started from, so that it lives there.
