@@ -2,7 +2,7 @@
 // something when they read on. The same work is measured twice in turn, all reading and a tenth of them stalled: medians of
 // the 99th percentiles of the others' delivery times are compared, on one machine within one run. With --quick they are told and not
 // judged: nothing else may run on the machine for that.
-import { rss, sanitized } from '../e2e/lib/health.mjs';
+import { cpu, rss, sanitized } from '../e2e/lib/health.mjs';
 import { databaseOf } from '../e2e/lib/databases.mjs';
 import { startRelay } from '../e2e/lib/relay.mjs';
 import { rawSession } from '../e2e/lib/sessions.mjs';
@@ -26,6 +26,7 @@ async function open(t, relay, count, query) {
 }
 
 const percentile = (list, p) => [...list].sort((a, b) => a - b)[Math.floor(list.length * p)];
+const percentage = (phases) => `${(median(phases.map(({ share }) => share)) * 100).toFixed(1)} %`;
 const median = (list) => percentile(list, 0.5);
 
 const run = (name) => async (t, { times, quick }) => {
@@ -52,7 +53,7 @@ const run = (name) => async (t, { times, quick }) => {
   // So many seconds of rows for single users, each with its time, and one for those who stall each second.
   const phase = async (seconds) => {
     waits = [];
-    const begun = Date.now();
+    const begun = Date.now(), spent = cpu(relay);
     for (let n = 0; Date.now() - begun < seconds * 1000; n++) {
       const user = 1 + n % users;
       await db.query(`INSERT INTO notes VALUES (${++id}, ${user}, 'x', ${Date.now()})`);
@@ -61,9 +62,9 @@ const run = (name) => async (t, { times, quick }) => {
       await pause(Math.max(0, begun + (n + 1) * 20 - Date.now()));
     }
     await until(() => readers.every((session, i) => session.count === own[1 + i % users]), () => 'all of it at the readers', 60_000);
-    const taken = waits;
+    const taken = waits, share = (cpu(relay) - spent) / (Date.now() - begun);
     waits = undefined;
-    return { p50: percentile(taken, 0.5), p99: percentile(taken, 0.99) };
+    return { p50: percentile(taken, 0.5), p99: percentile(taken, 0.99), share };
   };
   await phase(2);
   const free = [], held = [];
@@ -82,7 +83,7 @@ const run = (name) => async (t, { times, quick }) => {
   for (const session of [...readers, ...stalled]) if (!session.open || session.out.length) throw new Error(session.state());
   const [a, b] = [median(free.map(({ p99 }) => p99)), median(held.map(({ p99 }) => p99))];
   const bound = Math.round((few * (queue + bulk) + 2 * tail) / 1e6);
-  const figures = `${all} clients, ${few} stalled: the others' p50 ${median(free.map(({ p50 }) => p50))} and ${median(held.map(({ p50 }) => p50))} ms, p99 ${free.map(({ p99 }) => p99)} and ${held.map(({ p99 }) => p99)} ms, ratio of medians ${(b / a).toFixed(2)}; ${Math.round(grown)} MB, bound ${bound} MB`;
+  const figures = `${all} clients, ${few} stalled: the others' p50 ${median(free.map(({ p50 }) => p50))} and ${median(held.map(({ p50 }) => p50))} ms, p99 ${free.map(({ p99 }) => p99)} and ${held.map(({ p99 }) => p99)} ms, ratio of medians ${(b / a).toFixed(2)}; the relay used ${percentage(free)} and ${percentage(held)} of a processor; ${Math.round(grown)} MB, bound ${bound} MB`;
   if (!sanitized() && grown > bound) throw new Error(`they cost more than their bound: ${figures}`);
   // A millisecond is what the clock tells apart.
   if (!quick && b > a * 1.2 + 1) throw new Error(`the others are slower: ${figures}`);
