@@ -9,7 +9,8 @@ export class Load {
     this.program.lines.on('line', (line) => this.answer?.(JSON.parse(line)));
   }
 
-  async ask(name, words = {}, timeout = 120_000) {
+  // A burst to ten thousand is a million deliveries: a slow server has minutes for it. Whether it still sends is load.c's to notice.
+  async ask(name, words = {}, timeout = 900_000) {
     const answer = new Promise((resolve, reject) => {
       this.answer = resolve;
       this.program.exited.then(() => reject(new Error(`the load client ended: ${this.program.log}`)));

@@ -26,7 +26,7 @@ export class Program {
     this.name = command[0];
     this.log = '';
     const limit = 'ulimit -n "$(ulimit -Hn)"; exec "$@"';
-    this.child = spawn('taskset', ['-c', String(coreOf[where]), 'bash', '-c', limit, 'bash', ...command], { env, cwd, stdio: ['pipe', 'pipe', 'pipe'] });
+    this.child = spawn('taskset', ['-c', String(coreOf[where]), 'sh', '-c', limit, 'sh', ...command], { env, cwd, stdio: ['pipe', 'pipe', 'pipe'] });
     this.child.stdin.on('error', () => {});
     this.child.stderr.on('data', (text) => { this.log = (this.log + text).slice(-20_000); });
     this.lines = createInterface(this.child.stdout);

@@ -32,13 +32,13 @@ export function tokenFile(folder, n) {
 
 const answers = (port, path) => async () => (await fetch(`http://127.0.0.1:${port}${path}`)).status === 200;
 
-// n: as many tokens. env: more of esink's variables.
-async function esink({ binary, folder, n = 1, env = {} }) {
+// n: as many tokens; connections: fewer than that at a time. env: more of esink's variables.
+async function esink({ binary, folder, n = 1, connections = n, env = {} }) {
   const port = await freePort(), control = await freePort(), file = join(folder, 'shop.db'), tokens = tokenFile(folder, n);
   const writer = await new Program('client', ['python3', here('rows.py'), file, String(control), String(n)]).says();
   const program = new Program('server', [binary], { env: { PATH: process.env.PATH, HOST: '127.0.0.1', PORT: String(port), SQLITE_PATH: file,
     TABLE_NAMES: 'feed,notes', TABLE_AUTH_COLUMN_ROUTING: '{"feed":"*","notes":"owner"}', JWT_SECRET: secret, NETWORK_THREADS: '1', LOG_LEVEL: 'warn',
-    MAX_CONNECTIONS: '20000', MAX_SESSIONS_PER_USER: '0', HEARTBEAT_INTERVAL: '30s', HEARTBEAT_TIMEOUT: '1h', SOCKETIO_PING_INTERVAL: '5m',
+    MAX_CONNECTIONS: String(Math.max(10_000, connections + 500)), MAX_SESSIONS_PER_USER: '0', HEARTBEAT_INTERVAL: '30s', HEARTBEAT_TIMEOUT: '1h', SOCKETIO_PING_INTERVAL: '5m',
     SOCKETIO_PING_TIMEOUT: '5m', POSITION_INTERVAL: '30s', ...env } });
   await program.until(answers(port, '/ready'), 'esink to be ready');
   const own = websocket('/ws?token=%t', { ready: '"event":"connected"', tokens });

@@ -48,7 +48,7 @@ export async function run({ binary, folder, tools, rounds, quick, say }) {
   try {
     for (const name of names) {
       const [who, how] = contenders[name];
-      running[name] = { who, how, used: 0, load: new Load(tools), server: await startServer(who, { binary, folder, tools, n: n * (rounds + 1) }) };
+      running[name] = { who, how, used: 0, load: new Load(tools), server: await startServer(who, { binary, folder, tools, connections: n, n: n * (rounds + 1) }) };
       await measure(running[name], 500); // what is made once
     }
     const results = await interleave(rounds, names, (name) => measure(running[name], n));

@@ -18,6 +18,8 @@
  */
 #define _GNU_SOURCE
 #include "load.h"
+#include "publisher.h"
+#include "words.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -51,15 +53,6 @@ static struct {
 	char **tokens;
 	size_t token_count;
 } crowd = {.per = 1};
-
-static struct {
-	int fd, kind;
-	char path[256];
-	char *out;
-	size_t len, at, room;
-	uint64_t seq; /* the last event's */
-	uint32_t user;
-} pub = {.fd = -1};
 
 static struct {
 	uint64_t deliveries, gaps, repeats, bytes, pieces;
@@ -265,16 +258,6 @@ static void receive(struct conn *conn)
 
 /* -- publishing -- */
 
-static void out_add(const char *bytes, size_t len)
-{
-	if (pub.len + len > pub.room) {
-		pub.room = (pub.len + len) * 2;
-		pub.out = realloc(pub.out, pub.room);
-	}
-	memcpy(pub.out + pub.len, bytes, len);
-	pub.len += len;
-}
-
 static void out_go(void)
 {
 	while (pub.at < pub.len) {
@@ -303,29 +286,6 @@ static void publisher_event(uint32_t events)
 			out_add("PONG\r\n", 6);
 	}
 	out_go();
-}
-
-static void publish_one(int user, const char *text, size_t len)
-{
-	char head[512], to[32];
-	int n;
-
-	if (user < 0)
-		strcpy(to, pub.kind == 'l' ? "*" : "all");
-	else
-		sprintf(to, pub.kind == 'l' ? "%d" : "u%d", user);
-	if (pub.kind == 'l')
-		n = sprintf(head, "%s ", to);
-	else if (pub.kind == 'n')
-		n = sprintf(head, "PUB %s %zu\r\n", to, len);
-	else
-		n = snprintf(head, sizeof(head), "POST %s%s HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: text/plain\r\nContent-Length: %zu\r\n\r\n", pub.path, to, len);
-	out_add(head, (size_t)n);
-	out_add(text, len);
-	if (pub.kind == 'l')
-		out_add("\n", 1);
-	else if (pub.kind == 'n')
-		out_add("\r\n", 2);
 }
 
 /* The users of routed events follow each other in a stride that is no pattern of memory's. */
@@ -411,40 +371,6 @@ static void tell_tally(void)
 
 /* -- commands -- */
 
-static char *words[64];
-static int word_count;
-
-static const char *word(const char *name, const char *other)
-{
-	size_t len = strlen(name);
-
-	for (int i = 1; i < word_count; i++)
-		if (!strncmp(words[i], name, len) && words[i][len] == '=')
-			return words[i] + len + 1;
-	return other;
-}
-
-static double number(const char *name, double other)
-{
-	const char *text = word(name, NULL);
-
-	return text ? strtod(text, NULL) : other;
-}
-
-/* \r and \n are written as such. */
-static void take(char *to, size_t room, const char *name)
-{
-	size_t len = 0;
-
-	for (const char *p = word(name, ""); *p && len + 1 < room; p++) {
-		if (*p == '\\' && (p[1] == 'r' || p[1] == 'n'))
-			to[len++] = *++p == 'r' ? '\r' : '\n';
-		else
-			to[len++] = *p;
-	}
-	to[len] = 0;
-}
-
 static void read_tokens(const char *name)
 {
 	FILE *file = fopen(name, "r");
@@ -524,20 +450,30 @@ static void do_publisher(void)
 	printf("{}\n");
 }
 
+/* Until so many deliveries were made, or none came for that long. */
+static bool wait_for(uint64_t deliveries, double patience)
+{
+	uint64_t seen = tally.deliveries, since = clock_ns();
+
+	while (tally.deliveries < deliveries && clock_ns() < since + (uint64_t)(patience * 1e9)) {
+		turn(20);
+		if (tally.deliveries != seen) {
+			seen = tally.deliveries;
+			since = clock_ns();
+		}
+	}
+	return tally.deliveries == deliveries;
+}
+
 /* A subscription may take effect a moment after its answer. */
 static void do_warm(void)
 {
-	uint64_t end = clock_ns() + 20000000000ULL;
 	bool all = false;
 
-	while (!all && clock_ns() < end) {
-		uint64_t wait = clock_ns() + 1000000000ULL;
-
+	for (int i = 0; !all && i < 20; i++) {
 		begin_count();
 		publish(1, MARK, false);
-		while (tally.deliveries < (uint64_t)crowd.ready * crowd.per && clock_ns() < wait)
-			turn(10);
-		all = tally.deliveries == (uint64_t)crowd.ready * crowd.per;
+		all = wait_for((uint64_t)crowd.ready * crowd.per, 1);
 	}
 	printf("{\"all\":%s,\"seq\":%llu}\n", all ? "true" : "false", (unsigned long long)pub.seq);
 }
@@ -557,7 +493,7 @@ static void do_run(void)
 	bool routed = number("routed", 0) != 0;
 	double rate = number("rate", 0), window = number("window", 1);
 	uint64_t each = (uint64_t)burst * (routed ? 1 : (uint64_t)crowd.ready) * crowd.per, batches = 0, expected = 0;
-	uint64_t begun, stop, end;
+	uint64_t begun, stop;
 
 	begin_count();
 	set_timer(rate);
@@ -576,10 +512,8 @@ static void do_run(void)
 			turn(0);
 	}
 	set_timer(0);
-	for (end = clock_ns() + 15000000000ULL; tally.deliveries < expected && clock_ns() < end;)
-		turn(20);
-	end = clock_ns();
-	printf("{\"ns\":%llu,\"batches\":%llu,\"expected\":%llu,", (unsigned long long)(end - begun), (unsigned long long)batches, (unsigned long long)expected);
+	wait_for(expected, 15);
+	printf("{\"ns\":%llu,\"batches\":%llu,\"expected\":%llu,", (unsigned long long)(clock_ns() - begun), (unsigned long long)batches, (unsigned long long)expected);
 	tell_tally();
 }
 
@@ -631,9 +565,7 @@ static void command(char *line)
 		void (*run)(void);
 	} commands[] = {{"open", do_open}, {"drop", do_drop}, {"publisher", do_publisher}, {"warm", do_warm}, {"run", do_run}, {"storm", do_storm}};
 
-	word_count = 0;
-	for (char *p = strtok(line, "\t"); p && word_count < 64; p = strtok(NULL, "\t"))
-		words[word_count++] = p;
+	words_split(line);
 	for (size_t i = 0; word_count && i < sizeof(commands) / sizeof(*commands); i++) {
 		if (!strcmp(words[0], commands[i].name)) {
 			commands[i].run();
