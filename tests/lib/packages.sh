@@ -22,6 +22,9 @@ have() {
 	libclang-rt-14-dev) compgen -G '/usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.fuzzer*' >/dev/null ;;
 	postgresql-15) compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null ;;
 	postgresql-15-pgq3) compgen -G '/usr/lib/postgresql/*/lib/pgq_triggers.so' >/dev/null ;;
+	nginx-light) [ -x /usr/sbin/nginx ] ;;
+	libnginx-mod-nchan) [ -e /usr/lib/nginx/modules/ngx_nchan_module.so ] ;;
+	nats-server) [ -x /usr/sbin/nats-server ] ;;
 	iproute2) command -v ip >/dev/null ;;
 	iptables) command -v iptables >/dev/null || [ -x /usr/sbin/iptables ] ;;
 	libfaketime) compgen -G '/usr/lib/*/faketime/libfaketime.so.1' >/dev/null ;;
