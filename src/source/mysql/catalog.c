@@ -15,6 +15,8 @@
 #include "source/mysql/recall.h"
 #include "source/mysql/text.h"
 
+#define CHECKS_TIMEOUT_MS 60000 /* of what opens every table of a schema */
+
 static bool is_default(const struct my_db *db, const char *schema)
 {
 	return !strcmp(schema, db->config->database);
@@ -25,20 +27,39 @@ static void add_schema(struct buf *sql, const char *schema)
 	my_text_literal(sql, span_of(schema));
 }
 
-/* Tables and views of the default schema, and of those that TABLE_NAMES name. */
+/* The default schema, and those that TABLE_NAMES name. */
+static void add_schemas(struct buf *sql, const struct my_db *db, const struct ruleset *rules)
+{
+	buf_text(sql, "(");
+	add_schema(sql, db->config->database);
+	for (size_t i = 0; i < rules->table_count; i++)
+		if (rules->tables[i].schema) {
+			buf_text(sql, ", ");
+			add_schema(sql, rules->tables[i].schema);
+		}
+	buf_text(sql, ")");
+}
+
+/* Tables and views. */
 static enum status list_load(struct my_db *db, const struct ruleset *rules, MYSQL_RES **list, struct err *err)
 {
 	AUTO_BUF struct buf sql = buf_init(BUF_NO_MAX); /* bounded by the configuration */
 
-	buf_text(&sql, "SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_TYPE FROM information_schema.TABLES WHERE TABLE_SCHEMA IN (");
-	add_schema(&sql, db->config->database);
-	for (size_t i = 0; i < rules->table_count; i++)
-		if (rules->tables[i].schema) {
-			buf_text(&sql, ", ");
-			add_schema(&sql, rules->tables[i].schema);
-		}
-	buf_text(&sql, ") ORDER BY 1, 2");
+	buf_text(&sql, "SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_TYPE FROM information_schema.TABLES WHERE TABLE_SCHEMA IN ");
+	add_schemas(&sql, db, rules);
+	buf_text(&sql, " ORDER BY 1, 2");
 	return my_query(db, sql.bytes, MY_TIMEOUT_MS, list, err);
+}
+
+/* All checks that make a column JSON, at once: the server opens every table of a schema for each such question, whichever is asked for. */
+static enum status checks_load(struct my_db *db, const struct ruleset *rules, MYSQL_RES **checks, struct err *err)
+{
+	AUTO_BUF struct buf sql = buf_init(BUF_NO_MAX); /* bounded by the configuration */
+
+	buf_text(&sql, "SELECT CONSTRAINT_SCHEMA, TABLE_NAME, CHECK_CLAUSE FROM information_schema.CHECK_CONSTRAINTS WHERE CONSTRAINT_SCHEMA IN ");
+	add_schemas(&sql, db, rules);
+	buf_text(&sql, " AND CHECK_CLAUSE LIKE '%json_valid(%'");
+	return my_query(db, sql.bytes, CHECKS_TIMEOUT_MS, checks, err);
 }
 
 static MYSQL_ROW list_find(struct my_db *db, MYSQL_RES *list, const struct table_name *name)
@@ -138,30 +159,21 @@ static enum status load_columns(struct my_db *db, struct my_table *table, struct
 	return status;
 }
 
-static enum status find_json(struct my_db *db, struct my_table *table, struct err *err)
+static void find_json(MYSQL_RES *checks, struct my_table *table)
 {
-	AUTO_BUF struct buf sql = buf_init(BUF_NO_MAX); /* bounded by two names */
-	AUTO_RESULT MYSQL_RES *rows = NULL;
-	enum status status;
 	MYSQL_ROW row;
 
-	buf_text(&sql, "SELECT CHECK_CLAUSE FROM information_schema.CHECK_CONSTRAINTS WHERE CONSTRAINT_SCHEMA = ");
-	my_text_literal(&sql, span_of(table->schema));
-	buf_text(&sql, " AND TABLE_NAME = ");
-	my_text_literal(&sql, span_of(table->name));
-	buf_text(&sql, " AND CHECK_CLAUSE LIKE '%json_valid(%'");
-	status = my_query(db, sql.bytes, MY_TIMEOUT_MS, &rows, err);
-	while (status == STATUS_OK && (row = mysql_fetch_row(rows)))
-		for (size_t i = 0; i < table->count; i++) {
+	mysql_data_seek(checks, 0);
+	while ((row = mysql_fetch_row(checks)))
+		for (size_t i = 0; i < table->count && !strcmp(row[0], table->schema) && !strcmp(row[1], table->name); i++) {
 			AUTO_BUF struct buf check = buf_init(BUF_NO_MAX); /* a name */
 
 			buf_text(&check, "json_valid(");
 			my_text_name(&check, table->columns[i].name);
 			buf_text(&check, ")");
-			if (row[0] && !strcasecmp(row[0], check.bytes) && table->columns[i].form == FORM_TEXT)
+			if (row[2] && !strcasecmp(row[2], check.bytes) && table->columns[i].form == FORM_TEXT)
 				table->columns[i].form = FORM_JSON;
 		}
-	return status;
 }
 
 static enum status load_engine(struct my_db *db, struct my_table *table, struct err *err)
@@ -183,8 +195,6 @@ enum status my_catalog_columns(struct my_db *db, struct my_table *table, struct 
 {
 	enum status status = load_columns(db, table, err);
 
-	if (status == STATUS_OK && db->maria && table->count)
-		status = find_json(db, table, err);
 	if (status == STATUS_OK && table->count)
 		status = load_engine(db, table, err);
 	return status;
@@ -203,8 +213,8 @@ static enum status missing_column(const struct my_table *table, struct err *err)
 	return err_set(err, STATUS_NOT_FOUND, "%s: table %s has no such column", table->rule.missing, table->topic);
 }
 
-static enum status bind(struct my_db *db, struct my_catalog *catalog, struct my_table *table, bool strict, struct err *complaint,
-	struct err *err)
+static enum status bind(struct my_db *db, struct my_catalog *catalog, struct my_table *table, MYSQL_RES *checks, bool strict,
+	struct err *complaint, struct err *err)
 {
 	enum status status = my_catalog_columns(db, table, err);
 	struct relation relation = {table->schema, table->name, table->in_default_schema, table->column_names, table->count};
@@ -213,6 +223,8 @@ static enum status bind(struct my_db *db, struct my_catalog *catalog, struct my_
 		status = err_set(err, strict ? STATUS_UNAVAILABLE : STATUS_TOO_MANY, "table %s is being altered: looking again", table->topic);
 	if (status != STATUS_OK)
 		return status;
+	if (checks)
+		find_json(checks, table);
 	ruleset_bind(catalog->rules, &relation, &table->rule);
 	if (table->rule.missing && strict)
 		return missing_column(table, err);
@@ -238,8 +250,8 @@ bool my_catalog_has(const struct my_catalog *catalog, const char *schema, const 
 	return false;
 }
 
-static enum status load_tables(struct my_db *db, struct my_catalog *catalog, MYSQL_RES *list, bool strict, struct err *complaint,
-	struct err *err)
+static enum status load_tables(struct my_db *db, struct my_catalog *catalog, MYSQL_RES *list, MYSQL_RES *checks, bool strict,
+	struct err *complaint, struct err *err)
 {
 	const struct ruleset *rules = catalog->rules;
 	enum status status = STATUS_OK;
@@ -257,7 +269,7 @@ static enum status load_tables(struct my_db *db, struct my_catalog *catalog, MYS
 			struct my_table *table = &catalog->tables[catalog->count++];
 
 			name_table(db, table, row);
-			status = bind(db, catalog, table, strict, complaint, err);
+			status = bind(db, catalog, table, checks, strict, complaint, err);
 		} else {
 			status = STATUS_OK;
 		}
@@ -269,14 +281,16 @@ enum status my_catalog_load(struct my_db *db, bool strict, struct my_catalog **r
 {
 	const struct ruleset *rules = db->config->rules;
 	struct my_catalog *catalog = mem_zero(1, sizeof(*catalog));
-	AUTO_RESULT MYSQL_RES *list = NULL;
+	AUTO_RESULT MYSQL_RES *list = NULL, *checks = NULL; /* NULL: MySQL, which has a type of its own for JSON */
 	enum status status;
 
 	catalog->rules = rules;
 	catalog->tables = mem_zero(rules->table_count + 1, sizeof(*catalog->tables));
 	status = list_load(db, rules, &list, err);
+	if (status == STATUS_OK && db->maria)
+		status = checks_load(db, rules, &checks, err);
 	if (status == STATUS_OK)
-		status = load_tables(db, catalog, list, strict, complaint, err);
+		status = load_tables(db, catalog, list, checks, strict, complaint, err);
 	if (status == STATUS_OK)
 		*ret = catalog;
 	else

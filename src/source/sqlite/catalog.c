@@ -109,7 +109,7 @@ enum status lite_catalog_columns(struct db *db, struct lite_table *table, struct
 	/* hidden 1: of a virtual table; 2 and 3: generated, which NEW and OLD have like any other. */
 	enum status status = db_prepare(db,
 		"SELECT x.name, x.type, x.pk, l.wr, l.strict AND x.type "
-		"COLLATE NOCASE IN ('INT', 'INTEGER', 'REAL') FROM pragma_table_xinfo(?1) x LEFT JOIN pragma_table_list l ON "
+		"COLLATE NOCASE IN ('INT', 'INTEGER', 'REAL') FROM pragma_table_xinfo(?1) x LEFT JOIN pragma_table_list(?1) l ON "
 		"l.schema = 'main' AND l.name = ?1 COLLATE NOCASE WHERE x.hidden <> 1 ORDER BY x.cid", &stmt, err);
 
 	if (status == STATUS_OK)
