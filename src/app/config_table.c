@@ -62,7 +62,7 @@ const struct setting settings[] = {
 		"SQLite database file to watch when neither of the above is set.", NULL},
 	{BOOL("SQLITE_CHECKPOINT", sqlite_checkpoint, "true"), 0,
 		"Copies the log of a busy SQLite database into its file in the background, so that its writers need not stop for it. "
-		"Set it to false where a tool such as Litestream decides that.", NULL},
+		"Set it to false where a tool such as Litestream decides that; a log beyond 64 MB is copied all the same.", NULL},
 	{INT("POLL_INTERVAL_MS", poll_interval_ms, "250", 1, 60000), 0,
 		"Milliseconds between looks at an idle database; where the database wakes esink, the back-stop.", NULL},
 	{DURATION("RETENTION", retention, "24h", SECONDS(1), DAYS(3650)), 0,

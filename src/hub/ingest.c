@@ -133,7 +133,6 @@ static void join_run(struct hub *hub, struct event *event)
 
 static void route(struct hub *hub, struct event *event)
 {
-	ingest_settle(hub);
 	hub->shown_count = 0;
 	if (event->broadcast)
 		to_everyone(hub, &event, 1);
@@ -150,8 +149,12 @@ static void route(struct hub *hub, struct event *event)
 
 void ingest(struct hub *hub, struct event *event)
 {
+	bool joins = event->broadcast && !event->ref.p;
+
+	if (!joins)
+		ingest_settle(hub); /* first: who falls behind in it reads on from the event before this one */
 	tail_append(&hub->tail, event);
-	if (event->broadcast && !event->ref.p)
+	if (joins)
 		join_run(hub, event);
 	else
 		route(hub, event);

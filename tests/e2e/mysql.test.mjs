@@ -154,6 +154,21 @@ test('LOCK TABLES: writes of a watched table go on, whatever has looked at the o
     if (round % before.length === 1) count += 2;
     if (round % before.length === 4) count++;
   }
+  // Two looks at once, by somebody else: put right soon.
+  await writer.query('SELECT COUNT(*) FROM esink_pubsub AS a, esink_pubsub AS b');
+  await until(async () => {
+    await writer.query('LOCK TABLES orders WRITE');
+    try {
+      await writer.query('INSERT INTO orders (owner) VALUES (10)');
+      count++;
+      return true;
+    } catch (error) {
+      assert.equal(error.code, 'ER_CANT_UPDATE_USED_TABLE_IN_SF_OR_TRG');
+      return false;
+    } finally {
+      await writer.query('UNLOCK TABLES');
+    }
+  }, 'a write of a session that locks');
   await relay.fence(boss);
   assert.strictEqual(rows(boss, 'orders').length, count);
 });

@@ -8,9 +8,11 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "source/mysql/capture.h"
 #include "source/mysql/hold.h"
 #include "source/mysql/install.h"
 #include "source/mysql/mysql.h"
+#include "source/mysql/text.h"
 #include "source/silence.h"
 
 #define LOOK_EVERY_MS 1000
@@ -179,6 +181,25 @@ static enum status prune(struct mysql *source, struct err *err)
 
 /* -- all of it -------------------------------------------------------------------------------------------------------- */
 
+/* The server keeps tables open and takes first what was put back last; a session that locks a watched table takes three. Whatever others
+ * have left there is put right by a statement that takes as many. */
+static enum status tidy(struct mysql *source, struct err *err)
+{
+	AUTO_BUF struct buf sql = buf_init(BUF_NO_MAX); /* names */
+	AUTO_RESULT MYSQL_RES *none = NULL;
+
+	if (!source->db.maria)
+		return STATUS_OK;
+	buf_text(&sql, "SELECT " MY_PRELOCK " FROM ");
+	for (int i = 0; i < CAPTURE_TRIGGERS; i++) {
+		buf_text(&sql, i ? ", " : "");
+		my_text_name(&sql, source->config->outbox);
+		buf_printf(&sql, " AS o%d", i);
+	}
+	buf_text(&sql, " LIMIT 0");
+	return my_query(&source->db, sql.bytes, MY_TIMEOUT_MS, &none, err);
+}
+
 enum status my_upkeep_run(struct mysql *source, struct err *err)
 {
 	int64_t now = clock_ms();
@@ -187,6 +208,8 @@ enum status my_upkeep_run(struct mysql *source, struct err *err)
 	if (now >= source->next_look) {
 		source->next_look = now + LOOK_EVERY_MS;
 		status = watch(source, err);
+		if (status == STATUS_OK && source->mover)
+			status = tidy(source, err);
 	}
 	if (status == STATUS_OK && source->mover && now >= source->next_hold) {
 		source->next_hold = now + silence_look_ms(source->config->consumer_max_silence_ms);

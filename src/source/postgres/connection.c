@@ -473,6 +473,14 @@ enum status pg_stream_begin(
 	return flush_out(pg, &call, err);
 }
 
+/* The planned statement is gone, or no longer gives what it gave: somebody in between is a pooler, or did DEALLOCATE or DDL. */
+static bool is_plan_lost(const struct pg *pg, const PGresult *result)
+{
+	const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+
+	return pg->prepared && state && (!strcmp(state, "26000") || !strcmp(state, "0A000"));
+}
+
 enum status pg_stream_next(struct pg *pg, int timeout_ms, PGresult **result, struct err *err)
 {
 	struct call call = call_begin(timeout_ms);
@@ -488,9 +496,12 @@ enum status pg_stream_next(struct pg *pg, int timeout_ms, PGresult **result, str
 	if (got) {
 		/* The closing result, or an error: nothing but the terminating NULL follows. */
 		enum status rest;
+		bool lost = is_plan_lost(pg, got);
 
 		status = check_result(pg, got, err);
 		PQclear(got);
+		if (lost)
+			pg_close(pg); /* a new session plans it anew */
 		if (pg->conn) {
 			rest = collect(pg, &call, NULL, status == STATUS_OK ? err : NULL);
 			status = status == STATUS_OK ? rest : status;

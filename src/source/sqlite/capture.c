@@ -162,7 +162,7 @@ static struct guarded count_guarded(const struct shape *shape, int event)
 }
 
 /* An application may have lowered SQLITE_LIMIT_LENGTH, which nothing in SQL tells; but printf() gives NULL for text longer than
- * that, and is asked for long values only. Numbers sort before any text: that comparison saves making text of them. Every word here
+ * that, and is asked for long values only (with zeros, which it writes eight times as fast as blanks). Numbers sort before any text: that comparison saves making text of them. Every word here
  * is paid for by applications that compile their statement anew each time. SQLITE_LIMIT_EXPR_DEPTH may be 10: this is 7 deep. */
 static void add_guarded(const struct shape *shape, const struct guarded *guarded, size_t i, int event, struct buf *out)
 {
@@ -186,7 +186,7 @@ static void add_guarded(const struct shape *shape, const struct guarded *guarded
 	if (fixed)
 		buf_text(out, CAPTURE_TOO_LONG_SQL);
 	else
-		buf_printf(out, "CASE WHEN printf('%%%ds', '') IS NULL THEN " CAPTURE_TOO_LONG_SQL " WHEN length(CAST(%s AS BLOB)) > %zu THEN "
+		buf_printf(out, "CASE WHEN printf('%%0%dd', 0) IS NULL THEN " CAPTURE_TOO_LONG_SQL " WHEN length(CAST(%s AS BLOB)) > %zu THEN "
 			CAPTURE_TOO_LONG_SQL " ELSE %s END", PROBE, value, RECORD_MAX / guarded->others, value);
 	buf_printf(out, " ELSE %s END", value);
 }

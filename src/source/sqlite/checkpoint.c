@@ -25,6 +25,18 @@ static bool wait_for_work(struct checkpoint *checkpoint)
 	return work;
 }
 
+/* False: it is to end. */
+static bool mark(struct checkpoint *checkpoint, sqlite3 *running)
+{
+	bool go;
+
+	pthread_mutex_lock(&checkpoint->lock);
+	go = !checkpoint->ended;
+	checkpoint->running = go ? running : NULL;
+	pthread_mutex_unlock(&checkpoint->lock);
+	return go;
+}
+
 /* Another file under our name has a log under our log's name, which is not to be touched. A copy that fails is the next one's, and the
  * disk's complaint reaches capture by itself. */
 static void copy(struct checkpoint *checkpoint)
@@ -36,8 +48,11 @@ static void copy(struct checkpoint *checkpoint)
 		log_debug("sqlite", "no checkpoint: %s", err.text);
 		return;
 	}
-	if (!db_is_moved(db))
+	if (db_is_moved(db))
+		return;
+	if (mark(checkpoint, db->conn))
 		sqlite3_wal_checkpoint_v2(db->conn, "main", SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+	mark(checkpoint, NULL);
 }
 
 static void *run(void *opaque)
@@ -67,6 +82,8 @@ void lite_checkpoint_finish(struct checkpoint *checkpoint)
 		return;
 	pthread_mutex_lock(&checkpoint->lock);
 	checkpoint->ended = true;
+	if (checkpoint->running)
+		sqlite3_interrupt(checkpoint->running);
 	pthread_cond_signal(&checkpoint->asked);
 	pthread_mutex_unlock(&checkpoint->lock);
 	pthread_join(checkpoint->thread, NULL);

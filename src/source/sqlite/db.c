@@ -4,8 +4,8 @@
  * the last connection to close copies the log into its own, unlinked file and then deletes «the log», which is the new
  * file's by then. So before closing we look whether our file is still the one under its name, and if not, leave all as is.
  *
- * We never checkpoint by ourselves after a commit: checkpoint.c does it beside, and SQLITE_CHECKPOINT=false ends that, for tools
- * that copy the log, such as Litestream, which depend on being the ones who decide it.
+ * We never checkpoint by ourselves after a commit: checkpoint.c does it beside. SQLITE_CHECKPOINT=false ends that for logs of usual
+ * size, for tools that copy the log, such as Litestream, which depend on being the ones who decide it.
  */
 #include "source/sqlite/db.h"
 
@@ -182,7 +182,7 @@ bool db_log(const struct db *db, struct db_log *log)
 	if (!index || index[0] != INDEX_VERSION)
 		return false;
 	log->pages = index[INDEX_PAGES];
-	log->copied = index[INDEX_COPIED] < log->pages ? index[INDEX_COPIED] : 0; /* a log that begins anew tells the first word first */
+	log->copied = index[INDEX_COPIED] <= log->pages ? index[INDEX_COPIED] : 0; /* a log that begins anew tells the first word first */
 	return true;
 }
 
