@@ -18,7 +18,7 @@
 #include "source/postgres/url.h"
 #include "source/postgres/watch.h"
 
-#define STREAM_NAME "esink_stream"
+#define STREAM_NAME "esink.read" /* who looks at the network sees what is asked */
 #define SILENCE_MS 2000 /* before the watch looks */
 #define REFUSED_MS 30000 /* bear with a server that does not let the watch in */
 #define LATE_MS 500 /* after the server has finished its answer is here */
