@@ -548,10 +548,10 @@ test('long answers that nobody reads: no others are made beyond a bound, and aga
   const relay = await startRelay(t, db, { ...rules, env: { ...rules.env, NETWORK_THREADS: '1' } });
   const c = new Consumers(relay);
   await c.register('a', { topics: ['notes'] });
-  await db.query('INSERT INTO notes (id, owner, body) VALUES (1, 1, hex(zeroblob(10000000)))');
+  await db.query('INSERT INTO notes (id, owner, body) VALUES (1, 1, hex(zeroblob(4500000)))');
   await until(async () => (await c.get('a')).pending === 1, 'a long event');
   const body = JSON.stringify({ limit: 1 });
-  const sockets = Array.from({ length: 8 }, () => net.connect(relay.port, '127.0.0.1'));
+  const sockets = Array.from({ length: 12 }, () => net.connect(relay.port, '127.0.0.1'));
   for (const socket of sockets) {
     t.defer(() => socket.destroy());
     socket.on('error', () => {});
@@ -562,7 +562,8 @@ test('long answers that nobody reads: no others are made beyond a bound, and aga
     const answer = await c.ask('POST', '/consumers/a/poll', { limit: 1 });
     return answer.status === 503 && /Too many answers/.test(answer.json.message);
   }, '503');
-  assert.equal((await c.get('a')).pending, 1, 'what is short is answered');
+  // What is short is answered; the lane may have long ones to make before.
+  await until(async () => (await c.ask('GET', '/consumers/a')).json?.pending === 1, 'a short answer');
   for (const socket of sockets) socket.destroy();
   await until(async () => (await c.ask('POST', '/consumers/a/poll', { limit: 1 })).status === 200, 'an answer again');
 });
