@@ -132,7 +132,7 @@ test('a writer needs no right on our tables; triggers of the application stay an
   assert.deepEqual((await db.query('SELECT id FROM audit')).rows, [{ id: 1 }]);
 });
 
-test('LOCK TABLES: writes of a watched table go on, whatever has looked at the outbox', async (t) => {
+test('LOCK TABLES: writes of a watched table go on, whatever of ours has used the outbox', async (t) => {
   const { db, relay, boss } = await watch(t, 'CREATE TABLE orders (id int AUTO_INCREMENT PRIMARY KEY, owner int)', { tables: 'orders', routing: { orders: 'owner' } });
   const writer = await db.connect();
   const before = [
@@ -140,10 +140,9 @@ test('LOCK TABLES: writes of a watched table go on, whatever has looked at the o
     () => writer.query('INSERT INTO orders (owner) VALUES (7), (8)'),
     () => writer.query("CALL esink_emit('mail', 'sent', '{}', NULL)"),
     async () => assert.equal((await relay.post('/publish', { securityToken: operator, userId: '*', table: 'mail', type: 'sent', data: {} })).status, 200),
-    () => writer.query('SELECT COUNT(*) FROM esink_pubsub').then(() => writer.query('INSERT INTO orders (owner) VALUES (9)')),
   ];
   let count = 0;
-  for (let round = 0; round < 15; round++) {
+  for (let round = 0; round < 20; round++) {
     await before[round % before.length]();
     await writer.query('LOCK TABLES orders WRITE');
     for (const sql of ['INSERT INTO orders (owner) VALUES (7)', 'UPDATE orders SET owner = owner + 1 ORDER BY id DESC LIMIT 1', 'DELETE FROM orders ORDER BY id DESC LIMIT 1']) {
@@ -152,7 +151,6 @@ test('LOCK TABLES: writes of a watched table go on, whatever has looked at the o
     }
     await writer.query('UNLOCK TABLES');
     if (round % before.length === 1) count += 2;
-    if (round % before.length === 4) count++;
   }
   // Two looks at once, by somebody else: put right soon.
   await writer.query('SELECT COUNT(*) FROM esink_pubsub AS a, esink_pubsub AS b');
