@@ -1,4 +1,5 @@
-// What writes to MariaDB: mariadb-slap, to a table that is not watched and to one that is.
+// What writes to MariaDB: mariadb-slap, to a table that is not watched, to one that is, and to one with the cheapest trigger there is: it
+// puts a constant into a second table.
 import { execFile } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -21,9 +22,10 @@ export class MySqlLoad {
     this.server = new MySql({ settings: { 'innodb-flush-log-at-trx-commit': 1, 'innodb-buffer-pool-size': '512M', 'innodb-log-file-size': '256M' } });
     scope.defer(() => this.server.remove());
     await this.server.start();
-    this.db = await this.server.database(scope, table('plain') + table('watched'));
+    this.db = await this.server.database(scope, `${table('plain')} ${table('watched')} ${table('least')} CREATE TABLE constants (id bigint AUTO_INCREMENT PRIMARY KEY, n int)`);
+    await this.db.query('CREATE TRIGGER constant AFTER UPDATE ON least FOR EACH ROW INSERT INTO constants (n) VALUES (1)');
     await this.db.query("INSERT INTO auth VALUES (1, 'token-of-user-1')");
-    for (const name of ['plain', 'watched']) {
+    for (const name of ['plain', 'watched', 'least']) {
       const statements = Array.from({ length: 2000 }, (_, i) => `UPDATE ${name} SET balance = balance + 1 WHERE id = ${1 + ((i * 7919) % 50_000)}`);
       writeFileSync(this.#script(name), statements.join(';\n'));
     }
