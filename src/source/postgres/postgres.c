@@ -26,6 +26,7 @@
 #include "source/token_table.h"
 
 #define SHORT_TIMEOUT_MS 10000 /* what is short whatever the database holds */
+#define LEAVE_TIMEOUT_MS 1000
 #define LONG_TIMEOUT_MS 0 /* a drain or a read takes what it takes; the connection is watched */
 #define BATCH_BYTES (8u << 20) /* a batch is handed on at this size, whatever its count */
 
@@ -166,10 +167,26 @@ static enum status open_source(void *opaque, struct source_position *head, struc
 	return STATUS_OK;
 }
 
+/* The stop came in the middle of a call, which ended the connection, or of a read: over a new one writers are told all the
+ * same that nobody sleeps, or each of them would notify nobody until the next start. */
+static void reconnect_to_leave(struct postgres *source)
+{
+	int stop_fd = source->pg.stop_fd;
+	struct err ignored;
+
+	if (pg_pause(&source->pg, 0) || (source->pg.conn && !source->streaming) || !source->started)
+		return;
+	source->pg.stop_fd = -1; /* stopping must not stop this */
+	if (pg_connect(&source->pg, source->config->url, LEAVE_TIMEOUT_MS, &ignored) == STATUS_OK)
+		source->streaming = false;
+	source->pg.stop_fd = stop_fd;
+}
+
 static void close_source(void *opaque)
 {
 	struct postgres *source = opaque;
 
+	reconnect_to_leave(source);
 	if (!source->streaming) {
 		wakeup_finish(&source->wakeup, &source->pg);
 		claim_release(&source->pg, source->config);
@@ -180,14 +197,14 @@ static void close_source(void *opaque)
 static enum status drain(struct postgres *source, bool *any, struct err *err)
 {
 	AUTO_RESULT PGresult *result = NULL;
-	enum status status = pg_call(&source->pg, "SELECT head FROM esink.drain()", 0, NULL,
+	enum status status = pg_call(&source->pg, "SELECT head, crowded FROM esink.drain()", 0, NULL,
 		LONG_TIMEOUT_MS, &result, err);
 
 	if (status != STATUS_OK)
 		return status;
 	source->head = (uint64_t)pg_int(result, 0, 0);
 	*any = source->head > source->position;
-	return STATUS_OK;
+	return pg_bool(result, 0, 1) ? wakeup_crowded(&source->wakeup, &source->pg, err) : STATUS_OK;
 }
 
 static enum status begin_read(struct postgres *source, struct err *err)
@@ -231,6 +248,7 @@ static enum status take_rows(struct postgres *source, struct event_batch *batch,
 
 		if (status != STATUS_OK || !row) {
 			source->streaming = false;
+			wakeup_looked(&source->wakeup);
 			source->lost = status == STATUS_GONE;
 			/* What came before a failure is committed and in order: it goes on, and the
 			 * failure shows again. */

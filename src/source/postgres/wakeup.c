@@ -7,7 +7,9 @@
 #define PACE_MIN_US 1000
 #define PACE_PER_EVENT_US 400
 #define PACE_MAX_US 10000
-#define QUICK_US 4000 /* drains that follow each other within it make a relay stay awake */
+#define PACE_SHARE 4 /* where looks find much, a pause is at least so many times what the look before it took .. */
+#define PACE_BUSY_MAX_US 40000 /* .. up to this */
+#define QUICK_US 4000 /* a look this soon after the end of the one before is a quick one; so many make a relay stay awake */
 #define QUICK_COUNT 8
 #define AWAKE_PAUSE_MS 1
 #define WATCHFUL_MS 2
@@ -24,13 +26,16 @@
  */
 static enum status set_asleep(struct wakeup *wakeup, struct pg *pg, bool asleep, struct err *err)
 {
-	enum status status = pg_script(pg,
+	enum status status;
+
+	/* From here on, also when no answer comes: what is sent may be done. */
+	wakeup->asleep |= asleep;
+	status = pg_script(pg,
 		asleep ? "BEGIN; SET LOCAL synchronous_commit = off; SELECT "
 			 "pg_catalog.setval('esink.sleep', 1); COMMIT"
 		       : "BEGIN; SET LOCAL synchronous_commit = off; SELECT "
 			 "pg_catalog.setval('esink.sleep', 0); COMMIT",
 		CALL_TIMEOUT_MS, err);
-
 	if (status == STATUS_OK)
 		wakeup->asleep = asleep;
 	return status;
@@ -68,13 +73,23 @@ enum status wakeup_busy(struct wakeup *wakeup, struct pg *pg, uint64_t count, st
 {
 	int64_t now = clock_us();
 
-	wakeup->quick = now - wakeup->last_us < QUICK_US ? wakeup->quick + 1 : 0;
+	if (wakeup->began_us - wakeup->ended_us >= QUICK_US)
+		wakeup->quick = 0;
+	else
+		wakeup->quick++;
 	wakeup->last_us = now;
 	wakeup->next_us = now + pace_us(count);
+	wakeup->much = pace_us(count) == PACE_MAX_US;
 	wakeup->naps = 0;
 	if (wakeup->asleep && wakeup->quick >= QUICK_COUNT)
 		return set_asleep(wakeup, pg, false, err);
 	return STATUS_OK;
+}
+
+enum status wakeup_crowded(struct wakeup *wakeup, struct pg *pg, struct err *err)
+{
+	wakeup->quick = QUICK_COUNT;
+	return wakeup->asleep ? set_asleep(wakeup, pg, false, err) : STATUS_OK;
 }
 
 static enum status pause_for(struct pg *pg, int ms, struct err *err)
@@ -82,11 +97,27 @@ static enum status pause_for(struct pg *pg, int ms, struct err *err)
 	return pg_pause(pg, ms) ? STATUS_OK : err_set(err, STATUS_STOPPED, "stopped");
 }
 
-enum status wakeup_pace(const struct wakeup *wakeup, struct pg *pg, struct err *err)
+enum status wakeup_pace(struct wakeup *wakeup, struct pg *pg, struct err *err)
 {
 	int64_t wait = wakeup->next_us - clock_us();
+	enum status status = STATUS_OK;
 
-	return wakeup->asleep || wait <= 0 ? STATUS_OK : pause_for(pg, (int)((wait + 500) / 1000), err);
+	if (!wakeup->asleep && wait > 0)
+		status = pause_for(pg, (int)((wait + 500) / 1000), err);
+	wakeup->began_us = clock_us();
+	return status;
+}
+
+/* A look at much that took long came to a busy server: the writers need it more than we do. */
+void wakeup_looked(struct wakeup *wakeup)
+{
+	int64_t now = clock_us(), rest = (now - wakeup->began_us) * PACE_SHARE;
+
+	wakeup->ended_us = now;
+	if (rest > PACE_BUSY_MAX_US)
+		rest = PACE_BUSY_MAX_US;
+	if (wakeup->much && now + rest > wakeup->next_us)
+		wakeup->next_us = now + rest;
 }
 
 static int least(int a, int b)

@@ -3,8 +3,8 @@
  *
  * A NOTIFY at commit takes a lock of the whole server: at 16 clients it costs more than everything
  * else that a trigger does. So triggers read a sequence that says whether the relay sleeps, and
- * only then NOTIFY. The relay goes awake after several quick drains in a row, looks again every 1
- * ms while there are events, goes to sleep after 30 ms without any, looks once more (a writer may
+ * only then NOTIFY. The relay goes awake after several quick drains in a row, and at once where writers wait for that lock (which
+ * keeps them slow, so that their drains are not quick); it looks again every 1 ms while there are events, goes to sleep after 30 ms without any, looks once more (a writer may
  * have read «awake» just before), and then waits on its socket, with a short back-stop first and a
  * long one later. Where triggers cannot NOTIFY (two-phase commit is enabled) or we cannot LISTEN (a
  * pooler), it stays awake and looks often.
@@ -19,11 +19,14 @@
 
 struct wakeup {
 	bool can_sleep; /* triggers NOTIFY and we LISTEN */
-	bool asleep;
-	int quick;        /* drains in a row that followed each other quickly */
+	bool asleep; /* writers may believe it */
+	int quick;        /* looks in a row that followed each other quickly */
 	int back_stop_ms; /* POLL_INTERVAL_MS */
 	int naps;         /* waits since the last event */
 	int64_t last_us;  /* when events came last, monotonic */
+	int64_t began_us; /* the look under way, or the last one: when it began */
+	int64_t ended_us; /* the last one: when all that it found had been read */
+	bool much;        /* and whether it found so much that its pause is the longest */
 	int64_t next_us;  /* not before it, while awake */
 };
 
@@ -32,8 +35,12 @@ enum status wakeup_start(
 	struct wakeup *wakeup, struct pg *pg, int back_stop_ms, struct err *err) MUST_CHECK;
 /* So many events came. */
 enum status wakeup_busy(struct wakeup *wakeup, struct pg *pg, uint64_t count, struct err *err) MUST_CHECK;
+/* Writers wait for each other's NOTIFY: stays awake, and tells them. */
+enum status wakeup_crowded(struct wakeup *wakeup, struct pg *pg, struct err *err) MUST_CHECK;
 /* Before the next look, while awake: waits until it is time. */
-enum status wakeup_pace(const struct wakeup *wakeup, struct pg *pg, struct err *err) MUST_CHECK;
+enum status wakeup_pace(struct wakeup *wakeup, struct pg *pg, struct err *err) MUST_CHECK;
+/* Everything that the look found has been read. */
+void wakeup_looked(struct wakeup *wakeup);
 /* None came: waits for as long as is right now, at most until_ms. The caller then looks again. */
 enum status wakeup_idle(
 	struct wakeup *wakeup, struct pg *pg, int until_ms, struct err *err) MUST_CHECK;
