@@ -2,18 +2,17 @@
 -- stands between @ signs:
 --   @function@ its name, capture_<oid of the table>    @settings@ SET clauses, only where a column's type needs them
 --   @topic@    the table's name as events show it      @broadcast@ true or false
---   @row:NEW@ @row:OLD@     an expression: the columns that may leave the table, as JSON text
+--   @row:NEW@ @row:OLD@     an expression: the columns that may leave the table, as JSON text; NULL where a FILTERS, COLUMNS or
+--              routing column is missing, and where the columns no longer have the types that all this was made for
 --   @key:NEW@ @key:OLD@     the primary key alone, likewise
 --   @users:NEW@ @users:OLD@ text[]: who may see the row
 --   @users:now@ a statement that gives the users of $1, the row, when a routing column has changed its type
---   @typed:NEW@ @typed:OLD@ whether the columns have the types that all this was made for; @typed:key:..@, @typed:users:..@:
---              whether those of the key, of the routing have
---   @rerouted@ whether an update touched a routing column (by its bytes: the same users may come out all the same, which
---   the relay sorts out)
---   @old@ keep the previous row: true or false         @notify@ wake a sleeping relay: true or false
+--   @typed:key:NEW@ .., @typed:users:NEW@ ..: whether the columns of the key, of the routing, have the types that they had
+--   @update@   statements: where asked for, the previous row; and of an update that touched a routing column (by its bytes: the
+--              same users may come out all the same, which the relay sorts out) the previous users and key
+--   @bytes@    an expression: how long what is kept is   @notify@ statements of notify.sql, or nothing
 --   @signature@ a comment: the columns and their types, so that a changed type changes the function
 --   @guard@ the version of this function in esink.guard, or NULL
---   @whole@ false: a FILTERS, COLUMNS or routing column is missing, so only keys may leave the table
 --
 -- It runs in the application's transaction, as the relay's role, under whatever search_path the writer has: every function,
 -- type and operator is spelt with its schema, and nothing in here uses an operator in disguise (IN, BETWEEN, IS DISTINCT
@@ -30,55 +29,37 @@
 -- one finds it by that and takes the number before it. (TRUNCATE gives the same places again, in another file.)
 -- esink.replaced, a setting of the transaction, says that there is something to be found: who only locked its rows first does
 -- not look, or serializable transactions would fail because of what they read here.
+-- A transaction of one row pays for each expression by its size and not by its work, as PL/pgSQL makes all of them ready anew in each
+-- transaction: what can be decided when the function is made is left out of it, and rare cases are one test for all of them.
 -- The transaction's xid is taken before the sequence that says which pair of tables is in use, or rotation could miss it.
 CREATE OR REPLACE FUNCTION esink.@function@() RETURNS pg_catalog.trigger
 LANGUAGE plpgsql SECURITY DEFINER @settings@AS @quote@
 @signature@
 DECLARE
   v_xid        pg_catalog.xid8 := pg_catalog.pg_current_xact_id();
-  v_type       pg_catalog.text := 'update';
+  v_type       pg_catalog.text; -- NULL: update
   v_data       pg_catalog.text;
   v_old        pg_catalog.text;
   v_old_key    pg_catalog.text;
   v_users      pg_catalog.text[];
   v_old_users  pg_catalog.text[];
-  v_incomplete pg_catalog.bool := false;
+  v_incomplete pg_catalog.bool;
   v_seq        pg_catalog.int8;
   v_replaced   pg_catalog.text;
-  v_actor      pg_catalog.text := pg_catalog.current_setting('esink.actor', true);
   v_more       esink.more;
 BEGIN
   BEGIN
     IF TG_OP OPERATOR(pg_catalog.=) 'UPDATE' THEN
-      IF @typed:NEW@ THEN
-        v_users := @users:NEW@;
-        IF @rerouted@ THEN
-          v_old_users := @users:OLD@;
-          v_old_key := @key:OLD@;
-        END IF;
-        IF @whole@ THEN
-          v_data := @row:NEW@;
-          IF @old@ THEN
-            v_old := @row:OLD@;
-          END IF;
-        END IF;
-      END IF;
-    ELSIF TG_OP OPERATOR(pg_catalog.=) 'INSERT' THEN
+      v_data := @row:NEW@;
+      v_users := @users:NEW@;
+@update@    ELSIF TG_OP OPERATOR(pg_catalog.=) 'INSERT' THEN
       v_type := 'insert';
-      IF @typed:NEW@ THEN
-        v_users := @users:NEW@;
-        IF @whole@ THEN
-          v_data := @row:NEW@;
-        END IF;
-      END IF;
+      v_data := @row:NEW@;
+      v_users := @users:NEW@;
     ELSIF TG_OP OPERATOR(pg_catalog.=) 'DELETE' THEN
       v_type := 'delete';
-      IF @typed:OLD@ THEN
-        v_users := @users:OLD@;
-        IF @whole@ THEN
-          v_data := @row:OLD@;
-        END IF;
-      END IF;
+      v_data := @row:OLD@;
+      v_users := @users:OLD@;
     ELSIF TG_RELID OPERATOR(pg_catalog.=) TG_ARGV[0]::pg_catalog.oid THEN
       v_type := 'truncate';
       v_data := '{}';
@@ -86,17 +67,14 @@ BEGIN
       v_type := 'truncate';
       v_data := pg_catalog.concat('{"partition":', pg_catalog.to_json(pg_catalog.concat(TG_TABLE_SCHEMA, '.', TG_TABLE_NAME)), '}');
     END IF;
-    -- No row of a table, ours neither, may be of 1 GB; twice as much still fits the number.
-    IF (pg_catalog.octet_length(v_data) OPERATOR(pg_catalog.+) coalesce(pg_catalog.octet_length(v_old), 0)) OPERATOR(pg_catalog.>) 536870912 THEN
-      v_data := NULL;
-      v_old := NULL;
-    END IF;
   EXCEPTION WHEN OTHERS THEN
     v_data := NULL;
-    v_old := NULL;
   END;
-  IF v_data IS NULL THEN
+  -- No row of a table, ours neither, may be of 1 GB; twice as much still fits the number.
+  IF v_data IS NULL OR @bytes@ OPERATOR(pg_catalog.>) 536870912 THEN
     v_incomplete := true;
+    v_data := NULL;
+    v_old := NULL;
     v_type := pg_catalog.lower(TG_OP);
     BEGIN
       IF TG_OP OPERATOR(pg_catalog.=) 'DELETE' THEN
@@ -153,48 +131,34 @@ BEGIN
       v_old_key := coalesce(v_old_key, '{}');
     END IF;
   END IF;
-  IF v_incomplete OR v_old IS NOT NULL OR v_old_users IS NOT NULL OR v_actor OPERATOR(pg_catalog.<>) '' THEN
-    v_more := ROW(v_incomplete, v_old, v_old_key, v_old_users, v_actor, NULL, NULL, NULL, NULL)::esink.more;
+  IF v_incomplete OR v_old IS NOT NULL OR v_old_users IS NOT NULL OR pg_catalog.current_setting('esink.actor', true) OPERATOR(pg_catalog.<>) '' THEN
+    v_more := ROW(v_incomplete, v_old, v_old_key, v_old_users, pg_catalog.current_setting('esink.actor', true), NULL, NULL, NULL, NULL)::esink.more;
   END IF;
-  IF TG_LEVEL OPERATOR(pg_catalog.=) 'ROW' THEN
-    IF TG_OP OPERATOR(pg_catalog.<>) 'INSERT' THEN
-      -- Ours, or younger than we are; a subtransaction's xid is.
-      IF pg_catalog.age(OLD.xmin) OPERATOR(pg_catalog.<=) 0 THEN
-        v_replaced := pg_catalog.concat(v_xid, ' ', TG_RELID, ' ',
-          pg_catalog.pg_relation_filenode(TG_RELID::pg_catalog.regclass), ' ', OLD.ctid);
-        IF coalesce(pg_catalog.current_setting('esink.replaced', true), '') OPERATOR(pg_catalog.<>) v_xid::pg_catalog.text THEN
-          PERFORM pg_catalog.set_config('esink.replaced', v_xid::pg_catalog.text, true);
-        END IF;
+  -- What is not there is NULL, of a statement both. The previous version is ours, or younger than we are (a subtransaction's xid is);
+  -- or somebody has been at the new version since, maybe only with a lock.
+  IF pg_catalog.age(OLD.xmin) OPERATOR(pg_catalog.<=) 0 OR NEW.xmax OPERATOR(pg_catalog.<>) '0'::pg_catalog.xid THEN
+    IF pg_catalog.age(OLD.xmin) OPERATOR(pg_catalog.<=) 0 THEN
+      v_replaced := pg_catalog.concat(v_xid, ' ', TG_RELID, ' ',
+        pg_catalog.pg_relation_filenode(TG_RELID::pg_catalog.regclass), ' ', OLD.ctid);
+      IF coalesce(pg_catalog.current_setting('esink.replaced', true), '') OPERATOR(pg_catalog.<>) v_xid::pg_catalog.text THEN
+        PERFORM pg_catalog.set_config('esink.replaced', v_xid::pg_catalog.text, true);
       END IF;
     END IF;
-    IF TG_OP OPERATOR(pg_catalog.<>) 'DELETE' THEN
-      -- Somebody has been at the new version since, maybe only with a lock.
-      IF NEW.xmax OPERATOR(pg_catalog.<>) '0'::pg_catalog.xid THEN
-        IF pg_catalog.current_setting('esink.replaced', true) OPERATOR(pg_catalog.=) v_xid::pg_catalog.text THEN
-          v_seq := esink.number_before(pg_catalog.concat(v_xid, ' ', TG_RELID, ' ',
-            pg_catalog.pg_relation_filenode(TG_RELID::pg_catalog.regclass), ' ', NEW.ctid));
-        END IF;
+    IF NEW.xmax OPERATOR(pg_catalog.<>) '0'::pg_catalog.xid THEN
+      IF pg_catalog.current_setting('esink.replaced', true) OPERATOR(pg_catalog.=) v_xid::pg_catalog.text THEN
+        v_seq := esink.number_before(pg_catalog.concat(v_xid, ' ', TG_RELID, ' ',
+          pg_catalog.pg_relation_filenode(TG_RELID::pg_catalog.regclass), ' ', NEW.ctid));
       END IF;
     END IF;
   END IF;
-  v_seq := coalesce(v_seq, pg_catalog.nextval('esink.event_seq'::pg_catalog.regclass));
   IF (pg_catalog.pg_sequence_last_value('esink.rotation'::pg_catalog.regclass) OPERATOR(pg_catalog.&) 1::pg_catalog.int8)
       OPERATOR(pg_catalog.=) 0::pg_catalog.int8 THEN
     INSERT INTO esink.event_0 (seq, xid, topic, type, data, users, broadcast, replaced, guard, more)
-    VALUES (v_seq, v_xid, @topic@, v_type, v_data, v_users, @broadcast@, v_replaced, @guard@, v_more);
+    VALUES (coalesce(v_seq, pg_catalog.nextval('esink.event_seq'::pg_catalog.regclass)), v_xid, @topic@, coalesce(v_type, 'update'), v_data, v_users, @broadcast@, v_replaced, @guard@, v_more);
   ELSE
     INSERT INTO esink.event_1 (seq, xid, topic, type, data, users, broadcast, replaced, guard, more)
-    VALUES (v_seq, v_xid, @topic@, v_type, v_data, v_users, @broadcast@, v_replaced, @guard@, v_more);
+    VALUES (coalesce(v_seq, pg_catalog.nextval('esink.event_seq'::pg_catalog.regclass)), v_xid, @topic@, coalesce(v_type, 'update'), v_data, v_users, @broadcast@, v_replaced, @guard@, v_more);
   END IF;
-  IF @notify@ THEN
-    IF (pg_catalog.pg_sequence_last_value('esink.sleep'::pg_catalog.regclass) OPERATOR(pg_catalog.&) 1::pg_catalog.int8)
-        OPERATOR(pg_catalog.=) 1::pg_catalog.int8 THEN
-      -- Asked again: the server may have been restarted with two-phase commit while no relay ran.
-      IF pg_catalog.current_setting('max_prepared_transactions') OPERATOR(pg_catalog.=) '0' THEN
-        PERFORM pg_catalog.pg_notify('esink', '');
-      END IF;
-    END IF;
-  END IF;
-  RETURN NULL;
+@notify@  RETURN NULL;
 END
 @quote@;

@@ -1,6 +1,6 @@
 -- The functions of schema esink. Each may be replaced at any time (a newer relay does so when this file changed).
 --
--- They run for the relay alone, but for number_before and emit (what else runs for writers is made from capture.sql). Their search_path and the settings that
+-- They run for the relay alone, but for number_before, same and emit (what else runs for writers is made from capture.sql). Their search_path and the settings that
 -- steer the planner belong to the functions: behind a pooler a session is not ours to change.
 
 -- The newest tick: its end is where the next one begins, its `after` is what that one leaves out.
@@ -566,5 +566,10 @@ BEGIN
       SELECT b.seq FROM esink.event_1 b WHERE b.replaced = which) e
     WHERE e.seq & 15 <> 2);
 END $$;
+
+-- For a writer's trigger: whether a column still has the type that the function was made for. It is never called: a call with other
+-- types than one and the same does not exist, and one of a STRICT function with NULL is NULL, which the planner sees.
+CREATE OR REPLACE FUNCTION esink.same(pg_catalog.anyelement, pg_catalog.anyelement) RETURNS boolean LANGUAGE sql IMMUTABLE STRICT
+  AS 'SELECT true';
 
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA esink FROM PUBLIC;

@@ -10,7 +10,9 @@
  * cast would look for one that the type's owner may have made, and run it as us) the rest a string,
  * as the type prints itself
  *
- * Text is put together with concat(), whose arguments are limited to 100; longer lists are nested.
+ * Text is put together by array_to_string() of an ARRAY[], which writes null for what is NULL. A transaction of one row pays for
+ * making an expression ready, not for what it does: some 400 instructions a node of it, and with concat() a look into the
+ * catalogue for each argument. So nodes are what is saved here.
  */
 #include "source/postgres/expression.h"
 
@@ -19,7 +21,6 @@
 
 #include "base/mem.h"
 
-#define CONCAT_MAX 90
 #define FIRST_USER_OID 16384 /* types below it came with the server, and so did their casts */
 
 enum builtin {
@@ -110,6 +111,20 @@ void expression_typed(
 	}
 }
 
+void expression_same(
+	struct buf *sql, const struct pg_catalog *catalog, pg_oid oid, const char *value)
+{
+	const struct pg_type *type = catalog_type(catalog, oid);
+
+	if (!type || oid >= FIRST_USER_OID || (type->kind != 'b' && type->kind != 'r' && type->kind != 'm')) {
+		expression_typed(sql, catalog, oid, value);
+		return;
+	}
+	buf_printf(sql, "esink.same(%s, NULL::pg_catalog.", value);
+	sql_identifier(sql, type->name);
+	buf_text(sql, ") IS NULL");
+}
+
 void expression_users_now(struct buf *sql, const struct pg_catalog *catalog, pg_oid oid,
 	const char *value)
 {
@@ -133,28 +148,6 @@ static bool depends_on_session(const struct pg_type *type)
 	       type->oid == TIMESTAMPTZ || type->oid == TIMETZ;
 }
 
-/* A concat() of pieces, nested so that no call has too many arguments. */
-struct pieces {
-	struct buf *sql;
-	size_t count;
-};
-
-static void piece(struct pieces *pieces)
-{
-	if (pieces->count == 0)
-		buf_text(pieces->sql, "pg_catalog.concat(pg_catalog.concat(");
-	else if (pieces->count % CONCAT_MAX == 0)
-		buf_text(pieces->sql, "), pg_catalog.concat(");
-	else
-		buf_text(pieces->sql, ", ");
-	pieces->count++;
-}
-
-static void pieces_end(struct pieces *pieces)
-{
-	buf_text(pieces->sql, "))");
-}
-
 /* `{"name":` or `,"name":` as an SQL literal. */
 static void member_name(struct buf *sql, const char *name, bool first)
 {
@@ -166,13 +159,17 @@ static void member_name(struct buf *sql, const char *name, bool first)
 	sql_literal(sql, json.bytes);
 }
 
+/* NULL for null, where that is cheaper than the word. */
+static void json_or_null(struct buf *sql, const struct pg_catalog *catalog, pg_oid oid,
+	const char *value, bool *settings);
+
 void expression_object(struct buf *sql, const struct pg_catalog *catalog,
 	const struct pg_columns *columns, const char *row,
 	bool (*wanted)(const void *context, size_t index), const void *context, bool *settings)
 {
-	struct pieces pieces = {sql, 0};
 	bool first = true;
 
+	buf_text(sql, "pg_catalog.array_to_string(ARRAY[");
 	for (size_t i = 0; i < columns->count; i++) {
 		AUTO_BUF struct buf value = buf_init(BUF_NO_MAX);
 
@@ -180,15 +177,14 @@ void expression_object(struct buf *sql, const struct pg_catalog *catalog,
 			continue;
 		buf_printf(&value, "%s.", row);
 		sql_identifier(&value, columns->list[i].name);
-		piece(&pieces);
 		member_name(sql, columns->list[i].name, first);
-		piece(&pieces);
-		expression_json(sql, catalog, columns->list[i].type, value.bytes, settings);
+		buf_text(sql, ", ");
+		json_or_null(sql, catalog, columns->list[i].type, value.bytes, settings);
+		buf_text(sql, ", ");
 		first = false;
 	}
-	piece(&pieces);
 	buf_text(sql, first ? "'{}'" : "'}'");
-	pieces_end(&pieces);
+	buf_text(sql, "]::pg_catalog.text[], '', 'null')");
 }
 
 static void composite(struct buf *sql, const struct pg_catalog *catalog, const struct pg_type *type,
@@ -218,8 +214,9 @@ static void array(struct buf *sql, const struct pg_catalog *catalog, const struc
 			"CASE WHEN %s IS NULL THEN 'null' ELSE pg_catalog.concat('[', (SELECT "
 			"pg_catalog.string_agg(",
 			value);
-		expression_json(sql, catalog, type->element, "u.e", settings);
-		buf_text(sql, ", ',' ORDER BY u.i) FROM ");
+		buf_text(sql, "coalesce(");
+		json_or_null(sql, catalog, type->element, "u.e", settings);
+		buf_text(sql, ", 'null'), ',' ORDER BY u.i) FROM ");
 		if (element->kind == 'c')
 			buf_printf(sql,
 				"(SELECT pg_catalog.unnest(%s) AS e, "
@@ -232,13 +229,13 @@ static void array(struct buf *sql, const struct pg_catalog *catalog, const struc
 	}
 	if (element && element->oid < FIRST_USER_OID) {
 		*settings |= depends_on_session(element);
-		buf_printf(sql, "coalesce(pg_catalog.to_json(%s)::pg_catalog.text, 'null')", value);
+		buf_printf(sql, "pg_catalog.to_json(%s)::pg_catalog.text", value);
 		return;
 	}
 	*settings = true; /* array_nulls = off would read a null back as the word */
 	buf_printf(sql,
-		"coalesce(pg_catalog.to_json(pg_catalog.textin(pg_catalog.array_out(%s))::pg_"
-		"catalog.text[])::pg_catalog.text, 'null')",
+		"pg_catalog.to_json(pg_catalog.textin(pg_catalog.array_out(%s))::pg_"
+		"catalog.text[])::pg_catalog.text",
 		value);
 }
 
@@ -251,7 +248,7 @@ static void scalar(struct buf *sql, const struct pg_type *type, const char *valu
 	case INT8:
 	case JSON:
 	case JSONB:
-		buf_printf(sql, "coalesce(%s::pg_catalog.text, 'null')", value);
+		buf_printf(sql, "%s::pg_catalog.text", value);
 		return;
 	case BYTEA:
 		buf_printf(sql,
@@ -270,11 +267,11 @@ static void scalar(struct buf *sql, const struct pg_type *type, const char *valu
 			value, value, value, value);
 		return;
 	default:
-		buf_printf(sql, "coalesce(pg_catalog.to_json(%s)::pg_catalog.text, 'null')", value);
+		buf_printf(sql, "pg_catalog.to_json(%s)::pg_catalog.text", value);
 	}
 }
 
-void expression_json(struct buf *sql, const struct pg_catalog *catalog, pg_oid oid,
+static void json_or_null(struct buf *sql, const struct pg_catalog *catalog, pg_oid oid,
 	const char *value, bool *settings)
 {
 	const struct pg_type *type = base_type(catalog, oid);
@@ -342,10 +339,45 @@ void expression_users(struct buf *sql, const struct pg_catalog *catalog, pg_oid 
 	}
 	*settings |= type && depends_on_session(type);
 	/* char(n) as text loses its padding, and so does the user's id. */
-	buf_printf(sql, "ARRAY[CASE WHEN %s IS NULL THEN NULL ELSE ", value);
-	if (type && type->oid == BPCHAR)
-		buf_printf(sql, "%s::pg_catalog.text", value);
+	if (casts_to_text(type))
+		buf_printf(sql, "ARRAY[%s::pg_catalog.text]", value);
 	else
-		buf_printf(sql, "pg_catalog.concat(%s)", value);
-	buf_text(sql, " END]");
+		buf_printf(sql, "ARRAY[CASE WHEN %s IS NULL THEN NULL ELSE pg_catalog.concat(%s) END]", value, value);
+}
+
+bool expression_users_null(const struct pg_catalog *catalog, pg_oid oid)
+{
+	const struct pg_type *type = base_type(catalog, oid);
+
+	return type && type->element;
+}
+
+/* Types whose values are the same where <> says so. */
+static bool compares_by_bytes(pg_oid oid)
+{
+	return is_whole_number(oid) || oid == BOOL || oid == UUID;
+}
+
+void expression_differ(struct buf *sql, const struct pg_columns *columns, const size_t *list, size_t count)
+{
+	static const char *const rows[] = {"OLD", "NEW"};
+
+	if (count == 1 && compares_by_bytes(columns->list[list[0]].type)) {
+		AUTO_BUF struct buf name = buf_init(BUF_NO_MAX);
+
+		sql_identifier(&name, columns->list[list[0]].name);
+		buf_printf(sql, "coalesce(OLD.%s OPERATOR(pg_catalog.<>) NEW.%s, (OLD.%s IS NULL) OPERATOR(pg_catalog.<>) (NEW.%s IS NULL))",
+			name.bytes, name.bytes, name.bytes, name.bytes);
+		return;
+	}
+	buf_text(sql, "pg_catalog.record_image_ne(");
+	for (size_t r = 0; r < 2; r++) {
+		buf_text(sql, r ? ", ROW(" : "ROW(");
+		for (size_t i = 0; i < count; i++) {
+			buf_printf(sql, "%s%s.", i ? ", " : "", rows[r]);
+			sql_identifier(sql, columns->list[list[i]].name);
+		}
+		buf_text(sql, ")");
+	}
+	buf_text(sql, ")");
 }

@@ -9,14 +9,9 @@
 #include "base/buf.h"
 #include "source/postgres/catalog.h"
 
-/* Appends an expression of type text, never NULL. value: an SQL expression of that type. Sets
- * *settings when the output depends on session settings, so that the function needs its SET
+/* Appends an expression of type text, never NULL: a JSON object of the columns of a row variable (`NEW`), those for which
+ * wanted(context, index) holds. Sets *settings when the output depends on session settings, so that the function needs its SET
  * clauses; leaves it alone otherwise. */
-void expression_json(struct buf *sql, const struct pg_catalog *catalog, pg_oid type,
-	const char *value, bool *settings);
-
-/* A JSON object of the columns of a row variable (`NEW`), those for which wanted(context, index)
- * holds. */
 void expression_object(struct buf *sql, const struct pg_catalog *catalog,
 	const struct pg_columns *columns, const char *row,
 	bool (*wanted)(const void *context, size_t index), const void *context, bool *settings);
@@ -30,6 +25,18 @@ void expression_users(struct buf *sql, const struct pg_catalog *catalog, pg_oid 
  * Nothing else of it may be looked at before: another type means another text, and a cast that somebody made. */
 void expression_typed(
 	struct buf *sql, const struct pg_catalog *catalog, pg_oid type, const char *value);
+
+/* The same, and exactly: what the planner can decide is decided once, when it makes the plan, and raises where the type is
+ * another one. In a block that catches it. */
+void expression_same(
+	struct buf *sql, const struct pg_catalog *catalog, pg_oid type, const char *value);
+
+/* Whether expression_users() may be NULL. */
+bool expression_users_null(const struct pg_catalog *catalog, pg_oid type);
+
+/* Appends a boolean expression, never NULL: whether OLD and NEW differ in one of these columns, by their bytes: a type's own
+ * notion of equality may be its owner's code. */
+void expression_differ(struct buf *sql, const struct pg_columns *columns, const size_t *list, size_t count);
 
 /* As expression_users(), of a value whose type is no longer that one: by output functions alone. */
 void expression_users_now(

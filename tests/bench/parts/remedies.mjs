@@ -17,12 +17,12 @@ function edit(text, pattern, to) {
 const asItIs = 'as it is';
 const variants = {
   [asItIs]: (sql) => sql,
-  'without the check of types (pg_typeof)': (sql) => edit(sql, /IF pg_catalog\.pg_typeof.*? THEN\n/g, 'IF true THEN\n'),
-  'without the order of versions (replaced)': (sql) => edit(sql, /  IF TG_LEVEL[\s\S]*?\n  END IF;\n  v_seq :=/, '  v_seq :='),
-  'without the block that catches what fails': (sql) => edit(edit(sql, /\nBEGIN\n  BEGIN\n/, '\nBEGIN\n'), /  EXCEPTION WHEN OTHERS THEN\n    v_data := NULL;\n    v_old := NULL;\n  END;\n/, ''),
+  'without the check of types (pg_typeof)': (sql) => edit(sql, /CASE WHEN esink\.same.*? THEN (.*) END;\n/g, '$1;\n'),
+  'without the order of versions (replaced)': (sql) => edit(sql, /  IF pg_catalog\.age\(OLD[\s\S]*?\n  END IF;\n/, ''),
+  'without the block that catches what fails': (sql) => edit(edit(sql, /\nBEGIN\n  BEGIN\n/, '\nBEGIN\n'), /  EXCEPTION WHEN OTHERS THEN\n    v_data := NULL;\n  END;\n/, ''),
   'without SECURITY DEFINER': (sql) => edit(sql, / SECURITY DEFINER/, ''),
   'with SET search_path': (sql) => edit(sql, / SECURITY DEFINER/, " SECURITY DEFINER SET search_path TO 'pg_catalog'"),
-  'to_jsonb() of the row': (sql) => edit(sql, /v_data := pg_catalog\.concat\(pg_catalog\.concat\('\{"id":', coalesce\((NEW|OLD).*"owner".*\);/g, (_, row) => `v_data := pg_catalog.to_jsonb(${row})::pg_catalog.text;`),
+  'to_jsonb() of the row': (sql) => edit(sql, /pg_catalog\.array_to_string\(ARRAY\['\{"id":', (NEW|OLD).*"owner".*'null'\)/g, (_, row) => `pg_catalog.to_jsonb(${row})::pg_catalog.text`),
 };
 
 export async function run({ rounds, quick, say }) {

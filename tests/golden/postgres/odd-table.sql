@@ -3,49 +3,29 @@
 -- withheld:
 DECLARE
   v_xid        pg_catalog.xid8 := pg_catalog.pg_current_xact_id();
-  v_type       pg_catalog.text := 'update';
+  v_type       pg_catalog.text; -- NULL: update
   v_data       pg_catalog.text;
   v_old        pg_catalog.text;
   v_old_key    pg_catalog.text;
   v_users      pg_catalog.text[];
   v_old_users  pg_catalog.text[];
-  v_incomplete pg_catalog.bool := false;
+  v_incomplete pg_catalog.bool;
   v_seq        pg_catalog.int8;
   v_replaced   pg_catalog.text;
-  v_actor      pg_catalog.text := pg_catalog.current_setting('esink.actor', true);
   v_more       esink.more;
 BEGIN
   BEGIN
     IF TG_OP OPERATOR(pg_catalog.=) 'UPDATE' THEN
-      IF pg_catalog.pg_typeof(NEW."a'b") OPERATOR(pg_catalog.=) ANY ('{20,21,23}'::pg_catalog.oid[]) AND pg_catalog.pg_typeof(NEW."c\d") OPERATOR(pg_catalog.=) 25::pg_catalog.oid AND pg_catalog.pg_typeof(NEW."e$esink0$f") OPERATOR(pg_catalog.=) 25::pg_catalog.oid THEN
-        v_users := '{}'::pg_catalog.text[];
-        IF false THEN
-          v_old_users := '{}'::pg_catalog.text[];
-          v_old_key := pg_catalog.concat(pg_catalog.concat('{"a''b":', coalesce(OLD."a'b"::pg_catalog.text, 'null'), E',"c\\\\d":', coalesce(pg_catalog.to_json(OLD."c\d")::pg_catalog.text, 'null'), '}'));
-        END IF;
-        IF true THEN
-          v_data := pg_catalog.concat(pg_catalog.concat('{"a''b":', coalesce(NEW."a'b"::pg_catalog.text, 'null'), E',"c\\\\d":', coalesce(pg_catalog.to_json(NEW."c\d")::pg_catalog.text, 'null'), ',"e$esink0$f":', coalesce(pg_catalog.to_json(NEW."e$esink0$f")::pg_catalog.text, 'null'), '}'));
-          IF false THEN
-            v_old := pg_catalog.concat(pg_catalog.concat('{"a''b":', coalesce(OLD."a'b"::pg_catalog.text, 'null'), E',"c\\\\d":', coalesce(pg_catalog.to_json(OLD."c\d")::pg_catalog.text, 'null'), ',"e$esink0$f":', coalesce(pg_catalog.to_json(OLD."e$esink0$f")::pg_catalog.text, 'null'), '}'));
-          END IF;
-        END IF;
-      END IF;
+      v_data := CASE WHEN esink.same(NEW."a'b", NULL::pg_catalog."int4") IS NULL AND esink.same(NEW."c\d", NULL::pg_catalog."text") IS NULL AND esink.same(NEW."e$esink0$f", NULL::pg_catalog."text") IS NULL THEN pg_catalog.array_to_string(ARRAY['{"a''b":', NEW."a'b"::pg_catalog.text, E',"c\\\\d":', pg_catalog.to_json(NEW."c\d")::pg_catalog.text, ',"e$esink0$f":', pg_catalog.to_json(NEW."e$esink0$f")::pg_catalog.text, '}']::pg_catalog.text[], '', 'null') END;
+      v_users := '{}'::pg_catalog.text[];
     ELSIF TG_OP OPERATOR(pg_catalog.=) 'INSERT' THEN
       v_type := 'insert';
-      IF pg_catalog.pg_typeof(NEW."a'b") OPERATOR(pg_catalog.=) ANY ('{20,21,23}'::pg_catalog.oid[]) AND pg_catalog.pg_typeof(NEW."c\d") OPERATOR(pg_catalog.=) 25::pg_catalog.oid AND pg_catalog.pg_typeof(NEW."e$esink0$f") OPERATOR(pg_catalog.=) 25::pg_catalog.oid THEN
-        v_users := '{}'::pg_catalog.text[];
-        IF true THEN
-          v_data := pg_catalog.concat(pg_catalog.concat('{"a''b":', coalesce(NEW."a'b"::pg_catalog.text, 'null'), E',"c\\\\d":', coalesce(pg_catalog.to_json(NEW."c\d")::pg_catalog.text, 'null'), ',"e$esink0$f":', coalesce(pg_catalog.to_json(NEW."e$esink0$f")::pg_catalog.text, 'null'), '}'));
-        END IF;
-      END IF;
+      v_data := CASE WHEN esink.same(NEW."a'b", NULL::pg_catalog."int4") IS NULL AND esink.same(NEW."c\d", NULL::pg_catalog."text") IS NULL AND esink.same(NEW."e$esink0$f", NULL::pg_catalog."text") IS NULL THEN pg_catalog.array_to_string(ARRAY['{"a''b":', NEW."a'b"::pg_catalog.text, E',"c\\\\d":', pg_catalog.to_json(NEW."c\d")::pg_catalog.text, ',"e$esink0$f":', pg_catalog.to_json(NEW."e$esink0$f")::pg_catalog.text, '}']::pg_catalog.text[], '', 'null') END;
+      v_users := '{}'::pg_catalog.text[];
     ELSIF TG_OP OPERATOR(pg_catalog.=) 'DELETE' THEN
       v_type := 'delete';
-      IF pg_catalog.pg_typeof(OLD."a'b") OPERATOR(pg_catalog.=) ANY ('{20,21,23}'::pg_catalog.oid[]) AND pg_catalog.pg_typeof(OLD."c\d") OPERATOR(pg_catalog.=) 25::pg_catalog.oid AND pg_catalog.pg_typeof(OLD."e$esink0$f") OPERATOR(pg_catalog.=) 25::pg_catalog.oid THEN
-        v_users := '{}'::pg_catalog.text[];
-        IF true THEN
-          v_data := pg_catalog.concat(pg_catalog.concat('{"a''b":', coalesce(OLD."a'b"::pg_catalog.text, 'null'), E',"c\\\\d":', coalesce(pg_catalog.to_json(OLD."c\d")::pg_catalog.text, 'null'), ',"e$esink0$f":', coalesce(pg_catalog.to_json(OLD."e$esink0$f")::pg_catalog.text, 'null'), '}'));
-        END IF;
-      END IF;
+      v_data := CASE WHEN esink.same(OLD."a'b", NULL::pg_catalog."int4") IS NULL AND esink.same(OLD."c\d", NULL::pg_catalog."text") IS NULL AND esink.same(OLD."e$esink0$f", NULL::pg_catalog."text") IS NULL THEN pg_catalog.array_to_string(ARRAY['{"a''b":', OLD."a'b"::pg_catalog.text, E',"c\\\\d":', pg_catalog.to_json(OLD."c\d")::pg_catalog.text, ',"e$esink0$f":', pg_catalog.to_json(OLD."e$esink0$f")::pg_catalog.text, '}']::pg_catalog.text[], '', 'null') END;
+      v_users := '{}'::pg_catalog.text[];
     ELSIF TG_RELID OPERATOR(pg_catalog.=) TG_ARGV[0]::pg_catalog.oid THEN
       v_type := 'truncate';
       v_data := '{}';
@@ -53,25 +33,22 @@ BEGIN
       v_type := 'truncate';
       v_data := pg_catalog.concat('{"partition":', pg_catalog.to_json(pg_catalog.concat(TG_TABLE_SCHEMA, '.', TG_TABLE_NAME)), '}');
     END IF;
-    -- No row of a table, ours neither, may be of 1 GB; twice as much still fits the number.
-    IF (pg_catalog.octet_length(v_data) OPERATOR(pg_catalog.+) coalesce(pg_catalog.octet_length(v_old), 0)) OPERATOR(pg_catalog.>) 536870912 THEN
-      v_data := NULL;
-      v_old := NULL;
-    END IF;
   EXCEPTION WHEN OTHERS THEN
     v_data := NULL;
-    v_old := NULL;
   END;
-  IF v_data IS NULL THEN
+  -- No row of a table, ours neither, may be of 1 GB; twice as much still fits the number.
+  IF v_data IS NULL OR pg_catalog.octet_length(v_data) OPERATOR(pg_catalog.>) 536870912 THEN
     v_incomplete := true;
+    v_data := NULL;
+    v_old := NULL;
     v_type := pg_catalog.lower(TG_OP);
     BEGIN
       IF TG_OP OPERATOR(pg_catalog.=) 'DELETE' THEN
         IF pg_catalog.pg_typeof(OLD."a'b") OPERATOR(pg_catalog.=) ANY ('{20,21,23}'::pg_catalog.oid[]) AND pg_catalog.pg_typeof(OLD."c\d") OPERATOR(pg_catalog.=) 25::pg_catalog.oid THEN
-          v_data := pg_catalog.concat(pg_catalog.concat('{"a''b":', coalesce(OLD."a'b"::pg_catalog.text, 'null'), E',"c\\\\d":', coalesce(pg_catalog.to_json(OLD."c\d")::pg_catalog.text, 'null'), '}'));
+          v_data := pg_catalog.array_to_string(ARRAY['{"a''b":', OLD."a'b"::pg_catalog.text, E',"c\\\\d":', pg_catalog.to_json(OLD."c\d")::pg_catalog.text, '}']::pg_catalog.text[], '', 'null');
         END IF;
       ELSIF pg_catalog.pg_typeof(NEW."a'b") OPERATOR(pg_catalog.=) ANY ('{20,21,23}'::pg_catalog.oid[]) AND pg_catalog.pg_typeof(NEW."c\d") OPERATOR(pg_catalog.=) 25::pg_catalog.oid THEN
-        v_data := pg_catalog.concat(pg_catalog.concat('{"a''b":', coalesce(NEW."a'b"::pg_catalog.text, 'null'), E',"c\\\\d":', coalesce(pg_catalog.to_json(NEW."c\d")::pg_catalog.text, 'null'), '}'));
+        v_data := pg_catalog.array_to_string(ARRAY['{"a''b":', NEW."a'b"::pg_catalog.text, E',"c\\\\d":', pg_catalog.to_json(NEW."c\d")::pg_catalog.text, '}']::pg_catalog.text[], '', 'null');
       END IF;
     EXCEPTION WHEN OTHERS THEN
       v_data := NULL;
@@ -112,7 +89,7 @@ BEGIN
     IF v_old_users IS NOT NULL THEN
       BEGIN
         IF pg_catalog.pg_typeof(OLD."a'b") OPERATOR(pg_catalog.=) ANY ('{20,21,23}'::pg_catalog.oid[]) AND pg_catalog.pg_typeof(OLD."c\d") OPERATOR(pg_catalog.=) 25::pg_catalog.oid THEN
-          v_old_key := pg_catalog.concat(pg_catalog.concat('{"a''b":', coalesce(OLD."a'b"::pg_catalog.text, 'null'), E',"c\\\\d":', coalesce(pg_catalog.to_json(OLD."c\d")::pg_catalog.text, 'null'), '}'));
+          v_old_key := pg_catalog.array_to_string(ARRAY['{"a''b":', OLD."a'b"::pg_catalog.text, E',"c\\\\d":', pg_catalog.to_json(OLD."c\d")::pg_catalog.text, '}']::pg_catalog.text[], '', 'null');
         END IF;
       EXCEPTION WHEN OTHERS THEN
         v_old_key := NULL;
@@ -120,46 +97,39 @@ BEGIN
       v_old_key := coalesce(v_old_key, '{}');
     END IF;
   END IF;
-  IF v_incomplete OR v_old IS NOT NULL OR v_old_users IS NOT NULL OR v_actor OPERATOR(pg_catalog.<>) '' THEN
-    v_more := ROW(v_incomplete, v_old, v_old_key, v_old_users, v_actor, NULL, NULL, NULL, NULL)::esink.more;
+  IF v_incomplete OR v_old IS NOT NULL OR v_old_users IS NOT NULL OR pg_catalog.current_setting('esink.actor', true) OPERATOR(pg_catalog.<>) '' THEN
+    v_more := ROW(v_incomplete, v_old, v_old_key, v_old_users, pg_catalog.current_setting('esink.actor', true), NULL, NULL, NULL, NULL)::esink.more;
   END IF;
-  IF TG_LEVEL OPERATOR(pg_catalog.=) 'ROW' THEN
-    IF TG_OP OPERATOR(pg_catalog.<>) 'INSERT' THEN
-      -- Ours, or younger than we are; a subtransaction's xid is.
-      IF pg_catalog.age(OLD.xmin) OPERATOR(pg_catalog.<=) 0 THEN
-        v_replaced := pg_catalog.concat(v_xid, ' ', TG_RELID, ' ',
-          pg_catalog.pg_relation_filenode(TG_RELID::pg_catalog.regclass), ' ', OLD.ctid);
-        IF coalesce(pg_catalog.current_setting('esink.replaced', true), '') OPERATOR(pg_catalog.<>) v_xid::pg_catalog.text THEN
-          PERFORM pg_catalog.set_config('esink.replaced', v_xid::pg_catalog.text, true);
-        END IF;
+  -- What is not there is NULL, of a statement both. The previous version is ours, or younger than we are (a subtransaction's xid is);
+  -- or somebody has been at the new version since, maybe only with a lock.
+  IF pg_catalog.age(OLD.xmin) OPERATOR(pg_catalog.<=) 0 OR NEW.xmax OPERATOR(pg_catalog.<>) '0'::pg_catalog.xid THEN
+    IF pg_catalog.age(OLD.xmin) OPERATOR(pg_catalog.<=) 0 THEN
+      v_replaced := pg_catalog.concat(v_xid, ' ', TG_RELID, ' ',
+        pg_catalog.pg_relation_filenode(TG_RELID::pg_catalog.regclass), ' ', OLD.ctid);
+      IF coalesce(pg_catalog.current_setting('esink.replaced', true), '') OPERATOR(pg_catalog.<>) v_xid::pg_catalog.text THEN
+        PERFORM pg_catalog.set_config('esink.replaced', v_xid::pg_catalog.text, true);
       END IF;
     END IF;
-    IF TG_OP OPERATOR(pg_catalog.<>) 'DELETE' THEN
-      -- Somebody has been at the new version since, maybe only with a lock.
-      IF NEW.xmax OPERATOR(pg_catalog.<>) '0'::pg_catalog.xid THEN
-        IF pg_catalog.current_setting('esink.replaced', true) OPERATOR(pg_catalog.=) v_xid::pg_catalog.text THEN
-          v_seq := esink.number_before(pg_catalog.concat(v_xid, ' ', TG_RELID, ' ',
-            pg_catalog.pg_relation_filenode(TG_RELID::pg_catalog.regclass), ' ', NEW.ctid));
-        END IF;
+    IF NEW.xmax OPERATOR(pg_catalog.<>) '0'::pg_catalog.xid THEN
+      IF pg_catalog.current_setting('esink.replaced', true) OPERATOR(pg_catalog.=) v_xid::pg_catalog.text THEN
+        v_seq := esink.number_before(pg_catalog.concat(v_xid, ' ', TG_RELID, ' ',
+          pg_catalog.pg_relation_filenode(TG_RELID::pg_catalog.regclass), ' ', NEW.ctid));
       END IF;
     END IF;
   END IF;
-  v_seq := coalesce(v_seq, pg_catalog.nextval('esink.event_seq'::pg_catalog.regclass));
   IF (pg_catalog.pg_sequence_last_value('esink.rotation'::pg_catalog.regclass) OPERATOR(pg_catalog.&) 1::pg_catalog.int8)
       OPERATOR(pg_catalog.=) 0::pg_catalog.int8 THEN
     INSERT INTO esink.event_0 (seq, xid, topic, type, data, users, broadcast, replaced, guard, more)
-    VALUES (v_seq, v_xid, 'Odd "Table"', v_type, v_data, v_users, false, v_replaced, NULL, v_more);
+    VALUES (coalesce(v_seq, pg_catalog.nextval('esink.event_seq'::pg_catalog.regclass)), v_xid, 'Odd "Table"', coalesce(v_type, 'update'), v_data, v_users, false, v_replaced, NULL, v_more);
   ELSE
     INSERT INTO esink.event_1 (seq, xid, topic, type, data, users, broadcast, replaced, guard, more)
-    VALUES (v_seq, v_xid, 'Odd "Table"', v_type, v_data, v_users, false, v_replaced, NULL, v_more);
+    VALUES (coalesce(v_seq, pg_catalog.nextval('esink.event_seq'::pg_catalog.regclass)), v_xid, 'Odd "Table"', coalesce(v_type, 'update'), v_data, v_users, false, v_replaced, NULL, v_more);
   END IF;
-  IF true THEN
-    IF (pg_catalog.pg_sequence_last_value('esink.sleep'::pg_catalog.regclass) OPERATOR(pg_catalog.&) 1::pg_catalog.int8)
-        OPERATOR(pg_catalog.=) 1::pg_catalog.int8 THEN
-      -- Asked again: the server may have been restarted with two-phase commit while no relay ran.
-      IF pg_catalog.current_setting('max_prepared_transactions') OPERATOR(pg_catalog.=) '0' THEN
-        PERFORM pg_catalog.pg_notify('esink', '');
-      END IF;
+  IF (pg_catalog.pg_sequence_last_value('esink.sleep'::pg_catalog.regclass) OPERATOR(pg_catalog.&) 1::pg_catalog.int8)
+      OPERATOR(pg_catalog.=) 1::pg_catalog.int8 THEN
+    -- Asked again: the server may have been restarted with two-phase commit while no relay ran.
+    IF pg_catalog.current_setting('max_prepared_transactions') OPERATOR(pg_catalog.=) '0' THEN
+      PERFORM pg_catalog.pg_notify('esink', '');
     END IF;
   END IF;
   RETURN NULL;
