@@ -3,11 +3,20 @@
 -- They run for the relay alone, but for number_before, same and emit (what else runs for writers is made from capture.sql). Their search_path and the settings that
 -- steer the planner belong to the functions: behind a pooler a session is not ours to change.
 
--- The newest tick: its end is where the next one begins, its `after` is what that one leaves out.
+-- The newest tick: its end is where the next one begins, its `after` is what that one leaves out. It is in the pair that writers use,
+-- unless there is none in it yet.
 -- Calls: -   Reads: tick_0, tick_1, meta
 CREATE OR REPLACE FUNCTION esink.newest_tick(OUT next bigint, OUT snapshot pg_snapshot)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+  IF pg_sequence_last_value('esink.rotation') % 2 = 0 THEN
+    SELECT t.first + t.count, t.after INTO next, snapshot FROM esink.tick_0 t ORDER BY t.first DESC, t.count DESC LIMIT 1;
+  ELSE
+    SELECT t.first + t.count, t.after INTO next, snapshot FROM esink.tick_1 t ORDER BY t.first DESC, t.count DESC LIMIT 1;
+  END IF;
+  IF FOUND THEN
+    RETURN;
+  END IF;
   SELECT t.first + t.count, t.after INTO next, snapshot
     FROM (SELECT * FROM (SELECT * FROM esink.tick_0 ORDER BY first DESC, count DESC LIMIT 1) a
           UNION ALL
@@ -66,8 +75,10 @@ BEGIN
     PERFORM set_config('synchronous_commit', 'on', true);
   END IF;
   -- In a later snapshot than the tick's: whatever was done to a column before one of these events was written shows.
-  IF drained > 0 AND EXISTS (SELECT FROM esink.broken) THEN
-    PERFORM esink.blank(v_before, v_low, v_high);
+  IF drained > 0 AND EXISTS (SELECT FROM esink.guard) THEN
+    IF EXISTS (SELECT FROM esink.broken) THEN
+      PERFORM esink.blank(v_before, v_low, v_high);
+    END IF;
   END IF;
   IF drained > 1000 THEN
     PERFORM esink.map_first(v_current, v_next, v_low, v_high);
@@ -260,23 +271,27 @@ DECLARE
   v_page  bigint;
   v_from  bigint;
   v_to    bigint;
+  v_big   bigint;
   v_floor bigint;
 BEGIN
-  SELECT m.floor INTO v_floor FROM esink.meta m;
+  -- The tick that holds after + 1 begins at v_from.
+  SELECT m.floor, greatest(
+      (SELECT a.first FROM esink.tick_0 a WHERE a.first <= v_next AND a.count > 0 ORDER BY a.first DESC LIMIT 1),
+      (SELECT b.first FROM esink.tick_1 b WHERE b.first <= v_next AND b.count > 0 ORDER BY b.first DESC LIMIT 1), 0)
+    INTO v_floor, v_from FROM esink.meta m;
   IF after_id < v_floor THEN
     RAISE EXCEPTION 'esink: the journal no longer reaches back to %', after_id + 1 USING ERRCODE = 'ES001';
   END IF;
-  -- The tick that holds after + 1, and those behind it up to a big one.
-  SELECT greatest(
-      (SELECT a.first FROM esink.tick_0 a WHERE a.first <= v_next AND a.count > 0 ORDER BY a.first DESC LIMIT 1),
-      (SELECT b.first FROM esink.tick_1 b WHERE b.first <= v_next AND b.count > 0 ORDER BY b.first DESC LIMIT 1), 0)
-    INTO v_from;
-  SELECT u.first, u.count INTO t FROM (
-      SELECT a.first, a.count FROM esink.tick_0 a WHERE a.first >= v_from AND a.first < v_next + max_events AND a.count > 1000
+  -- Ticks follow each other without a gap. Those from it on, up to a big one, which begins at v_big.
+  SELECT min(u.first) FILTER (WHERE u.count > 1000 AND u.first + u.count > v_next), max(u.first + u.count) INTO v_big, v_to FROM (
+      SELECT a.first, a.count FROM esink.tick_0 a WHERE a.first >= v_from AND a.first < v_next + max_events AND a.count > 0
       UNION ALL
-      SELECT b.first, b.count FROM esink.tick_1 b WHERE b.first >= v_from AND b.first < v_next + max_events AND b.count > 1000) u
-    WHERE u.first + u.count > v_next ORDER BY u.first LIMIT 1;
-  IF t.first <= v_next THEN
+      SELECT b.first, b.count FROM esink.tick_1 b WHERE b.first >= v_from AND b.first < v_next + max_events AND b.count > 0) u;
+  IF v_big <= v_next THEN
+    SELECT u.first, u.count INTO t FROM (
+        SELECT a.first, a.count FROM esink.tick_0 a WHERE a.first = v_big AND a.count > 0
+        UNION ALL
+        SELECT b.first, b.count FROM esink.tick_1 b WHERE b.first = v_big AND b.count > 0) u LIMIT 1;
     -- One page a call: the caller comes again.
     v_page := (v_next - t.first) / 1000;
     v_skip := (v_next - t.first) % 1000;
@@ -294,14 +309,11 @@ BEGIN
       WHERE o.rank > v_skip ORDER BY o.rank LIMIT v_want;
   ELSE
     -- All at once: a tick of a quiet time holds one event, and a statement for each costs more than its event.
-    v_to := least(t.first, v_next + max_events);
-    SELECT least(max(u.first + u.count), v_to) - v_next INTO v_want FROM (
-        (SELECT a.first, a.count FROM esink.tick_0 a WHERE a.first >= v_from AND a.first < v_to AND a.count > 0 ORDER BY a.first DESC LIMIT 1)
-        UNION ALL
-        (SELECT b.first, b.count FROM esink.tick_1 b WHERE b.first >= v_from AND b.first < v_to AND b.count > 0 ORDER BY b.first DESC LIMIT 1)) u;
-    IF v_want IS NULL OR v_want <= 0 THEN
+    IF v_to IS NULL OR v_to <= v_next THEN
       RETURN;
     END IF;
+    v_to := least(v_big, v_to, v_next + max_events);
+    v_want := v_to - v_next;
     RETURN QUERY SELECT o.first + o.rank - 1, o.seq, o.xid, o.at_ms, o.topic, o.type, o.data, (o.more).old, (o.more).old_key,
         o.users, (o.more).old_users, o.broadcast, coalesce((o.more).incomplete, false), (o.more).actor, (o.more).source,
         (o.more).source_type, (o.more).version, (o.more).ref
