@@ -1,24 +1,27 @@
 # shellcheck shell=bash
-# Debian packages that building, testing and the demo need; sourced by tests/run and deploy/demo.
+# Debian packages that building, testing, measuring and the demo need; sourced by tests/run, tests/*/run and deploy/demo.
 #
 # A thing counts as there when it works, not when a package of that name is installed: Node.js from elsewhere is as good
 # as Debian's. Only what is missing is installed, and apt is not even asked when nothing is.
 
+# A library, as the compiler would find it; without pkg-config none is found, and nobody needs to be told so.
+library() { pkg-config --exists "$1" 2>/dev/null; }
+
 # The check for each package.
 have() {
 	case $1 in
-	libpq-dev) pkg-config --exists libpq ;;
-	libmariadb-dev) pkg-config --exists libmariadb ;;
+	libpq-dev) library libpq ;;
+	libmariadb-dev) library libmariadb ;;
 	mariadb-server) [ -x /usr/sbin/mariadbd ] ;;
-	libsqlite3-dev) pkg-config --exists 'sqlite3 >= 3.37' ;;
-	libwebsockets-dev) pkg-config --exists libwebsockets ;;
+	libsqlite3-dev) library 'sqlite3 >= 3.37' ;;
+	libwebsockets-dev) library libwebsockets ;;
 	libwebsockets-evlib-uv) compgen -G '/usr/lib/*/libwebsockets-evlib_uv.so' >/dev/null ;;
-	libuv1-dev) pkg-config --exists libuv ;;
-	libjansson-dev) pkg-config --exists jansson ;;
-	libjwt-dev) pkg-config --exists libjwt ;;
-	libssl-dev) pkg-config --exists openssl ;;
-	libpcre2-dev) pkg-config --exists libpcre2-8 ;;
-	libcmocka-dev) pkg-config --exists cmocka ;;
+	libuv1-dev) library libuv ;;
+	libjansson-dev) library jansson ;;
+	libjwt-dev) library libjwt ;;
+	libssl-dev) library openssl ;;
+	libpcre2-dev) library libpcre2-8 ;;
+	libcmocka-dev) library cmocka ;;
 	libclang-rt-14-dev) compgen -G '/usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.fuzzer*' >/dev/null ;;
 	postgresql-15) compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null ;;
 	postgresql-15-pgq3) compgen -G '/usr/lib/postgresql/*/lib/pgq_triggers.so' >/dev/null ;;
@@ -107,4 +110,4 @@ demo_packages="sqlite3 curl"
 fuzz_packages="clang libclang-rt-14-dev libcmocka-dev"
 static_packages="clang-tidy cppcheck binutils"
 test_packages="$build_packages $demo_packages $static_packages $fuzz_packages postgresql-15 mariadb-server nodejs npm chromium universal-ctags openssl
-	ca-certificates pgbouncer iproute2"
+	ca-certificates pgbouncer iproute2 git"
