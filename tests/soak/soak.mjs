@@ -20,10 +20,17 @@ const outbox = {
   sqlite: async (db) => Number((await db.query("SELECT sum(pgsize) AS n FROM dbstat WHERE name LIKE 'esink%'")).rows[0].n),
 };
 
-// What is looked at: how much may the last quarter's average lie above the second's.
+// By how much averages of n looks lie apart by chance alone, at most: one in a few hundred is further. Measured by how much a look
+// differs from the next, so that what grows slowly is not taken for chance.
+function chance(values, n) {
+  const steps = values.slice(1).map((value, i) => (value - values[i]) ** 2);
+  return 3 * Math.sqrt(average(steps) / 2) * Math.sqrt(2 / n);
+}
+
+// What is looked at: how much may the last quarter's average lie above the second's. Descriptors are mostly those of clients, who come and go.
 const metrics = {
   'memory, MB': { bound: (before) => before * 0.05 + 1, digits: 1 },
-  descriptors: { bound: () => 4, digits: 0 },
+  descriptors: { bound: (_, values, n) => 4 + chance(values, n), digits: 0 },
   'journal, events': { bound: (before) => before * 0.25 + 500, digits: 0 },
   'journal, MB': { bound: (before) => before * 0.25 + 1, digits: 1 },
 };
@@ -40,7 +47,8 @@ function judge(name, samples) {
   return Object.entries(metrics).map(([metric, { bound, digits }]) => {
     const values = samples.map((sample) => sample[metric]);
     const [before, after] = [average(values.slice(quarter, 2 * quarter)), average(values.slice(-quarter))];
-    return { relay: name, what: metric, 'second quarter': before.toFixed(digits), 'last quarter': after.toFixed(digits), 'may grow by': bound(before).toFixed(digits), most: Math.max(...values).toFixed(digits), flat: after - before <= bound(before) };
+    const may = bound(before, values, quarter);
+    return { relay: name, what: metric, 'second quarter': before.toFixed(digits), 'last quarter': after.toFixed(digits), 'may grow by': may.toFixed(digits), most: Math.max(...values).toFixed(digits), flat: after - before <= may };
   });
 }
 
