@@ -4,9 +4,10 @@
 //   title      what it measures, one line
 //   packages   Debian packages that it needs beyond PostgreSQL, MariaDB and the build's: tests/lib/packages.sh knows how to
 //              see that one is there; where that is more than a command of the package's name, it is taught there
-//   run({ binary, folder, rounds, quick, wants, say, tools }) -> { rows, notes, charts }
+//   run({ binary, folder, rounds, quick, wants, say, tools }) -> { rows, notes, charts, rounds }
 // with binary: the release binary; folder: a scratch folder; rounds: how often the things compared are run in turn; quick: a small
 // smoke run; wants(work): whether --only lets this work be done (a part may do without asking); say(line): progress; tools: the folder of the compiled tools/*.c.
+// The rounds of the answer: how many there were, where a part makes fewer than it is asked for.
 //
 // A row:
 //   { work: 'one UPDATE a transaction, 16 clients, synchronous_commit on',   what all the rows of a group did
@@ -65,7 +66,7 @@ async function one(name, { quick, rounds, only }) {
   try {
     const result = await part.run({ binary: process.env.ESINK_BINARY, folder: scratch, rounds, quick, say, wants: (work) => !only || only.test(work), tools: join(process.env.ESINK_BENCH_ROOT, 'tools') });
     const { rows, notes = [], charts = [] } = result;
-    return { title: part.title, rounds, began, ended: momentOf(), seconds: Math.round((performance.now() - start) / 1000), rows, notes, charts };
+    return { title: part.title, rounds: result.rounds ?? rounds, began, ended: momentOf(), seconds: Math.round((performance.now() - start) / 1000), rows, notes, charts };
   } finally {
     rmSync(scratch, { recursive: true, force: true });
   }
@@ -76,16 +77,18 @@ if (asked.packages) {
   const lists = asked.draw || asked.list ? [] : await Promise.all(asked.wanted.map(async (name) => (await import(`./parts/${name}.mjs`)).packages));
   console.log(asked.draw || asked.list ? 'none' : [...new Set(lists.flat())].join(' '));
 } else if (asked.list) {
-  for (const name of parts) console.log(`${name.padEnd(10)} ${(await import(`./parts/${name}.mjs`)).title}`);
+  for (const name of parts) console.log(`${name.padEnd(13)} ${(await import(`./parts/${name}.mjs`)).title}`);
 } else if (asked.draw) {
   draw(load());
 } else {
   const settings = { quick: asked.quick === true, only: asked.only, rounds: asked.rounds ?? (asked.quick ? 2 : 7) };
   const missed = [];
+  let targets = 0;
   for (const name of asked.wanted) {
     try {
       const result = await one(name, settings);
       console.log(`\n${table(result)}\n`);
+      targets += result.rows.reduce((sum, row) => sum + (row.targets ?? []).length, 0);
       missed.push(...result.rows.flatMap((row) => (row.targets ?? []).filter(({ met }) => !met).map(({ what }) => `${name}: ${row.work}: ${row.who}: ${what}`)));
       if (!settings.quick && !settings.only) keep(name, result, machine());
     } catch (error) {
@@ -94,7 +97,8 @@ if (asked.packages) {
     }
   }
   if (!settings.quick && !settings.only) draw(load());
-  console.log(missed.length ? `not met:\n${missed.map((line) => `  ${line}`).join('\n')}` : process.exitCode ? 'a part failed' : 'every target was met');
+  if (targets) console.log(missed.length ? `${targets - missed.length} of ${targets} targets were met; not met:\n${missed.map((line) => `  ${line}`).join('\n')}` : `all ${targets} targets were met`);
+  if (process.exitCode) console.log('a part failed: see FAILED above');
   if (settings.quick) console.log('(a quick run: the figures mean little, and nothing was kept)');
   else if (settings.only) console.log('(only some of it: nothing was kept)');
   // A part that failed may have left something that keeps the process alive; at exit it is killed.

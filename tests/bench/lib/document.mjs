@@ -8,7 +8,7 @@ import { markdown } from './table.mjs';
 const page = fileURLToPath(new URL('../../../docs/PERFORMANCE.md', import.meta.url));
 const images = fileURLToPath(new URL('../../../docs/performance/', import.meta.url));
 
-const when = ({ began, ended, rounds, seconds }) => `${began.date.slice(0, 10)}, commit ${began.commit}, ${rounds} rounds, ${Math.ceil(seconds / 60)} min, load average ${began.load} at the start, ${ended.load} at the end`;
+const when = ({ began, ended, rounds, seconds }) => `${began.date.slice(0, 10)}, commit ${began.commit ?? 'unknown'}, ${rounds} ${rounds === 1 ? 'round' : 'rounds'}, ${Math.ceil(seconds / 60)} min, load average ${began.load} at the start, ${ended.load} at the end`;
 
 function block(name, part) {
   if (!part) return 'Not measured yet.';

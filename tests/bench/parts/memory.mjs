@@ -36,15 +36,15 @@ async function measure(who, how, n, { tools, ...options }) {
 }
 
 export async function run({ binary, folder, tools, rounds, quick, say }) {
-  const n = quick ? 1000 : 10_000, options = { binary, folder, tools }, rows = [];
+  const n = quick ? 1000 : 10_000, options = { binary, folder, tools }, rows = [], few = Math.min(rounds, 3);
   for (const [how, names, what] of [['websocket', ['esink', 'raw', 'nchan', 'ws', 'nats'], 'websockets'], ['sse', ['esink', 'nchan'], 'event streams'],
     ['socketio', ['esink', 'socket.io'], 'Socket.IO clients (websocket)']]) {
-    const results = await interleave(Math.min(rounds, 3), names, (who) => measure(who, how, n, options));
+    const results = await interleave(few, names, (who) => measure(who, how, n, options));
     for (const who of names) say(`${what}, ${who}: ${results[who].map((kB) => kB.toFixed(2)).join(' ')} kB`);
     rows.push(...rowsOf(`${n.toLocaleString('en-US')} idle ${what}`, 'kB per connection', results,
       { to: { esink: names.filter((who) => who !== 'esink' && who !== 'raw') }, targets: { esink: how === 'websocket' ? [below(2.5, 'kB')] : [] } }));
   }
-  return { rows, notes: [
+  return { rounds: few, rows, notes: [
     'Of the process; the kernel\'s part of a connection is the same for all. esink\'s clients have a JSON Web Token each, of a user each; the others\' have none. nats counts a subscription, `raw` keeps nothing but the number of the socket.',
   ] };
 }

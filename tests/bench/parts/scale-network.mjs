@@ -28,6 +28,7 @@ export async function run({ binary, folder, tools, rounds, quick, say }) {
   const byCrowd = await series(crowds.map((n) => [n, { n, size: 200 }]), (n) => `${count(n)} websockets, events with a text of 200 bytes`, settings);
   const bySize = await series(sizes.map((size) => [size, { n: 100, size }]), (size) => `events to 100 websockets with a text of ${count(size)} bytes`, settings);
   return {
+    rounds: settings.rounds,
     rows: [...byCrowd.rows, ...bySize.rows],
     notes: ['Single events, the next one when every client has the one before, as in `fanout`. With few connections the fixed cost of an event shows: for esink that is waking up, reading the database and its tick.'],
     charts: [

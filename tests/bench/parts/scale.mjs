@@ -8,7 +8,7 @@ import { Scope } from '../../e2e/lib/harness.mjs';
 import { startRelay } from '../../e2e/lib/relay.mjs';
 import { until } from '../../e2e/lib/wait.mjs';
 import { cpuOf, quiet } from '../lib/processes.mjs';
-import { median, rowOf } from '../lib/rows.mjs';
+import { atMost, median, rowOf } from '../lib/rows.mjs';
 
 export const title = 'how costs grow: watched tables, withheld columns, size of a row';
 export const packages = [];
@@ -16,27 +16,34 @@ export const packages = [];
 const columns = (n, of) => Array.from({ length: n }, (_, i) => of(i + 1)).join(', ');
 const names = { postgres: 'PostgreSQL', mysql: 'MariaDB', sqlite: 'SQLite' };
 
-// What is varied: schema(n), the relay's options(n), and note(n), what the written column holds. Table t1 is written to.
+// What is varied: schema(n), the relay's options(n), and note(n), what the written column holds. Table t1 is written to. flat: what of
+// the costs is not to grow, and by which factor at most, with what chance does to a median.
 const axes = {
   'watched tables': {
+    unit: 'table',
+    flat: { write: 1.25, event: 1.25 },
     steps: [1, 10, 100, 1000],
     schema: (n) => Array.from({ length: n }, (_, i) => `CREATE TABLE t${i + 1} (id int PRIMARY KEY, owner int, note varchar(100));`).join('\n'),
     options: (n) => ({ tables: columns(n, (i) => `t${i}`).replaceAll(' ', ''), routing: Object.fromEntries(Array.from({ length: n }, (_, i) => [`t${i + 1}`, 'owner'])) }),
     note: () => 'x'.repeat(60),
   },
   'withheld columns': {
+    unit: 'column',
     steps: [1, 10, 100, 1000],
     schema: (n) => `CREATE TABLE t1 (id int PRIMARY KEY, owner int, note varchar(100), ${columns(n, (i) => `c${i} int`)});`,
     options: (n) => ({ tables: 't1', routing: { t1: 'owner' }, filters: columns(n, (i) => `t1.c${i}`).replaceAll(' ', '') }),
     note: () => 'x'.repeat(60),
   },
   'bytes of a row': {
+    unit: 'byte',
     steps: [100, 1000, 10_000, 100_000],
     schema: () => 'CREATE TABLE t1 (id int PRIMARY KEY, owner int, note text);',
     options: () => ({ tables: 't1', routing: { t1: 'owner' } }),
     note: (n) => 'x'.repeat(n - 40),
   },
 };
+const count = (n) => Number(n).toLocaleString('en-US');
+const named = (n, { unit }) => `${count(n)} ${unit}${Number(n) === 1 ? '' : 's'}`;
 const startsWithin = 300_000; // ms
 const costs = { write: 'us a write', event: 'us of the relay an event', start: 'ms to start, triggers made', again: 'ms to start again' };
 
@@ -92,16 +99,17 @@ export async function run({ rounds, quick, wants, say }) {
       for (const [what, axis] of wanted) {
         const all = {};
         for (const n of quick ? axis.steps.slice(0, 3) : axis.steps) {
-          say(`${label}: ${n.toLocaleString('en-US')} ${what}`);
+          say(`${label}: ${count(n)} ${what}`);
           const found = await measure(database, axis, n, { rounds, writes: quick ? 100 : 500 });
           if (found) all[n] = found;
-          else late.push(`${label} with ${n.toLocaleString('en-US')} ${what}: the relay had not started after ${startsWithin / 1000} s, and was not measured.`);
+          else late.push(`${label} with ${count(n)} ${what}: the relay had not started after ${startsWithin / 1000} s, and was not measured.`);
         }
         const [first] = Object.keys(all);
         for (const [cost, metric] of Object.entries(costs)) {
           for (const [n, found] of Object.entries(all)) {
-            const against = n === first ? {} : { [Number(first).toLocaleString('en-US')]: found[cost].map(() => median(all[first][cost])) };
-            rows.push(rowOf({ work: `${label}: ${what}`, who: Number(n).toLocaleString('en-US'), metric, all: found[cost], against }));
+            const least = named(first, axis), against = n === first ? {} : { [least]: found[cost].map(() => median(all[first][cost])) };
+            const targets = n !== first && axis.flat?.[cost] ? [atMost(axis.flat[cost], least)] : [];
+            rows.push(rowOf({ work: `${label}: ${what}`, who: named(n, axis), metric, all: found[cost], against, targets }));
           }
           if (cost === 'write' || cost === 'event') (series[what] ??= []).push({ who: `${label}, ${cost === 'write' ? 'a write' : 'the relay'}`, points: Object.entries(all).map(([n, found]) => [Number(n), median(found[cost])]) });
         }
