@@ -49,23 +49,21 @@ missing_of() {
 }
 
 # Runs a command as root.
-as_root() {
-	if [ "$(id -u)" = 0 ]; then
-		"$@"
-	elif command -v sudo >/dev/null; then
-		sudo "$@"
-	else
-		echo "esink: \"$*\" needs root, and there is no sudo here: run this once as root" >&2
-		return 1
-	fi
-}
+as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
 
 # Installing PostgreSQL on Debian creates a database, and that of any server starts it on the usual port. Nobody asked for
 # those: the creation is switched off, the starts are refused, for the length of this installation, and Debian's own settings are
-# put back.
-install_quietly() {
-	local conf=/etc/postgresql-common/createcluster.conf policy=/usr/sbin/policy-rc.d status=0 refuses=
-	local apt="env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends"
+# put back, also when it is interrupted: hence a shell of its own.
+install_quietly() (
+	conf=/etc/postgresql-common/createcluster.conf policy=/usr/sbin/policy-rc.d refuses=
+	apt="env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends"
+	put_back() {
+		[ -z "$refuses" ] || as_root rm -f $policy
+		[ ! -e "$conf.before-esink" ] || as_root mv "$conf.before-esink" "$conf"
+	}
+	trap put_back EXIT
+	trap 'exit 130' INT
+	trap 'exit 143' TERM
 	as_root env DEBIAN_FRONTEND=noninteractive apt-get update
 	if [ ! -e $policy ]; then
 		refuses=1
@@ -74,17 +72,13 @@ install_quietly() {
 	fi
 	case " $* " in
 	*" postgresql-15"*)
-		as_root $apt postgresql-common
+		as_root $apt postgresql-common || exit
 		as_root cp "$conf" "$conf.before-esink"
 		echo 'create_main_cluster = false' | as_root tee -a "$conf" >/dev/null
-		as_root $apt "$@" || status=$?
-		as_root mv "$conf.before-esink" "$conf"
 		;;
-	*) as_root $apt "$@" || status=$? ;;
 	esac
-	[ -z "$refuses" ] || as_root rm -f $policy
-	return $status
-}
+	as_root $apt "$@"
+)
 
 # need PACKAGE...: afterwards all are there, or the script has ended with a list of what is not.
 need() {
@@ -93,6 +87,10 @@ need() {
 	[ -z "$missing" ] && return
 	if [ ! -e /etc/debian_version ] || ! command -v apt-get >/dev/null; then
 		echo "esink: this is not Debian, so nothing was installed. Missing (by their names in Debian 12): $missing" >&2
+		exit 1
+	fi
+	if [ "$(id -u)" != 0 ] && ! command -v sudo >/dev/null; then
+		echo "esink: some packages are missing, and there is no sudo here. Once, as root: apt-get update && apt-get install --no-install-recommends $missing" >&2
 		exit 1
 	fi
 	echo "== install: $missing"
