@@ -296,6 +296,28 @@ test('a wrong password, a database that is not there, a connection that is kille
   assert.equal(answer.status, 200, answer.text);
 });
 
+test('many tables, in two databases: a new column, a table made anew and a dropped trigger are noticed', async (t) => {
+  const many = Array.from({ length: 20 }, (_, i) => `many${i + 1}`);
+  const db = await database.database(t, many.map((name) => `CREATE TABLE ${name} (id int PRIMARY KEY)`).join('; ')), extra = `${db.name}_more.extra`;
+  t.defer(() => db.query(`DROP DATABASE ${db.name}_more`));
+  await db.query(`CREATE DATABASE ${db.name}_more; CREATE TABLE ${extra} (id int PRIMARY KEY)`);
+  const relay = await startRelay(t, db, { tables: [...many, extra].join(), env }), boss = await relay.operator();
+  let id = 0;
+  const told = (table, fits = () => true) => until(async () => {
+    await db.query(`INSERT INTO ${table} (id) VALUES (${++id})`);
+    await boss.passed(await db.fence());
+    return rows(boss, table).some(({ data }) => data.id === id && fits(data));
+  }, () => `${table} to be told as it is now; ${boss.state()}`);
+  for (const table of ['many1', 'many20', extra]) await told(table);
+  await db.query('ALTER TABLE many20 ADD COLUMN note int DEFAULT 5');
+  await told('many20', ({ note }) => note === 5);
+  await db.query(`DROP TABLE ${extra}; CREATE TABLE ${extra} (id int PRIMARY KEY)`);
+  await told(extra);
+  const { rows: [{ name }] } = await db.query("SELECT TRIGGER_NAME AS name FROM information_schema.TRIGGERS WHERE EVENT_OBJECT_SCHEMA = DATABASE() AND EVENT_OBJECT_TABLE = 'many10' AND EVENT_MANIPULATION = 'INSERT'");
+  await db.query(`DROP TRIGGER ${name}`);
+  await told('many10');
+});
+
 test('the triggers are the ones that were looked at', async (t) => {
   const db = await database.database(t, `CREATE TABLE plain (id int PRIMARY KEY, owner int, note text CHARACTER SET utf8mb4, secret text);
     CREATE TABLE "Odd ""\`Table\`""" ("a'b" int, "c\\d" varchar(20) CHARACTER SET latin1, f float, b bit(3), t timestamp NULL, g point, PRIMARY KEY ("c\\d", "a'b"))`);

@@ -1,8 +1,10 @@
 /* What is looked at each second: whether columns or triggers of the watched tables have changed, and rules that do nothing.
  *
- * information_schema opens a table's files for each row of an answer, so every table is asked for by its own names, which the
- * server's optimizer takes as the one table to open; the answer is hashed, and only when its word is another one than before
- * is the whole catalogue read.
+ * information_schema opens a table's files for each row of an answer, but only of tables whose names fit. A SELECT of its own for
+ * each table names the one to open, and costs the server half a millisecond whatever is in it: a few tables are asked for that way.
+ * Many are asked for with one list of names a schema, of which the server goes through all names, and that is quick: a thousand
+ * tables had taken it more than a second of each two, in which nothing was fetched, and take a twentieth of it now. The answer is
+ * hashed, and only when its word is another one than before is the whole catalogue read.
  */
 #include <string.h>
 #include <strings.h>
@@ -13,14 +15,58 @@
 #include "source/mysql/catalog.h"
 #include "source/mysql/text.h"
 
-static void ask(struct my_db *db, const struct table_name *name, const char *select, const char *schema, const char *table,
-	struct buf *sql)
+#define FEW 8 /* tables, for each of which there is a SELECT */
+
+/* What is asked of a view of information_schema: the columns that it answers with, and its names for schema and table. */
+struct question {
+	const char *select, *schema, *table;
+};
+static const struct question columns_of = {
+	"SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, COLUMN_TYPE, CHARACTER_SET_NAME, COLUMN_KEY, ORDINAL_POSITION FROM information_schema.COLUMNS",
+	"TABLE_SCHEMA", "TABLE_NAME"};
+static const struct question triggers_of = {
+	"SELECT EVENT_OBJECT_SCHEMA, EVENT_OBJECT_TABLE, TRIGGER_NAME, CREATED, DEFINER FROM information_schema.TRIGGERS",
+	"EVENT_OBJECT_SCHEMA", "EVENT_OBJECT_TABLE"};
+
+static const char *schema_of(const struct my_db *db, const struct table_name *name)
 {
-	buf_printf(sql, "%s(%s WHERE %s = ", sql->len ? " UNION ALL " : "", select, schema);
-	my_text_literal(sql, span_of(name->schema ? name->schema : db->config->database));
-	buf_printf(sql, " AND %s = ", table);
-	my_text_literal(sql, span_of(name->table));
-	buf_text(sql, ")");
+	return name->schema ? name->schema : db->config->database;
+}
+
+/* Adds a SELECT of tables[first], and of those of its schema that come after it. */
+static void ask(struct my_db *db, const struct ruleset *rules, size_t first, bool alone, const struct question *question, struct buf *sql)
+{
+	const char *schema = schema_of(db, &rules->tables[first]);
+
+	buf_printf(sql, "%s(%s WHERE %s = ", sql->len ? " UNION ALL " : "", question->select, question->schema);
+	my_text_literal(sql, span_of(schema));
+	buf_printf(sql, " AND %s IN (", question->table);
+	my_text_literal(sql, span_of(rules->tables[first].table));
+	for (size_t i = first + 1; i < rules->table_count && !alone; i++)
+		if (!strcmp(schema_of(db, &rules->tables[i]), schema)) {
+			buf_text(sql, ", ");
+			my_text_literal(sql, span_of(rules->tables[i].table));
+		}
+	buf_text(sql, "))");
+}
+
+static bool asked_before(const struct my_db *db, const struct ruleset *rules, size_t at)
+{
+	for (size_t i = 0; i < at; i++)
+		if (!strcmp(schema_of(db, &rules->tables[i]), schema_of(db, &rules->tables[at])))
+			return true;
+	return false;
+}
+
+static void ask_all(struct my_db *db, const struct question *question, struct buf *sql)
+{
+	const struct ruleset *rules = db->config->rules;
+	bool few = rules->table_count <= FEW;
+
+	for (size_t i = 0; i < rules->table_count; i++)
+		if (few || !asked_before(db, rules, i))
+			ask(db, rules, i, few, question, sql);
+	buf_text(sql, " ORDER BY 1, 2, 3"); /* the same tables give the same text */
 }
 
 static enum status add_rows(struct my_db *db, const struct buf *sql, struct buf *text, struct err *err)
@@ -42,16 +88,13 @@ enum status my_catalog_word(struct my_db *db, char word[17], struct err *err)
 	AUTO_BUF struct buf text = buf_init(BUF_NO_MAX);                                    /* and by its tables */
 	enum status status = STATUS_OK;
 
-	for (size_t i = 0; i < rules->table_count; i++) {
-		ask(db, &rules->tables[i], "SELECT TABLE_NAME, COLUMN_NAME, COLUMN_TYPE, CHARACTER_SET_NAME, COLUMN_KEY, ORDINAL_POSITION "
-			"FROM information_schema.COLUMNS", "TABLE_SCHEMA", "TABLE_NAME", &columns);
-		ask(db, &rules->tables[i], "SELECT EVENT_OBJECT_TABLE, TRIGGER_NAME, CREATED, DEFINER FROM information_schema.TRIGGERS",
-			"EVENT_OBJECT_SCHEMA", "EVENT_OBJECT_TABLE", &triggers);
-	}
-	if (columns.len)
+	if (rules->table_count) {
+		ask_all(db, &columns_of, &columns);
+		ask_all(db, &triggers_of, &triggers);
 		status = add_rows(db, &columns, &text, err);
-	if (status == STATUS_OK && triggers.len)
-		status = add_rows(db, &triggers, &text, err);
+		if (status == STATUS_OK)
+			status = add_rows(db, &triggers, &text, err);
+	}
 	if (status == STATUS_OK)
 		fingerprint_text(buf_as_span(&text), word);
 	return status;

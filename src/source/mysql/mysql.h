@@ -24,6 +24,7 @@ struct mysql {
 	bool mover;         /* we move: others read only */
 	bool full;          /* the last move or read was as large as it may be: there is more */
 	int64_t next_claim, next_look, next_prune, next_hold, next_sweep; /* ms, monotonic */
+	int64_t next_word;       /* ms, monotonic: when all tables are looked at again */
 	int64_t busy_retry_ms;   /* after a look at the triggers that found a table busy */
 	int64_t heard;           /* ms, monotonic: when the server was asked last */
 	int64_t last_event, last_look; /* ms, monotonic */

@@ -16,6 +16,9 @@
 #include "source/silence.h"
 
 #define LOOK_EVERY_MS 1000
+/* For so many times as long as a look at all tables took there is none, so that a thousand of them do not keep the server busy. */
+#define LOOK_SHARE 9
+#define LOOK_PAUSE_MAX_MS 5000
 #define BUSY_RETRY_MS 100
 #define BUSY_RETRY_MAX_MS 5000
 #define PLANS_MAX 4 /* until the schema holds still */
@@ -105,14 +108,19 @@ static enum status watch(struct mysql *source, struct err *err)
 {
 	char word[sizeof(source->word)];
 	struct my_meta meta;
+	int64_t begun, pause;
 	enum status status = my_meta_read(&source->db, &meta, err);
 
 	if (status == STATUS_OK && strcmp(meta.journal, source->journal) != 0) {
 		source->lost = true;
 		return err_set(err, STATUS_GONE, "the journal is another one now: tables of esink were made anew or loaded from a dump");
 	}
-	if (status == STATUS_OK)
-		status = my_catalog_word(&source->db, word, err);
+	begun = clock_ms();
+	if (status != STATUS_OK || (begun < source->next_word && !source->guard.doubt && !source->busy_retry_ms))
+		return status;
+	status = my_catalog_word(&source->db, word, err);
+	pause = (clock_ms() - begun) * LOOK_SHARE;
+	source->next_word = clock_ms() + (pause < LOOK_PAUSE_MAX_MS ? pause : LOOK_PAUSE_MAX_MS);
 	/* cppcheck-suppress legacyUninitvar ; STATUS_OK: it was written */
 	if (status != STATUS_OK || !strcmp(word, source->word))
 		return status;
