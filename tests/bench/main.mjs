@@ -19,7 +19,8 @@
 // rowOf() in lib/rows.mjs makes one from the rounds' values. `notes` are sentences that stand below the table. `charts` are drawn
 // by lib/charts.mjs and stored with the rows:
 //   { name: 'capture-16', title, kind: 'bars', unit, groups: [{ label, bars: [{ who, value, low, high }] }] }
-//   { name: 'scale-rules', title, kind: 'lines', x: { label }, y: { label }, series: [{ who, points: [[x, y], ..] }] }   (both axes logarithmic)
+//   { name: 'scale-rules', title, kind: 'lines', x: { label }, y: { label }, series: [{ who, points: [[x, y], ..] }] }   (both axes logarithmic;
+//     lines with the same `of` have one colour, of which some may be `dashed`)
 import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';

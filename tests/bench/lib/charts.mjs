@@ -9,7 +9,7 @@ const text = (x, y, what, anchor = 'start', kind = '') => `<text x="${x.toFixed(
 
 // Colours by name: who stands in several charts looks the same in all.
 const fixed = { esink: 1, 'no trigger': 0, raw: 0 };
-const owner = (name) => name.replace(/, p[\d.]+$/, ''); // quantiles of one contender are of one colour
+const owner = (name) => name.replace(/, p[\d.]+$/, ''); // quantiles of one contender are of one colour; lines say whose they are with `of`
 function colours(names) {
   const owners = [...new Set(names.map(owner))];
   let next = 2;
@@ -90,11 +90,11 @@ function lines({ title, x, y, series }) {
   for (const n of ticks(across)) parts.push(`<path class="grid" d="M${px(n).toFixed(1)} ${top}V${foot}"/>`, text(px(n), foot + 18, tick(n), 'middle', 'faint'));
   for (const n of ticks(up)) parts.push(`<path class="grid" d="M${left} ${py(n).toFixed(1)}H${right}"/>`, text(left - 6, py(n) + 4, tick(n), 'end', 'faint'));
   parts.push(text((left + right) / 2, foot + 38, x.label, 'middle', 'faint'));
-  const colour = colours(series.map(({ who }) => who));
+  const colour = colours(series.map(({ who, of = who }) => of));
   let legend = foot + 44;
   let from = edge;
-  for (const [i, { who, points: list }] of series.entries()) {
-    const c = colour.get(who), good = list.filter(([a, b]) => a > 0 && b > 0), dash = i > 7 ? ' stroke-dasharray="5 3"' : '';
+  for (const [i, { who, of = who, dashed, points: list }] of series.entries()) {
+    const c = colour.get(of), good = list.filter(([a, b]) => a > 0 && b > 0), dash = dashed || i > 7 ? ' stroke-dasharray="5 3"' : '';
     parts.push(`<path class="line l${c}"${dash} d="M${good.map(([a, b]) => `${px(a).toFixed(1)} ${py(b).toFixed(1)}`).join('L')}"/>`);
     for (const [a, b] of good) parts.push(`<circle class="c${c}" cx="${px(a).toFixed(1)}" cy="${py(b).toFixed(1)}" r="3.5"/>`);
     const wide = 26 + room(who) + 14;
