@@ -1,6 +1,9 @@
 /* UTF-8 validation by the table of well-formed sequences (Unicode 15, table 3-7). */
 #include "base/utf8.h"
 
+#include <stdint.h>
+#include <string.h>
+
 static bool follows(const unsigned char *s, size_t n)
 {
 	for (size_t i = 1; i < n; i++)
@@ -27,10 +30,18 @@ size_t utf8_sequence(const char *text, size_t len)
 	return n;
 }
 
+static bool eight_of_ascii(const char *text)
+{
+	uint64_t word;
+
+	memcpy(&word, text, sizeof(word));
+	return !(word & 0x8080808080808080u);
+}
+
 bool utf8_valid(const char *text, size_t len)
 {
 	for (size_t i = 0; i < len;) {
-		size_t n = utf8_sequence(text + i, len - i);
+		size_t n = len - i >= 8 && eight_of_ascii(text + i) ? 8 : utf8_sequence(text + i, len - i);
 
 		if (!n)
 			return false;

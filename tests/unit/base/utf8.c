@@ -92,6 +92,30 @@ static void test_texts(void **state)
 	assert_true(utf8_valid(NULL, 0));
 }
 
+/* A bad byte at each place of a long text, whatever is looked at together. */
+static void test_places(void **state)
+{
+	char text[41];
+
+	(void)state;
+	for (size_t len = 0; len <= 40; len++) {
+		memset(text, 'x', sizeof(text));
+		assert_true(utf8_valid(text, len));
+		for (size_t at = 0; at < len; at++) {
+			text[at] = (char)0x80;
+			assert_false(utf8_valid(text, len));
+			text[at] = (char)0xc3;
+			assert_false(utf8_valid(text, len));
+			if (at + 1 < len) {
+				text[at + 1] = (char)0xb6;
+				assert_true(utf8_valid(text, len));
+				text[at + 1] = 'x';
+			}
+			text[at] = 'x';
+		}
+	}
+}
+
 /* A name that a message shows is cut in the middle of a character, or brings bytes that make the answer no JSON. */
 static void test_shown(void **state)
 {
@@ -113,6 +137,7 @@ int main(void)
 		cmocka_unit_test(test_every_character),
 		cmocka_unit_test(test_every_sequence),
 		cmocka_unit_test(test_texts),
+		cmocka_unit_test(test_places),
 		cmocka_unit_test(test_shown),
 	};
 
