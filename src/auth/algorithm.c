@@ -5,15 +5,15 @@
 #include "auth/keys.h"
 
 static const struct algorithm algorithms[] = {
-	{"HS256", FAMILY_HMAC, NULL, NULL, 0},
-	{"HS384", FAMILY_HMAC, NULL, NULL, 0},
-	{"HS512", FAMILY_HMAC, NULL, NULL, 0},
-	{"RS256", FAMILY_RSA, NULL, NULL, 0},
-	{"RS384", FAMILY_RSA, NULL, NULL, 0},
-	{"RS512", FAMILY_RSA, NULL, NULL, 0},
-	{"ES256", FAMILY_EC, "prime256v1", "P-256", 32},
-	{"ES384", FAMILY_EC, "secp384r1", "P-384", 48},
-	{"ES512", FAMILY_EC, "secp521r1", "P-521", 66},
+	{"HS256", "SHA256", FAMILY_HMAC, NULL, NULL, 0},
+	{"HS384", "SHA384", FAMILY_HMAC, NULL, NULL, 0},
+	{"HS512", "SHA512", FAMILY_HMAC, NULL, NULL, 0},
+	{"RS256", "SHA256", FAMILY_RSA, NULL, NULL, 0},
+	{"RS384", "SHA384", FAMILY_RSA, NULL, NULL, 0},
+	{"RS512", "SHA512", FAMILY_RSA, NULL, NULL, 0},
+	{"ES256", "SHA256", FAMILY_EC, "prime256v1", "P-256", 32},
+	{"ES384", "SHA384", FAMILY_EC, "secp384r1", "P-384", 48},
+	{"ES512", "SHA512", FAMILY_EC, "secp521r1", "P-521", 66},
 };
 
 #define COUNT (sizeof(algorithms) / sizeof(*algorithms))

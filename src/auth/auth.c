@@ -40,21 +40,23 @@ struct auth {
 	bool has_operator, allow_test_token, has_table, has_jwt;
 	struct jwt_policy policy;
 	char *public_key_file, *jwks_file, *user_claim, *issuer, *audience;
+	EVP_MD *sha256; /* looked up once */
 	struct current *current;
 };
 
-static void digest(struct span token, unsigned char out[DIGEST_LEN])
+static void digest(const struct auth *auth, struct span token, unsigned char out[DIGEST_LEN])
 {
-	if (EVP_Digest(token.p, token.len, out, NULL, EVP_sha256(), NULL) != 1)
+	if (EVP_Digest(token.p, token.len, out, NULL, auth->sha256, NULL) != 1)
 		abort(); /* a digest that is not one would let the wrong token in */
 }
 
 /* At creation, or under the lock. */
-static void take_operator(struct current *current, const char *token)
+static void take_operator(const struct auth *auth, const char *token)
 {
+	struct current *current = auth->current;
 	unsigned char given[DIGEST_LEN];
 
-	digest(span_of(token), given);
+	digest(auth, span_of(token), given);
 	if (current->operator && CRYPTO_memcmp(given, current->operator_digest, DIGEST_LEN) == 0)
 		return;
 	memcpy(current->operator_digest, given, DIGEST_LEN);
@@ -83,7 +85,7 @@ static void copy_config(struct auth *auth, const struct auth_config *config)
 	auth->policy.audience = auth->audience;
 	auth->has_operator = config->security_token && *config->security_token;
 	if (auth->has_operator)
-		take_operator(auth->current, config->security_token);
+		take_operator(auth, config->security_token);
 }
 
 static enum status choose_algorithm(struct auth *auth, const char *name, struct err *err)
@@ -148,6 +150,7 @@ struct auth *auth_create(const struct auth_config *config, struct err *err)
 
 	auth->current = mem_zero(1, sizeof(*auth->current));
 	pthread_mutex_init(&auth->current->lock, NULL);
+	auth->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
 	copy_config(auth, config);
 	if (set_up_jwt(auth, config, err) == STATUS_OK)
 		return auth;
@@ -163,6 +166,7 @@ void auth_destroy(struct auth *auth)
 	pthread_mutex_destroy(&auth->current->lock);
 	mem_wipe_free(auth->current->secret);
 	free(auth->current);
+	EVP_MD_free(auth->sha256);
 	free(auth->public_key_file);
 	free(auth->jwks_file);
 	free(auth->user_claim);
@@ -197,7 +201,7 @@ enum status auth_reload(
 		current->keys = fresh;
 	}
 	if (auth->has_operator && security_token && *security_token)
-		take_operator(current, security_token);
+		take_operator(auth, security_token);
 	pthread_mutex_unlock(&current->lock);
 	keys_unref(old);
 	return STATUS_OK;
@@ -219,14 +223,12 @@ bool auth_has_operator(const struct auth *auth)
 }
 
 /* Number of the operator's token; 0: it is not that. */
-static uint64_t operator_number(const struct auth *auth, struct span token)
+static uint64_t operator_number(const struct auth *auth, const unsigned char given[DIGEST_LEN])
 {
-	unsigned char given[DIGEST_LEN];
 	uint64_t number = 0;
 
-	if (!auth->has_operator || !token.p)
+	if (!auth->has_operator)
 		return 0;
-	digest(token, given);
 	pthread_mutex_lock(&auth->current->lock);
 	if (CRYPTO_memcmp(given, auth->current->operator_digest, DIGEST_LEN) == 0)
 		number = auth->current->operator;
@@ -236,7 +238,12 @@ static uint64_t operator_number(const struct auth *auth, struct span token)
 
 bool auth_is_operator(const struct auth *auth, struct span token)
 {
-	return operator_number(auth, token) != 0;
+	unsigned char given[DIGEST_LEN];
+
+	if (!auth->has_operator || !token.p)
+		return false;
+	digest(auth, token, given);
+	return operator_number(auth, given) != 0;
 }
 
 bool auth_vouches(const struct auth *auth, uint64_t voucher)
@@ -284,16 +291,14 @@ static enum auth_verdict grant_user(struct claims *claims, int64_t now, struct i
 	return AUTH_GRANTED;
 }
 
-static enum auth_verdict check_jwt(
-	const struct auth *auth, struct span token, struct identity *identity)
+static enum auth_verdict check_jwt(const struct auth *auth, struct span token,
+	const unsigned char key[DIGEST_LEN], struct identity *identity)
 {
 	struct keys *keys = current_keys(auth);
-	unsigned char key[DIGEST_LEN];
 	int64_t now = clock_wall_ms();
 	struct claims claims = {0};
 	enum auth_verdict verdict = AUTH_REFUSED;
 
-	digest(token, key);
 	if (cache_get(keys->cache, key, &claims)) {
 		verdict = grant_user(&claims, now, identity);
 		if (verdict == AUTH_REFUSED)
@@ -308,11 +313,13 @@ static enum auth_verdict check_jwt(
 
 enum auth_verdict auth_check(const struct auth *auth, struct span token, struct identity *identity)
 {
+	unsigned char given[DIGEST_LEN];
 	uint64_t operator;
 
 	if (!well_formed(token))
 		return AUTH_REFUSED;
-	operator = operator_number(auth, token);
+	digest(auth, token, given);
+	operator = operator_number(auth, given);
 	if (operator) {
 		*identity = (struct identity){.kind = IDENTITY_OPERATOR, .voucher = operator};
 		return AUTH_GRANTED;
@@ -323,6 +330,6 @@ enum auth_verdict auth_check(const struct auth *auth, struct span token, struct 
 		return AUTH_GRANTED;
 	}
 	if (auth->has_jwt && shaped_like_jwt(token))
-		return check_jwt(auth, token, identity);
+		return check_jwt(auth, token, given, identity);
 	return auth->has_table ? AUTH_LOOKUP : AUTH_REFUSED;
 }

@@ -1,16 +1,17 @@
 /* Verifies a JWT (RFC 7519, JWS compact form).
  *
- *   1. Header and payload are decoded strictly (base64url.c) and parsed by jansson, which refuses
- *      repeated names and, in this mode, NUL inside strings.
- *   2. The header's alg must be JWT_ALGORITHM before any key is touched: a token never chooses how
- *      it is verified. `crit` (RFC 7515 section 4.1.11) names extensions that we lack: refused.
- *   3. The signature is libjwt's to check, against the keys with the header's kid, or against all
+ *   1. The header is decoded strictly (base64url.c) and parsed by jansson, which refuses repeated
+ *      names and, in this mode, NUL inside strings. Its alg must be JWT_ALGORITHM before any key is
+ *      touched: a token never chooses how it is verified. `crit` (RFC 7515 section 4.1.11) names
+ *      extensions that we lack: refused.
+ *   2. The signature is checked (signature.c) with the keys that have the header's kid, or with all
  *      when none has it.
- *   4. Claims: exp must be there; exp, nbf and iat have 30 s of leeway; iss and aud where they are
- *      configured; the user claim is a string or an integer.
- *
- * libjwt itself refuses a typ other than JWT, so that access tokens of RFC 9068 (`at+jwt`) do not
- * pass.
+ *   3. libjwt has its say on the whole token, and the header is remembered by its text: for the
+ *      tokens that come with the same one, step 1 and this one are done. So nothing but what a key
+ *      of ours has signed gets to libjwt, and what differs from token to token is read once, here.
+ *      libjwt refuses a typ other than JWT: access tokens of RFC 9068 (`at+jwt`) do not pass.
+ *   4. The payload, read as strictly as the header: exp must be there; exp, nbf and iat have 30 s of
+ *      leeway; iss and aud where they are configured; the user claim is a string or an integer.
  */
 #include "auth/claims.h"
 
@@ -22,11 +23,13 @@
 #include <string.h>
 
 #include "auth/base64url.h"
+#include "auth/headers.h"
 #include "base/buf.h"
 #include "base/log.h"
 #include "base/mem.h"
 
 #define PART_MAX 8192              /* a token is no longer */
+#define MALFORMED "it is no header.payload.signature of JSON in base64url"
 #define SECONDS_MAX 253402300799.0 /* the year 9999; whatever expires later counts as then */
 
 /* Whoever makes the tokens must be able to learn what is wrong with one; whoever sends it is told
@@ -53,25 +56,40 @@ static json_t *decode_object(struct span part)
 	return root;
 }
 
-/* libjwt would pass over characters that are not base64url. */
-static bool is_base64url(const char *text)
-{
-	AUTO_BUF struct buf bytes = buf_init(PART_MAX);
-
-	return base64url_decode(span_of(text), &bytes);
-}
-
-static bool header_fits(const json_t *header, const struct jwt_policy *policy)
+static bool header_fits(const json_t *header, const struct algorithm *algorithm)
 {
 	const char *alg = json_string_value(json_object_get(header, "alg"));
 	const json_t *kid = json_object_get(header, "kid");
 
-	return alg && strcmp(alg, policy->algorithm->name) == 0 &&
+	return alg && strcmp(alg, algorithm->name) == 0 &&
 	       !json_object_get(header, "crit") && (!kid || json_is_string(kid));
 }
 
-static bool signed_by(const struct key *key, const char *token, const struct algorithm *algorithm)
+/* header.payload.signature, and the first two as they are signed. */
+struct parts {
+	struct span token, header, payload, text;
+	struct buf signature; /* decoded */
+};
+
+static bool split(struct parts *parts, struct span token)
 {
+	const char *end = token.p + token.len, *first = memchr(token.p, '.', token.len);
+	const char *second = first ? memchr(first + 1, '.', (size_t)(end - first) - 1) : NULL;
+
+	if (!second)
+		return false;
+	parts->token = token;
+	parts->header = (struct span){token.p, (size_t)(first - token.p)};
+	parts->payload = (struct span){first + 1, (size_t)(second - first) - 1};
+	parts->text = (struct span){token.p, (size_t)(second - token.p)};
+	return base64url_decode(
+		(struct span){second + 1, (size_t)(end - second) - 1}, &parts->signature);
+}
+
+static bool libjwt_takes(
+	const struct parts *parts, const struct key *key, const struct algorithm *algorithm)
+{
+	char *token = mem_text_n(parts->token.p, parts->token.len);
 	jwt_t *jwt = NULL;
 	bool good =
 		key->len && key->len <= INT_MAX &&
@@ -79,6 +97,7 @@ static bool signed_by(const struct key *key, const char *token, const struct alg
 		jwt && jwt_get_alg(jwt) == jwt_str_alg(algorithm->name);
 
 	jwt_free(jwt);
+	mem_wipe_free(token);
 	return good;
 }
 
@@ -88,10 +107,9 @@ static bool has_kid(const struct key *key, const char *kid)
 }
 
 /* NULL: none of them. */
-static const struct key *find_signer(const struct keys *keys, const json_t *header,
-	const char *token, const struct algorithm *algorithm)
+static const struct key *find_signer(const struct keys *keys, const char *kid,
+	const struct parts *parts, const struct algorithm *algorithm)
 {
-	const char *kid = json_string_value(json_object_get(header, "kid"));
 	const struct key *signer = NULL;
 	bool named = false;
 
@@ -99,9 +117,51 @@ static const struct key *find_signer(const struct keys *keys, const json_t *head
 		named |= has_kid(&keys->items[i], kid);
 	for (size_t i = 0; i < keys->count && !signer; i++)
 		if ((!named || has_kid(&keys->items[i], kid)) &&
-			signed_by(&keys->items[i], token, algorithm))
+			signature_good(&keys->items[i], algorithm, parts->text,
+				buf_as_span(&parts->signature)))
 			signer = &keys->items[i];
-	ERR_clear_error(); /* TLS on this thread must not find what a bad token left */
+	if (!signer)
+		refuse("its signature is not by the configured key", "");
+	return signer;
+}
+
+static const struct key *judge_header(const struct keys *keys, const struct algorithm *algorithm,
+	const struct parts *parts, const json_t *header)
+{
+	const char *kid = json_string_value(json_object_get(header, "kid"));
+	const struct key *signer;
+
+	if (!header_fits(header, algorithm)) {
+		refuse("its header must have no crit and the alg of JWT_ALGORITHM, ",
+			algorithm->name);
+		return NULL;
+	}
+	signer = find_signer(keys, kid, parts, algorithm);
+	if (!signer)
+		return NULL;
+	if (libjwt_takes(parts, signer, algorithm)) {
+		headers_add(keys->headers, parts->header, kid);
+		return signer;
+	}
+	refuse("libjwt does not take it: its typ is not JWT, or its payload no JSON", "");
+	return NULL;
+}
+
+static const struct key *verify_signature(
+	const struct keys *keys, const struct algorithm *algorithm, const struct parts *parts)
+{
+	const struct header *known = headers_find(keys->headers, parts->header);
+	const struct key *signer = NULL;
+	json_t *header;
+
+	if (known)
+		return find_signer(keys, known->kid, parts, algorithm);
+	header = decode_object(parts->header);
+	if (header)
+		signer = judge_header(keys, algorithm, parts, header);
+	else
+		refuse(MALFORMED, "");
+	json_decref(header);
 	return signer;
 }
 
@@ -182,41 +242,27 @@ static bool read_claims(
 	return true;
 }
 
-static bool verify_parts(const struct keys *keys, const struct jwt_policy *policy,
-	const char *token, const json_t *header, const json_t *payload, int64_t now,
-	struct claims *claims)
-{
-	const struct key *signer;
-
-	if (!header_fits(header, policy))
-		return refuse("its header must have no crit and the alg of JWT_ALGORITHM, ", policy->algorithm->name);
-	signer = find_signer(keys, header, token, policy->algorithm);
-	if (!signer)
-		return refuse("its signature is not by the configured key", "");
-	if (!read_claims(payload, policy, now, claims))
-		return false;
-	claims->key = signer->number;
-	return true;
-}
-
 bool claims_verify(const struct keys *keys, const struct jwt_policy *policy, struct span token,
 	int64_t now, struct claims *claims)
 {
-	char *copy = mem_text_n(token.p, token.len);
-	const char *dot = strchr(copy, '.'), *last = strrchr(copy, '.');
-	json_t *header = NULL, *payload = NULL;
-	bool good;
+	struct parts parts = {.signature = buf_init(PART_MAX)};
+	const struct key *signer = NULL;
+	json_t *payload = NULL;
+	bool good = false;
 
-	if (dot && dot != last) {
-		header = decode_object((struct span){copy, (size_t)(dot - copy)});
-		payload = decode_object((struct span){dot + 1, (size_t)(last - dot) - 1});
-	}
-	good = header && payload && is_base64url(last + 1)
-		       ? verify_parts(keys, policy, copy, header, payload, now, claims)
-		       : refuse("it is no header.payload.signature of JSON in base64url", "");
-	json_decref(header);
+	if (split(&parts, token))
+		signer = verify_signature(keys, policy->algorithm, &parts);
+	else
+		refuse(MALFORMED, "");
+	buf_finish(&parts.signature);
+	ERR_clear_error(); /* TLS on this thread must not find what a bad token left */
+	if (!signer)
+		return false;
+	payload = decode_object(parts.payload);
+	good = payload ? read_claims(payload, policy, now, claims) : refuse(MALFORMED, "");
 	json_decref(payload);
-	mem_wipe_free(copy);
+	if (good)
+		claims->key = signer->number;
 	return good;
 }
 

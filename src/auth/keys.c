@@ -7,12 +7,14 @@
 
 #include <errno.h>
 #include <openssl/crypto.h>
+#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "auth/cache.h"
+#include "auth/headers.h"
 #include "base/buf.h"
 #include "base/mem.h"
 
@@ -26,7 +28,7 @@ bool looks_like_pem(struct span text)
 void keys_add(struct keys *keys, const char *kid, char *bytes, size_t len)
 {
 	mem_grow(&keys->items, &keys->room, keys->count, sizeof(*keys->items));
-	keys->items[keys->count++] = (struct key){mem_text(kid), bytes, len};
+	keys->items[keys->count++] = (struct key){.kid = mem_text(kid), .bytes = bytes, .len = len};
 }
 
 static enum status read_file(
@@ -108,6 +110,19 @@ static enum status load_file(struct keys *keys, const struct key_source *source,
 	return status;
 }
 
+static enum status prepare(struct keys *keys, const struct algorithm *algorithm, struct err *err)
+{
+	for (size_t i = 0; i < keys->count; i++)
+		if (!signature_prepare(&keys->items[i], algorithm)) {
+			ERR_clear_error();
+			return err_set(err, STATUS_INVALID,
+				"JWT_ALGORITHM: OpenSSL cannot verify %s with key %zu of those "
+				"configured",
+				algorithm->name, i + 1);
+		}
+	return STATUS_OK;
+}
+
 enum status keys_load(const struct key_source *source, const struct algorithm *algorithm,
 	struct keys **ret, struct err *err)
 {
@@ -116,8 +131,11 @@ enum status keys_load(const struct key_source *source, const struct algorithm *a
 
 	atomic_init(&keys->refs, 1);
 	keys->cache = cache_create(CACHE_MAX);
+	keys->headers = headers_create();
 	status = source->secret ? load_secret(keys, source->secret, err)
 				: load_file(keys, source, algorithm, err);
+	if (status == STATUS_OK)
+		status = prepare(keys, algorithm, err);
 	if (status != STATUS_OK) {
 		keys_unref(keys);
 		return status;
@@ -166,11 +184,13 @@ void keys_unref(struct keys *keys)
 	if (!keys || atomic_fetch_sub_explicit(&keys->refs, 1, memory_order_acq_rel) > 1)
 		return;
 	for (size_t i = 0; i < keys->count; i++) {
+		signature_forget(&keys->items[i]);
 		OPENSSL_cleanse(keys->items[i].bytes, keys->items[i].len);
 		free(keys->items[i].bytes);
 		free(keys->items[i].kid);
 	}
 	free(keys->items);
 	cache_destroy(keys->cache);
+	headers_destroy(keys->headers);
 	free(keys);
 }

@@ -3,7 +3,7 @@
  * A set of keys is immutable once loaded and shared by reference count: a token being verified
  * keeps the set that it began with while a reload puts another in its place. The cache of verified
  * tokens belongs to the set, so that a reload cannot leave a token behind that an old key vouched
- * for.
+ * for; so do the headers that were read.
  */
 #ifndef ESINK_AUTH_KEYS_H
 #define ESINK_AUTH_KEYS_H
@@ -18,11 +18,12 @@
 #include "esink/status.h"
 
 struct cache;
+struct headers;
 
 enum key_family { FAMILY_HMAC, FAMILY_RSA, FAMILY_EC };
 
 struct algorithm {
-	const char *name;
+	const char *name, *digest; /* digest: OpenSSL's name of the hash */
 	enum key_family family;
 	const char *curve;     /* OpenSSL's group name; EC only */
 	const char *jwk_curve; /* the same as a JWK names it */
@@ -38,6 +39,9 @@ struct key {
 	char *bytes; /* the secret, or the public key as PEM with its NUL counted out */
 	size_t len;
 	uint64_t number; /* the same for the same bytes, over reloads too; from 1 on */
+	/* what OpenSSL made of bytes, one of the two; only ever copied */
+	EVP_MAC_CTX *hmac;
+	EVP_MD_CTX *verifier;
 };
 
 struct keys {
@@ -45,6 +49,7 @@ struct keys {
 	struct key *items;
 	size_t count, room;
 	struct cache *cache;
+	struct headers *headers;
 };
 
 /* Where keys come from: exactly one is set. Borrowed. */
@@ -73,6 +78,14 @@ EVP_PKEY *pem_read(struct span text);
 /* Why the key cannot verify that algorithm; NULL: it can. */
 const char *pem_unfit(const EVP_PKEY *pkey, const struct algorithm *algorithm);
 char *pem_write(const EVP_PKEY *pkey); /* malloc'ed, NULL: OpenSSL refused */
+
+/* -- signature.c -- */
+/* Once, before the key is shared. False: OpenSSL refuses it. */
+bool signature_prepare(struct key *key, const struct algorithm *algorithm);
+void signature_forget(struct key *key); /* also of a key that was never prepared */
+/* Is it that key's signature of the text, header.payload? signature is decoded. */
+bool signature_good(const struct key *key, const struct algorithm *algorithm, struct span text,
+	struct span signature);
 
 /* -- jwks.c -- */
 /* Adds every key of a JWK set (RFC 7517) that may verify that algorithm. path is for messages. */
