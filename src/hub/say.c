@@ -15,6 +15,8 @@
 	((size_t)1 << 20) /* far above any of these messages; the largest repeats a client's own   \
 			   */
 
+#define CONNECTED_BYTES 256 /* of the usual one */
+
 uint64_t session_position(const struct session *session)
 {
 	return session->state == SESSION_LIVE ? tail_head(&session->hub->tail) : session->position;
@@ -96,8 +98,9 @@ bool say_with_id(struct session *session, const char *name, struct span json)
 {
 	AUTO_BUF struct buf id = buf_init(64);
 
-	buf_printf(&id, "%s:%llu", session->hub->journal,
-		(unsigned long long)session_position(session));
+	buf_text(&id, session->hub->journal);
+	buf_text(&id, ":");
+	buf_number(&id, (int64_t)session_position(session));
 	return speak(session, name, json, buf_as_span(&id));
 }
 
@@ -197,13 +200,16 @@ bool say_connected(struct session *session, bool recovered)
 	const struct hub *hub = session->hub;
 	uint64_t head = session->kind == SESSION_TEST ? 0 : tail_head(&hub->tail);
 
-	buf_printf(&json, "{\"sessionId\":\"%s\",\"userId\":", session->id);
+	buf_reserve(&json, CONNECTED_BYTES);
+	buf_text(&json, "{\"sessionId\":\"");
+	buf_text(&json, session->id);
+	buf_text(&json, "\",\"userId\":");
 	user_json(&json, session);
-	buf_printf(&json,
-		",\"code\":200,\"message\":\"Successfully "
-		"connected.\",\"journal\":\"%s\",\"id\":\"%llu\","
-		"\"recovered\":%s}",
-		hub->journal, (unsigned long long)head, recovered ? "true" : "false");
+	buf_text(&json, ",\"code\":200,\"message\":\"Successfully connected.\",\"journal\":\"");
+	buf_text(&json, hub->journal);
+	buf_text(&json, "\",\"id\":\"");
+	buf_number(&json, (int64_t)head);
+	buf_text(&json, recovered ? "\",\"recovered\":true}" : "\",\"recovered\":false}");
 	if (session->kind == SESSION_TEST)
 		return say(session, "connected", buf_as_span(&json));
 	return say_with_id(session, "connected", buf_as_span(&json));
