@@ -6,6 +6,8 @@
 #include "transport/conn.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include "base/clock.h"
@@ -92,6 +94,13 @@ enum send_result conn_send(struct conn *conn, const char *bytes, size_t len)
 	conn->behind = true;
 	lws_callback_on_writable(conn->wsi);
 	return SEND_BEHIND;
+}
+
+void conn_hold(const struct conn *conn, bool held)
+{
+	int on = held;
+
+	setsockopt(conn->fd, IPPROTO_TCP, TCP_CORK, &on, sizeof(on));
 }
 
 void conn_want(struct conn *conn)

@@ -79,6 +79,9 @@ struct session *conn_seat(struct conn *conn);
  * bytes are framed already. SEND_BEHIND: call nothing more until writable. */
 enum send_result conn_send(struct conn *conn, const char *bytes, size_t len);
 
+/* While it is held, what is sent waits in the kernel; then it goes out together, in one segment where it fits. */
+void conn_hold(const struct conn *conn, bool held);
+
 /* Asks for conn_writable() in a later turn of the loop. */
 void conn_want(struct conn *conn);
 /* Bytes that the peer has acknowledged so far, and those under way. The first ends a connection whose peer is known to have

@@ -532,6 +532,8 @@ int http_upgrade(struct lws *wsi, char *protocol)
 	else if (conn->exchange->head.route == ROUTE_ENGINEIO)
 		status = upgrade_engineio(conn);
 	exchange_end(conn);
+	if (!status)
+		conn_hold(conn, true); /* libwebsockets sends the head, and then websocket_opened() comes */
 	return status ? -1 : 0;
 }
 

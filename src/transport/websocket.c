@@ -94,19 +94,12 @@ static void explain(struct conn *conn, enum close_reason reason, const char *mes
 		conn_send(conn, frame.bytes, frame.len);
 }
 
-int websocket_opened(struct lws *wsi)
+static void begin_session(struct conn *conn)
 {
-	struct conn *conn = conn_get(wsi);
 	enum close_reason reason = CLOSE_NONE;
 	const char *message = NULL;
 	struct opening opening;
 
-	conn->kind = CONN_WEBSOCKET;
-	thread_touch(conn->thread);
-	if (conn->engineio) {
-		upgrade_opened(conn);
-		return 0;
-	}
 	opening_read(&opening, conn);
 	conn->open = session_open(conn_seat(conn), conn_hub(conn), &websocket_ops, &opening.request, &reason, &message);
 	if (!conn->open) {
@@ -114,6 +107,21 @@ int websocket_opened(struct lws *wsi)
 		websocket_begin_close(conn, reason);
 	}
 	opening_finish(&opening);
+}
+
+/* Whoever is let in at once gets its first message in one packet with the head: to send one more costs as much as all that is done
+ * for it here. */
+int websocket_opened(struct lws *wsi)
+{
+	struct conn *conn = conn_get(wsi);
+
+	conn->kind = CONN_WEBSOCKET;
+	thread_touch(conn->thread);
+	if (conn->engineio)
+		upgrade_opened(conn);
+	else
+		begin_session(conn);
+	conn_hold(conn, false);
 	return 0;
 }
 
