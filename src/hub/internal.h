@@ -129,7 +129,8 @@ struct hub {
 	const struct hub_config *config;
 	struct hub_shared *shared;
 	struct inbox inbox;
-	int64_t now; /* ms, monotonic, as of the current turn or call */
+	int64_t now;  /* ms, monotonic, as of the current turn or call */
+	int64_t wall; /* ms since 1970, as of the current tick */
 
 	/* Handed over and not yet taken, guarded by lock: the back-pressure on hub_deliver(). */
 	pthread_mutex_t lock;
