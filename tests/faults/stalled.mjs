@@ -1,7 +1,6 @@
-// Prevents: 1,000 clients among 10,000 that stop reading and slow down the others, or cost more memory than their bound, or lose
-// something when they read on. The same work is measured twice in turn, all reading and a tenth of them stalled: medians of
-// the 99th percentiles of the others' delivery times are compared, on one machine within one run. With --quick they are told and not
-// judged: nothing else may run on the machine for that.
+// Prevents: 1,000 clients among 10,000 that stop reading and cost more memory than their bound, or lose something when they read on.
+// The same work is done in turn, all reading and a tenth of them stalled. The others' delivery times are told, too, as one Node
+// process with all ten thousand of them sees them; stalled-latency.mjs judges what stalled clients do to them.
 import { cpu, rss, sanitized } from '../e2e/lib/health.mjs';
 import { databaseOf } from '../e2e/lib/databases.mjs';
 import { startRelay } from '../e2e/lib/relay.mjs';
@@ -85,8 +84,6 @@ const run = (name) => async (t, { times, quick }) => {
   const bound = Math.round((few * (queue + bulk) + 2 * tail) / 1e6);
   const figures = `${all} clients, ${few} stalled: the others' p50 ${median(free.map(({ p50 }) => p50))} and ${median(held.map(({ p50 }) => p50))} ms, p99 ${free.map(({ p99 }) => p99)} and ${held.map(({ p99 }) => p99)} ms, ratio of medians ${(b / a).toFixed(2)}; the relay used ${percentage(free)} and ${percentage(held)} of a processor; ${Math.round(grown)} MB, bound ${bound} MB`;
   if (!sanitized() && grown > bound) throw new Error(`they cost more than their bound: ${figures}`);
-  // A millisecond is what the clock tells apart.
-  if (!quick && b > a * 1.2 + 1) throw new Error(`the others are slower: ${figures}`);
   return `${figures}; none lost`;
 };
 
