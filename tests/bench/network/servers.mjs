@@ -2,7 +2,7 @@
 // how: for each way of subscribing (websocket, sse, socketio, user: the websocket of one user; of esink with a JSON Web Token, with `table` by one of
 // the token table, `upgrade` without any) the words for load.c. publisher: where it
 // publishes to, in the cheapest manner that the server has: esink's is a row in a watched table, committed by another process.
-import { createHmac } from 'node:crypto';
+import { createHmac, generateKeyPairSync, sign } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
@@ -18,26 +18,40 @@ const socketio = (hello, more) => websocket('/socket.io/?EIO=4&transport=websock
 
 export const secret = 'a secret of the benchmark, thirty-two bytes and more';
 const part = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
-function token(user, expires) {
-  const text = `${part({ alg: 'HS256', typ: 'JWT' })}.${part({ sub: String(user), exp: expires })}`;
-  return `${text}.${createHmac('sha256', secret).update(text).digest('base64url')}`;
+const signers = {
+  HS256: () => ({ signature: (text) => createHmac('sha256', secret).update(text).digest() }),
+  RS256: () => {
+    const { publicKey, privateKey: key } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+    return { publicKey, signature: (text) => sign('sha256', Buffer.from(text), key) };
+  },
+  ES256: () => {
+    const { publicKey, privateKey: key } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+    return { publicKey, signature: (text) => sign('sha256', Buffer.from(text), { key, dsaEncoding: 'ieee-p1363' }) };
+  },
+};
+
+function token(user, expires, alg, { signature }) {
+  const text = `${part({ alg, typ: 'JWT' })}.${part({ sub: String(user), exp: expires })}`;
+  return `${text}.${signature(text).toString('base64url')}`;
 }
 
-// A JSON Web Token for each of the users 0 .. n-1, a line each.
-export function tokenFile(folder, n) {
-  const expires = Math.floor(Date.now() / 1000) + 86_400, file = join(folder, 'tokens');
-  writeFileSync(file, Array.from({ length: n }, (_, user) => `${token(user, expires)}\n`).join(''));
-  return file;
+// A JSON Web Token for each of the users 0 .. n-1, a line each: { tokens: the file, key: the variables by which esink knows who signs }.
+function tokenFile(folder, n, alg) {
+  const expires = Math.floor(Date.now() / 1000) + 86_400, tokens = join(folder, 'tokens'), file = join(folder, 'key.pem'), signer = signers[alg]();
+  writeFileSync(tokens, Array.from({ length: n }, (_, user) => `${token(user, expires, alg, signer)}\n`).join(''));
+  if (!signer.publicKey) return { tokens, key: { JWT_SECRET: secret } };
+  writeFileSync(file, signer.publicKey.export({ type: 'spki', format: 'pem' }));
+  return { tokens, key: { JWT_PUBLIC_KEY_FILE: file, JWT_ALGORITHM: alg } };
 }
 
 const answers = (port, path) => async () => (await fetch(`http://127.0.0.1:${port}${path}`)).status === 200;
 
-// n: as many tokens; connections: fewer than that at a time. env: more of esink's variables.
-async function esink({ binary, folder, n = 1, connections = n, env = {} }) {
-  const port = await freePort(), control = await freePort(), file = join(folder, 'shop.db'), tokens = tokenFile(folder, n);
+// n: as many tokens, of that alg; connections: fewer than that at a time. env: more of esink's variables.
+async function esink({ binary, folder, n = 1, alg = 'HS256', connections = n, env = {} }) {
+  const port = await freePort(), control = await freePort(), file = join(folder, 'shop.db'), { tokens, key } = tokenFile(folder, n, alg);
   const writer = await new Program('client', ['python3', here('rows.py'), file, String(control), String(n)]).says();
   const program = new Program('server', [binary], { env: { PATH: process.env.PATH, HOST: '127.0.0.1', PORT: String(port), SQLITE_PATH: file,
-    TABLE_NAMES: 'feed,notes', TABLE_AUTH_COLUMN_ROUTING: '{"feed":"*","notes":"owner"}', JWT_SECRET: secret, NETWORK_THREADS: '1', LOG_LEVEL: 'warn',
+    TABLE_NAMES: 'feed,notes', TABLE_AUTH_COLUMN_ROUTING: '{"feed":"*","notes":"owner"}', ...key, NETWORK_THREADS: '1', LOG_LEVEL: 'warn',
     MAX_CONNECTIONS: String(Math.max(10_000, connections + 500)), MAX_SESSIONS_PER_USER: '0', HEARTBEAT_INTERVAL: '30s', HEARTBEAT_TIMEOUT: '1h', SOCKETIO_PING_INTERVAL: '5m',
     SOCKETIO_PING_TIMEOUT: '5m', POSITION_INTERVAL: '30s', ...env } });
   await program.until(answers(port, '/ready'), 'esink to be ready');
@@ -120,7 +134,7 @@ websocket { host: "127.0.0.1", port: ${port}, no_tls: true }\n`);
 export const packages = ['nginx-light', 'libnginx-mod-nchan', 'nats-server'];
 const makers = { esink, raw, nchan, ws, 'socket.io': socketIo, nats };
 
-// options: binary, folder, tools, n, env
+// options: binary, folder, tools, n, alg, env
 export async function startServer(who, options) {
   const folder = join(options.folder, `${who}-${Math.random().toString(36).slice(2)}`);
   mkdirSync(folder);

@@ -13,6 +13,8 @@ export const packages = ofServers;
 const contenders = {
   'esink, websocket alone': ['esink', 'upgrade'],
   'esink, JSON Web Token': ['esink', 'websocket'],
+  'esink, JSON Web Token of RS256': ['esink', 'websocket', 'RS256'],
+  'esink, JSON Web Token of ES256': ['esink', 'websocket', 'ES256'],
   'esink, token of the table': ['esink', 'table'],
   'esink, Socket.IO with JSON Web Token': ['esink', 'socketio'],
   raw: ['raw', 'websocket'],
@@ -47,8 +49,8 @@ export async function run({ binary, folder, tools, rounds, quick, say }) {
   const n = quick ? 500 : 5000, running = {}, names = Object.keys(contenders);
   try {
     for (const name of names) {
-      const [who, how] = contenders[name];
-      running[name] = { who, how, used: 0, load: new Load(tools), server: await startServer(who, { binary, folder, tools, connections: n, n: n * (rounds + 1) }) };
+      const [who, how, alg] = contenders[name];
+      running[name] = { who, how, used: 0, load: new Load(tools), server: await startServer(who, { binary, folder, tools, alg, connections: n, n: n * (rounds + 1) }) };
       await measure(running[name], 500); // what is made once
     }
     const results = await interleave(rounds, names, (name) => measure(running[name], n));
@@ -58,6 +60,7 @@ export async function run({ binary, folder, tools, rounds, quick, say }) {
     return {
       rows: [...rowsOf(work, 'handshakes/s', only(results, 'rate'), { targets: goal }), ...rowsOf(`${work}: processor time`, 'us of CPU per handshake', only(results, 'cpu'))],
       notes: [
+        'A JSON Web Token is of HS256 where nothing else is said. Each is a fresh one, so that its signature is checked; keys are of 2,048 bits and of P-256.',
         'From the first connect() until the last client is subscribed; server on one core, clients on the other. `raw` answers with a fixed head. nchan, ws and nats let everybody in; a nats client also says CONNECT and SUB, a Socket.IO one CONNECT.',
       ],
     };
