@@ -1,6 +1,7 @@
 // Prevents: writers that wait for each other's NOTIFY, whose lock of the whole server is held over the flush of a commit, for as
 // long as they are busy, because commits that come slowly look to the relay like a quiet time; and writers that notify a relay which
-// has ended, because its end came in the middle of falling asleep or of a look.
+// has ended, because its end came in the middle of falling asleep or of a look; and a relay that hears of changes a quarter of a second
+// late from when another one of the same database has ended.
 import assert from 'node:assert/strict';
 import { test, usePostgres } from './lib/harness.mjs';
 import { startRelay } from './lib/relay.mjs';
@@ -58,4 +59,17 @@ test('ended at any moment of a quiet and of a busy time: no writer notifies a re
     stop = true;
     await load;
   }
+});
+
+test('one of two relays ends while both sleep: writers go on to notify the other', async (t) => {
+  const db = await quick.database(t, 'CREATE TABLE notes (writer int, n int)');
+  const env = { SECURITY_TOKEN: 'operators-own-token-4711' };
+  const first = await startRelay(t, db, { tables: 'notes', env }), second = await startRelay(t, db, { tables: 'notes', env });
+  const client = await second.operator();
+  await second.fence(client);
+  await until(() => asleep(db), 'the relays to sleep');
+  await first.stop();
+  await until(() => asleep(db), 'writers to be told that one sleeps', 5_000);
+  await db.query('INSERT INTO notes VALUES (1, 1)');
+  await second.fence(client);
 });

@@ -31,10 +31,10 @@ END $$;
 -- One drainer at a time: a transaction-level advisory lock, which holds behind a pooler too; who does not get it only
 -- reads the head. Returns one short row, so that it can never hang on a reader's dead connection.
 -- Of a big tick only the first page is mapped: the relay can begin to deliver while it asks for the others (map_rest).
--- crowded: the relay sleeps, and transactions wait for each other's NOTIFY (its lock is held over the commit, the flush included).
+-- asleep: what writers believe. crowded: and transactions wait for each other's NOTIFY (its lock is held over the commit, the flush included).
 -- Calls: newest_tick, spans, pending, blank, map_first   Writes: tick_0 or tick_1   Reads: event_0, event_1, guard
 DROP FUNCTION IF EXISTS esink.drain(); -- a former one has another result
-CREATE OR REPLACE FUNCTION esink.drain(OUT head bigint, OUT drained bigint, OUT crowded boolean)
+CREATE OR REPLACE FUNCTION esink.drain(OUT head bigint, OUT drained bigint, OUT asleep boolean, OUT crowded boolean)
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
   SET jit = off SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
@@ -46,6 +46,7 @@ DECLARE
   v_current integer;
 BEGIN
   drained := 0;
+  asleep := pg_sequence_last_value('esink.sleep') % 2 = 1;
   crowded := false;
   IF NOT pg_catalog.pg_try_advisory_xact_lock(1702062446, 1) THEN
     SELECT t.next - 1 INTO head FROM esink.newest_tick() t;
@@ -85,7 +86,7 @@ BEGIN
   END IF;
   head := v_next - 1 + drained;
   -- pg_locks is looked at only where others are under way.
-  IF drained > 0 AND pg_sequence_last_value('esink.sleep') % 2 = 1 AND (SELECT count(*) > 1 FROM pg_snapshot_xip(v_after)) THEN
+  IF drained > 0 AND asleep AND (SELECT count(*) > 1 FROM pg_snapshot_xip(v_after)) THEN
     crowded := EXISTS (SELECT FROM pg_locks l WHERE l.locktype = 'object' AND l.classid = 'pg_database'::regclass AND l.objid = 0
       AND l.database = 0 AND NOT l.granted);
   END IF;

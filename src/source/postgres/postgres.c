@@ -197,14 +197,14 @@ static void close_source(void *opaque)
 static enum status drain(struct postgres *source, bool *any, struct err *err)
 {
 	AUTO_RESULT PGresult *result = NULL;
-	enum status status = pg_call(&source->pg, "SELECT head, crowded FROM esink.drain()", 0, NULL,
+	enum status status = pg_call(&source->pg, "SELECT head, asleep, crowded FROM esink.drain()", 0, NULL,
 		LONG_TIMEOUT_MS, &result, err);
 
 	if (status != STATUS_OK)
 		return status;
 	source->head = (uint64_t)pg_int(result, 0, 0);
 	*any = source->head > source->position;
-	return pg_bool(result, 0, 1) ? wakeup_crowded(&source->wakeup, &source->pg, err) : STATUS_OK;
+	return wakeup_seen(&source->wakeup, &source->pg, pg_bool(result, 0, 1), pg_bool(result, 0, 2), err);
 }
 
 static enum status begin_read(struct postgres *source, struct err *err)

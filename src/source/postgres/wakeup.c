@@ -86,10 +86,15 @@ enum status wakeup_busy(struct wakeup *wakeup, struct pg *pg, uint64_t count, st
 	return STATUS_OK;
 }
 
-enum status wakeup_crowded(struct wakeup *wakeup, struct pg *pg, struct err *err)
+enum status wakeup_seen(struct wakeup *wakeup, struct pg *pg, bool asleep, bool crowded, struct err *err)
 {
-	wakeup->quick = QUICK_COUNT;
-	return wakeup->asleep ? set_asleep(wakeup, pg, false, err) : STATUS_OK;
+	if (!wakeup->asleep)
+		return STATUS_OK;
+	if (crowded) {
+		wakeup->quick = QUICK_COUNT;
+		return set_asleep(wakeup, pg, false, err);
+	}
+	return asleep ? STATUS_OK : set_asleep(wakeup, pg, true, err);
 }
 
 static enum status pause_for(struct pg *pg, int ms, struct err *err)

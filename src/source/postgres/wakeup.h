@@ -35,8 +35,9 @@ enum status wakeup_start(
 	struct wakeup *wakeup, struct pg *pg, int back_stop_ms, struct err *err) MUST_CHECK;
 /* So many events came. */
 enum status wakeup_busy(struct wakeup *wakeup, struct pg *pg, uint64_t count, struct err *err) MUST_CHECK;
-/* Writers wait for each other's NOTIFY: stays awake, and tells them. */
-enum status wakeup_crowded(struct wakeup *wakeup, struct pg *pg, struct err *err) MUST_CHECK;
+/* What a look saw. asleep: what writers believe; another relay that ends or wakes up tells them that nobody sleeps, and we tell them
+ * again. crowded: they wait for each other's NOTIFY; we stay awake. */
+enum status wakeup_seen(struct wakeup *wakeup, struct pg *pg, bool asleep, bool crowded, struct err *err) MUST_CHECK;
 /* Before the next look, while awake: waits until it is time. */
 enum status wakeup_pace(struct wakeup *wakeup, struct pg *pg, struct err *err) MUST_CHECK;
 /* Everything that the look found has been read. */
