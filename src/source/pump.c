@@ -29,6 +29,7 @@ struct pump {
 	bool running;
 	atomic_bool stop;
 	bool ever_open;
+	bool left; /* closed for good */
 	int backoff_ms;
 	char last_reason[512]; /* logged once, not at every try */
 };
@@ -106,6 +107,7 @@ static enum status run_once(struct pump *pump, struct err *err)
 		head.journal, (unsigned long long)head.id);
 	pump->callbacks.live(pump->callbacks.context, &head);
 	status = fetch_all(pump, err);
+	pump->left = atomic_load(&pump->stop);
 	pump->ops->close(pump->source);
 	return status;
 }
@@ -127,6 +129,9 @@ static void *run(void *opaque)
 		away(pump, &err);
 		back_off(pump);
 	}
+	/* The stop came while capture was away: the source has not been closed as one that goes for good. */
+	if (pump->ever_open && !pump->left)
+		pump->ops->close(pump->source);
 	return NULL;
 }
 

@@ -1,6 +1,6 @@
 // Prevents: writers that wait for each other's NOTIFY, whose lock of the whole server is held over the flush of a commit, for as
 // long as they are busy, because commits that come slowly look to the relay like a quiet time; and writers that notify a relay which
-// has ended, because its end came in the middle of falling asleep or of a look; and a relay that hears of changes a quarter of a second
+// has ended, because its end came in the middle of falling asleep or of a look, or while capture was away; and a relay that hears of changes a quarter of a second
 // late from when another one of the same database has ended.
 import assert from 'node:assert/strict';
 import { test, usePostgres } from './lib/harness.mjs';
@@ -72,4 +72,17 @@ test('one of two relays ends while both sleep: writers go on to notify the other
   await until(() => asleep(db), 'writers to be told that one sleeps', 5_000);
   await db.query('INSERT INTO notes VALUES (1, 1)');
   await second.fence(client);
+});
+
+test('ended while capture is away: no writer notifies a relay that is not there', { timeout: 120_000 }, async (t) => {
+  const db = await quick.database(t, 'CREATE TABLE notes (writer int, n int)');
+  const relay = await startRelay(t, db, { tables: 'notes', fence: false });
+  for (let end = 0; end < 6; end++) {
+    await until(() => asleep(db), 'the relay to sleep');
+    await db.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'esink' AND datname = current_database()");
+    await new Promise((resolve) => { setTimeout(resolve, 40 * end); });
+    await relay.stop();
+    assert.equal(await asleep(db), false, `after end ${end}`);
+    await relay.start();
+  }
 });

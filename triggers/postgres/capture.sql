@@ -2,14 +2,14 @@
 -- stands between @ signs:
 --   @function@ its name, capture_<oid of the table>    @settings@ SET clauses, only where a column's type needs them
 --   @topic@    the table's name as events show it      @broadcast@ true or false
---   @row:NEW@ @row:OLD@     an expression: the columns that may leave the table, as JSON text; NULL where a FILTERS, COLUMNS or
---              routing column is missing, and where the columns no longer have the types that all this was made for
---   @key:NEW@ @key:OLD@     the primary key alone, likewise
+--   @insert@ @update@ @delete@ statements, if the columns still have the types that all this was made for: v_data, the columns that
+--              may leave the table, as JSON text; v_users; of an update, where asked for, v_old, the previous row, and where it touched a
+--              routing column (by its bytes: the same users may come out all the same, which the relay sorts out) the previous
+--              users and key. None where a FILTERS, COLUMNS or routing column is missing
+--   @key:NEW@ @key:OLD@     an expression: the primary key alone, as JSON text
 --   @users:NEW@ @users:OLD@ text[]: who may see the row
 --   @users:now@ a statement that gives the users of $1, the row, when a routing column has changed its type
 --   @typed:key:NEW@ .., @typed:users:NEW@ ..: whether the columns of the key, of the routing, have the types that they had
---   @update@   statements: where asked for, the previous row; and of an update that touched a routing column (by its bytes: the
---              same users may come out all the same, which the relay sorts out) the previous users and key
 --   @bytes@    an expression: how long what is kept is   @notify@ statements of notify.sql, or nothing
 --   @signature@ a comment: the columns and their types, so that a changed type changes the function
 --   @guard@ the version of this function in esink.guard, or NULL
@@ -50,17 +50,11 @@ DECLARE
 BEGIN
   BEGIN
     IF TG_OP OPERATOR(pg_catalog.=) 'UPDATE' THEN
-      v_data := @row:NEW@;
-      v_users := @users:NEW@;
 @update@    ELSIF TG_OP OPERATOR(pg_catalog.=) 'INSERT' THEN
       v_type := 'insert';
-      v_data := @row:NEW@;
-      v_users := @users:NEW@;
-    ELSIF TG_OP OPERATOR(pg_catalog.=) 'DELETE' THEN
+@insert@    ELSIF TG_OP OPERATOR(pg_catalog.=) 'DELETE' THEN
       v_type := 'delete';
-      v_data := @row:OLD@;
-      v_users := @users:OLD@;
-    ELSIF TG_RELID OPERATOR(pg_catalog.=) TG_ARGV[0]::pg_catalog.oid THEN
+@delete@    ELSIF TG_RELID OPERATOR(pg_catalog.=) TG_ARGV[0]::pg_catalog.oid THEN
       v_type := 'truncate';
       v_data := '{}';
     ELSE

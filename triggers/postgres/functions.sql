@@ -11,11 +11,14 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   IF pg_sequence_last_value('esink.rotation') % 2 = 0 THEN
     SELECT t.first + t.count, t.after INTO next, snapshot FROM esink.tick_0 t ORDER BY t.first DESC, t.count DESC LIMIT 1;
+    IF FOUND AND NOT EXISTS (SELECT FROM esink.tick_1 o WHERE o.first >= next) THEN
+      RETURN;
+    END IF;
   ELSE
     SELECT t.first + t.count, t.after INTO next, snapshot FROM esink.tick_1 t ORDER BY t.first DESC, t.count DESC LIMIT 1;
-  END IF;
-  IF FOUND THEN
-    RETURN;
+    IF FOUND AND NOT EXISTS (SELECT FROM esink.tick_0 o WHERE o.first >= next) THEN
+      RETURN;
+    END IF;
   END IF;
   SELECT t.first + t.count, t.after INTO next, snapshot
     FROM (SELECT * FROM (SELECT * FROM esink.tick_0 ORDER BY first DESC, count DESC LIMIT 1) a
@@ -505,7 +508,8 @@ BEGIN
   ELSE
     INSERT INTO esink.tick_0 (first, count, after, low, high) VALUES (v_next, 0, v_newest, '{}', '{}');
   END IF;
-  PERFORM nextval('esink.rotation');
+  -- Not nextval(): after a crash that one may have gone on by up to 32, and the pair in use must be the one that it was.
+  PERFORM setval('esink.rotation', pg_sequence_last_value('esink.rotation') + 1);
   RETURN 'switched';
 END $$;
 

@@ -187,15 +187,6 @@ static char *object(const struct pg_catalog *catalog, const struct pg_table *tab
 	return buf_take(&sql);
 }
 
-/* NULL where the columns have other types now, or where rules name one that is missing: the key alone may be told. */
-static char *row(const struct pg_catalog *catalog, const struct pg_table *table, const char *name, bool *settings)
-{
-	AUTO_FREE char *same = typed(catalog, table, name, is_used, expression_same);
-	AUTO_FREE char *made = object(catalog, table, name, is_sent, settings);
-
-	return table->rule.missing ? mem_text("NULL") : mem_format("CASE WHEN %s THEN %s END", same, made);
-}
-
 static char *users(const struct pg_catalog *catalog, const struct pg_table *table, const char *row,
 	bool *settings)
 {
@@ -227,8 +218,35 @@ static char *users(const struct pg_catalog *catalog, const struct pg_table *tabl
 	return buf_take(&sql);
 }
 
-/* What an update does besides, line by line; what no rule asks for costs nothing. */
-static char *update(const struct pg_table *table, const char *old, const char *old_users, const char *old_key)
+/* Whether the planner can tell that a column has the type that it had. */
+static bool is_told_by_plan(const struct pg_catalog *catalog, const struct pg_table *table)
+{
+	for (size_t i = 0; i < table->columns.count; i++)
+		if (is_used(table, i) && !expression_same_is_planned(catalog, table->columns.list[i].type))
+			return false;
+	return true;
+}
+
+/* The statements of one kind of event, on a row variable. Where the planner cannot tell all types, an IF does before anything else
+ * is looked at: what is not reached is not planned either, and planning may call a cast. Where rules name a column that is
+ * missing, the key alone is told. */
+static char *branch(const struct pg_catalog *catalog, const struct pg_table *table, const char *name,
+	const char *update, bool *settings)
+{
+	AUTO_FREE char *same = typed(catalog, table, name, is_used, expression_same);
+	AUTO_FREE char *object_sql = object(catalog, table, name, is_sent, settings);
+	AUTO_FREE char *users_sql = users(catalog, table, name, settings);
+	bool planned = is_told_by_plan(catalog, table);
+
+	if (table->rule.missing)
+		return mem_text("      NULL;\n");
+	if (planned)
+		return mem_format("      v_data := CASE WHEN %s THEN %s END;\n      v_users := %s;\n%s", same, object_sql, users_sql, update);
+	return mem_format("      IF %s THEN\n      v_data := %s;\n      v_users := %s;\n%s      END IF;\n", same, object_sql, users_sql, update);
+}
+
+/* What an update does besides; what no rule asks for costs nothing. */
+static char *update_of(const struct pg_table *table, const char *old, const char *old_users, const char *old_key)
 {
 	AUTO_BUF struct buf sql = buf_init(BUF_NO_MAX);
 
@@ -273,8 +291,8 @@ static char *guard(const struct pg_catalog *catalog, const struct pg_table *tabl
 char *capture_function(const struct pg_catalog *catalog, const struct pg_table *table, bool notify)
 {
 	bool settings = false;
+	AUTO_FREE char *old = object(catalog, table, "OLD", is_sent, &settings);
 	char *made[] = {capture_function_name(table->oid), literal(table->topic),
-		row(catalog, table, "NEW", &settings), row(catalog, table, "OLD", &settings),
 		object(catalog, table, "NEW", is_key, &settings),
 		object(catalog, table, "OLD", is_key, &settings),
 		users(catalog, table, "NEW", &settings), users(catalog, table, "OLD", &settings),
@@ -282,25 +300,27 @@ char *capture_function(const struct pg_catalog *catalog, const struct pg_table *
 		typed(catalog, table, "OLD", is_key, expression_typed),
 		typed(catalog, table, "NEW", is_routing, expression_typed),
 		typed(catalog, table, "OLD", is_routing, expression_typed), users_now(catalog, table),
-		guard(catalog, table), NULL, NULL, NULL};
+		guard(catalog, table), branch(catalog, table, "NEW", "", &settings),
+		branch(catalog, table, "OLD", "", &settings), NULL, NULL, NULL};
 	enum { QUOTE = sizeof(made) / sizeof(*made) - 1, SIGNATURE = QUOTE - 1, UPDATE = QUOTE - 2 };
+	AUTO_FREE char *update = update_of(table, old, made[5], made[3]);
 	const char *template = strstr(sql_postgres_capture, "\nCREATE ") +
 			       1; /* the essay above it has marks too */
 	char *sql;
 
-	made[UPDATE] = update(table, made[3], made[7], made[5]);
+	made[UPDATE] = branch(catalog, table, "NEW", update, &settings);
 	made[SIGNATURE] = signature(catalog, table, settings);
 	made[QUOTE] = body_quote(made, QUOTE);
 	{
-		const char *pairs[] = {"function", made[0], "topic", made[1], "row:NEW", made[2],
-			"row:OLD", made[3], "key:NEW", made[4], "key:OLD", made[5], "users:NEW",
-			made[6], "users:OLD", made[7], "typed:key:NEW", made[8], "typed:key:OLD",
-			made[9], "typed:users:NEW", made[10], "typed:users:OLD", made[11], "users:now",
-			made[12], "guard", made[13], "update", made[UPDATE], "settings",
+		const char *pairs[] = {"function", made[0], "topic", made[1], "key:NEW", made[2],
+			"key:OLD", made[3], "users:NEW", made[4], "users:OLD", made[5],
+			"typed:key:NEW", made[6], "typed:key:OLD", made[7], "typed:users:NEW", made[8],
+			"typed:users:OLD", made[9], "users:now", made[10], "guard", made[11], "insert",
+			made[12], "delete", made[13], "update", made[UPDATE], "settings",
 			settings ? SETTINGS : "", "broadcast", table->rule.broadcast ? "true" : "false",
 			"bytes", table->rule.old_rows ? BYTES_OF_TWO : BYTES_OF_ONE, "notify",
-			notify ? strstr(sql_postgres_notify, "\n  IF ") + 1 : "", "signature", made[SIGNATURE], "quote",
-			made[QUOTE], NULL};
+			notify ? strstr(sql_postgres_notify, "\n  IF ") + 1 : "", "signature",
+			made[SIGNATURE], "quote", made[QUOTE], NULL};
 
 		sql = template_fill(template, pairs);
 	}

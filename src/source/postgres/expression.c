@@ -111,17 +111,28 @@ void expression_typed(
 	}
 }
 
-void expression_same(
-	struct buf *sql, const struct pg_catalog *catalog, pg_oid oid, const char *value)
+/* One of pg_catalog's own: information_schema has types below FIRST_USER_OID as well, domains and their arrays. */
+static bool is_builtin(const struct pg_type *type)
+{
+	return type && type->oid < FIRST_USER_OID && (type->kind == 'b' || type->kind == 'r' || type->kind == 'm');
+}
+
+bool expression_same_is_planned(const struct pg_catalog *catalog, pg_oid oid)
 {
 	const struct pg_type *type = catalog_type(catalog, oid);
 
-	if (!type || oid >= FIRST_USER_OID || (type->kind != 'b' && type->kind != 'r' && type->kind != 'm')) {
+	return is_builtin(type) && (!type->element || is_builtin(catalog_type(catalog, type->element)));
+}
+
+void expression_same(
+	struct buf *sql, const struct pg_catalog *catalog, pg_oid oid, const char *value)
+{
+	if (!expression_same_is_planned(catalog, oid)) {
 		expression_typed(sql, catalog, oid, value);
 		return;
 	}
 	buf_printf(sql, "esink.same(%s, NULL::pg_catalog.", value);
-	sql_identifier(sql, type->name);
+	sql_identifier(sql, catalog_type(catalog, oid)->name);
 	buf_text(sql, ") IS NULL");
 }
 

@@ -26,10 +26,11 @@ void expression_users(struct buf *sql, const struct pg_catalog *catalog, pg_oid 
 void expression_typed(
 	struct buf *sql, const struct pg_catalog *catalog, pg_oid type, const char *value);
 
-/* The same, and exactly: what the planner can decide is decided once, when it makes the plan, and raises where the type is
- * another one. In a block that catches it. */
+/* The same, and exactly. Where expression_same_is_planned() it is decided once, when the plan is made, and raises where the type is
+ * another one: it stands in a block that catches that. */
 void expression_same(
 	struct buf *sql, const struct pg_catalog *catalog, pg_oid type, const char *value);
+bool expression_same_is_planned(const struct pg_catalog *catalog, pg_oid type);
 
 /* Whether expression_users() may be NULL. */
 bool expression_users_null(const struct pg_catalog *catalog, pg_oid type);

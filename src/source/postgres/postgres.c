@@ -197,6 +197,7 @@ static void close_source(void *opaque)
 static enum status drain(struct postgres *source, bool *any, struct err *err)
 {
 	AUTO_RESULT PGresult *result = NULL;
+	struct wakeup_look look;
 	enum status status = pg_call(&source->pg, "SELECT head, asleep, crowded FROM esink.drain()", 0, NULL,
 		LONG_TIMEOUT_MS, &result, err);
 
@@ -204,7 +205,8 @@ static enum status drain(struct postgres *source, bool *any, struct err *err)
 		return status;
 	source->head = (uint64_t)pg_int(result, 0, 0);
 	*any = source->head > source->position;
-	return wakeup_seen(&source->wakeup, &source->pg, pg_bool(result, 0, 1), pg_bool(result, 0, 2), err);
+	look = (struct wakeup_look){.found = *any, .asleep = pg_bool(result, 0, 1), .crowded = pg_bool(result, 0, 2)};
+	return wakeup_seen(&source->wakeup, &source->pg, &look, err);
 }
 
 static enum status begin_read(struct postgres *source, struct err *err)

@@ -51,7 +51,8 @@ enum status wakeup_start(struct wakeup *wakeup, struct pg *pg, int back_stop_ms,
 	if (status != STATUS_OK)
 		return status;
 	*wakeup = (struct wakeup){
-		.can_sleep = pg_bool(result, 0, 0) && !pg->pooled, .back_stop_ms = back_stop_ms};
+		.can_sleep = pg_bool(result, 0, 0) && !pg->pooled, .back_stop_ms = back_stop_ms,
+		.asleep = true /* until writers have been told */};
 	if (!wakeup->can_sleep)
 		log_info("postgres", "no wake-up by NOTIFY, looking every %d to %d ms instead: %s", WATCHFUL_MS,
 			WATCHFUL_PAUSE_MS,
@@ -86,15 +87,19 @@ enum status wakeup_busy(struct wakeup *wakeup, struct pg *pg, uint64_t count, st
 	return STATUS_OK;
 }
 
-enum status wakeup_seen(struct wakeup *wakeup, struct pg *pg, bool asleep, bool crowded, struct err *err)
+enum status wakeup_seen(struct wakeup *wakeup, struct pg *pg, const struct wakeup_look *look, struct err *err)
 {
-	if (!wakeup->asleep)
-		return STATUS_OK;
-	if (crowded) {
+	if (look->crowded) {
 		wakeup->quick = QUICK_COUNT;
 		return set_asleep(wakeup, pg, false, err);
 	}
-	return asleep ? STATUS_OK : set_asleep(wakeup, pg, true, err);
+	if (look->asleep || !wakeup->asleep)
+		return STATUS_OK;
+	if (!look->found)
+		return set_asleep(wakeup, pg, true, err);
+	wakeup->asleep = false;
+	wakeup->quick = QUICK_COUNT;
+	return STATUS_OK;
 }
 
 static enum status pause_for(struct pg *pg, int ms, struct err *err)

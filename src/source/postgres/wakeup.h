@@ -30,14 +30,21 @@ struct wakeup {
 	int64_t next_us;  /* not before it, while awake */
 };
 
+struct wakeup_look {
+	bool found;   /* events */
+	bool asleep;  /* what writers believe */
+	bool crowded; /* they wait for NOTIFY's lock */
+};
+
 /* After connecting: finds out what is possible, and tells writers that we are awake. */
 enum status wakeup_start(
 	struct wakeup *wakeup, struct pg *pg, int back_stop_ms, struct err *err) MUST_CHECK;
 /* So many events came. */
 enum status wakeup_busy(struct wakeup *wakeup, struct pg *pg, uint64_t count, struct err *err) MUST_CHECK;
-/* What a look saw. asleep: what writers believe; another relay that ends or wakes up tells them that nobody sleeps, and we tell them
- * again. crowded: they wait for each other's NOTIFY; we stay awake. */
-enum status wakeup_seen(struct wakeup *wakeup, struct pg *pg, bool asleep, bool crowded, struct err *err) MUST_CHECK;
+/* What a look saw. Another relay of the database that ends or wakes up tells writers that nobody sleeps: where it found events it is
+ * busy, and so are we; else we tell them again. Where they wait for each other's NOTIFY, whoever sees it stays awake. */
+enum status wakeup_seen(
+	struct wakeup *wakeup, struct pg *pg, const struct wakeup_look *look, struct err *err) MUST_CHECK;
 /* Before the next look, while awake: waits until it is time. */
 enum status wakeup_pace(struct wakeup *wakeup, struct pg *pg, struct err *err) MUST_CHECK;
 /* Everything that the look found has been read. */

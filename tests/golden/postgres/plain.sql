@@ -18,7 +18,7 @@ BEGIN
     IF TG_OP OPERATOR(pg_catalog.=) 'UPDATE' THEN
       v_data := CASE WHEN esink.same(NEW."id", NULL::pg_catalog."int4") IS NULL AND esink.same(NEW."owner", NULL::pg_catalog."int4") IS NULL AND esink.same(NEW."note", NULL::pg_catalog."text") IS NULL THEN pg_catalog.array_to_string(ARRAY['{"id":', NEW."id"::pg_catalog.text, ',"owner":', NEW."owner"::pg_catalog.text, ',"note":', pg_catalog.to_json(NEW."note")::pg_catalog.text, '}']::pg_catalog.text[], '', 'null') END;
       v_users := pg_catalog.array_cat(ARRAY[NEW."owner"::pg_catalog.text], ARRAY[NEW."note"::pg_catalog.text]);
-      v_old := CASE WHEN esink.same(OLD."id", NULL::pg_catalog."int4") IS NULL AND esink.same(OLD."owner", NULL::pg_catalog."int4") IS NULL AND esink.same(OLD."note", NULL::pg_catalog."text") IS NULL THEN pg_catalog.array_to_string(ARRAY['{"id":', OLD."id"::pg_catalog.text, ',"owner":', OLD."owner"::pg_catalog.text, ',"note":', pg_catalog.to_json(OLD."note")::pg_catalog.text, '}']::pg_catalog.text[], '', 'null') END;
+      v_old := pg_catalog.array_to_string(ARRAY['{"id":', OLD."id"::pg_catalog.text, ',"owner":', OLD."owner"::pg_catalog.text, ',"note":', pg_catalog.to_json(OLD."note")::pg_catalog.text, '}']::pg_catalog.text[], '', 'null');
       IF pg_catalog.record_image_ne(ROW(OLD."owner", OLD."note"), ROW(NEW."owner", NEW."note")) THEN
         v_old_users := pg_catalog.array_cat(ARRAY[OLD."owner"::pg_catalog.text], ARRAY[OLD."note"::pg_catalog.text]);
         v_old_key := pg_catalog.array_to_string(ARRAY['{"id":', OLD."id"::pg_catalog.text, '}']::pg_catalog.text[], '', 'null');
