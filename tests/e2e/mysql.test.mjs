@@ -7,8 +7,8 @@ import { databaseOf } from './lib/databases.mjs';
 import { test } from './lib/harness.mjs';
 import { MySql } from './lib/mysql.mjs';
 import { runToEnd, startRelay } from './lib/relay.mjs';
-import { until } from './lib/wait.mjs';
-import { operator } from './source/suite.mjs';
+import { patience, until } from './lib/wait.mjs';
+import { operator, series } from './source/suite.mjs';
 
 const database = databaseOf('mysql');
 after(() => database.stop());
@@ -197,6 +197,45 @@ test('a long open transaction delays nobody, and is told in full when it commits
   }
   await long.query('COMMIT');
   await until(() => rows(boss, 'things').some(({ data }) => data.id === 1), () => `the late row; ${boss.state()}`);
+});
+
+test('rows between those of open transactions are moved without waiting for these, whatever share of the outbox they are', async (t) => {
+  const db = await database.database(t, 'CREATE TABLE things (id int PRIMARY KEY)');
+  const relay = await startRelay(t, db, { tables: 'things', env });
+  const boss = await relay.operator();
+  const open = await Promise.all(Array.from({ length: 4 }, () => db.connect()));
+  let id = 0;
+  const want = [];
+  for (const session of open) await session.query('BEGIN');
+  for (const together of [1, 1, 2, 1, 40, 3, 1, 1]) {
+    const ids = Array.from({ length: together }, () => ++id);
+    await db.query(`INSERT INTO things VALUES ${ids.map((one) => `(${one})`).join(', ')}`);
+    want.push(...ids);
+    await open[id % open.length].query(`INSERT INTO things VALUES (${++id})`);
+  }
+  const begun = Date.now();
+  await relay.fence(boss);
+  assert.ok(Date.now() - begun < 1500 * patience, `it took ${Date.now() - begun} ms`);
+  assert.deepEqual(rows(boss, 'things').map(({ data }) => data.id), want);
+  await open[0].query('ROLLBACK');
+  for (const session of open.slice(1)) await session.query('COMMIT');
+  await relay.fence(boss);
+});
+
+test('rows of all lengths, also beyond what is packed with others, are told whole, and read again are the same', async (t) => {
+  const db = await database.database(t, 'CREATE TABLE things (id int PRIMARY KEY, body longtext)');
+  const relay = await startRelay(t, db, { tables: 'things', env });
+  const boss = await relay.operator();
+  const { position } = boss;
+  await db.query("INSERT INTO things VALUES (1, 'short'), (2, REPEAT('a', 70000)), (3, ''), (4, NULL), (5, REPEAT('e', 500000)), (6, REPEAT('f', 65500))");
+  await db.query(`INSERT INTO things ${series(7, 306, "i, REPEAT('x', 1000)")}`);
+  await relay.fence(boss);
+  await relay.kill(); // which has them in memory
+  await relay.start();
+  const again = await relay.operator({ after: position });
+  await relay.fence(again);
+  const expected = [5, 70_000, 0, undefined, 500_000, 65_500, ...Array.from({ length: 300 }, () => 1000)];
+  for (const client of [boss, again]) assert.deepEqual(rows(client, 'things').map(({ data }) => data.body?.length), expected);
 });
 
 test('RETENTION: what is older is gone from the journal, and whoever resumes before it is told', async (t) => {

@@ -9,11 +9,10 @@ CREATE TABLE @outbox@ (id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY, s
   at TIMESTAMP(3) NOT NULL DEFAULT CURRENT_TIMESTAMP(3), actor VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NULL, data LONGBLOB NOT NULL)
   ENGINE = InnoDB ROW_FORMAT = DYNAMIC COMMENT = 'esink outbox 1'
 
--- The journal: what was moved here from the outbox, with the event's id (source/mysql/move.c). seq: its id in the outbox.
-CREATE TABLE @journal@ (id BIGINT UNSIGNED NOT NULL PRIMARY KEY, seq BIGINT UNSIGNED NOT NULL, shape BIGINT UNSIGNED NOT NULL, kind TINYINT UNSIGNED NOT NULL,
-  at TIMESTAMP(3) NOT NULL DEFAULT CURRENT_TIMESTAMP(3), moved TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP,
-  actor VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NULL, data LONGBLOB NOT NULL)
-  ENGINE = InnoDB ROW_FORMAT = DYNAMIC COMMENT = 'esink journal 1'
+-- The journal: what was moved here from the outbox, some events in a row (source/mysql/chunk.c). id: of the last of them; shape: the least.
+CREATE TABLE @journal@ (id BIGINT UNSIGNED NOT NULL PRIMARY KEY, events INT UNSIGNED NOT NULL, shape BIGINT UNSIGNED NOT NULL,
+  moved TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP, data LONGBLOB NOT NULL, big LONGBLOB NULL)
+  ENGINE = InnoDB ROW_FORMAT = DYNAMIC COMMENT = 'esink journal 2'
 
 -- The form of the rows that one version of a table's triggers writes (source/mysql/form.c). retired: when the next version took over.
 CREATE TABLE @shape@ (id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY, topic VARCHAR(200) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,

@@ -1,6 +1,6 @@
 /* A transaction that writes to a table holds its definition until it commits, and an ALTER TABLE waits for it. So when a table
  * still has the columns of a shape after the rows were read, those rows were written while it had them; and when it has not, the
- * rows are marked, in the same transaction, before anybody is told.
+ * rows are marked, before they are written down and anybody is told.
  *
  * information_schema is asked, not the table: a statement on the table would queue up behind an ALTER TABLE that waits for some
  * long transaction, and every other table's events behind it. It passes over a table whose definition is just being replaced, with
@@ -62,20 +62,20 @@ static enum status find(struct my_guard *guard, struct my_db *db, int64_t id, st
 }
 
 /* Which shapes the rows have. *any: one that keeps something back. */
-static enum status look_at_rows(struct my_guard *guard, struct my_db *db, uint64_t head, bool *any, struct err *err)
+static enum status look_at_rows(struct my_guard *guard, struct my_db *db, const struct my_moved *moved, bool *any, struct err *err)
 {
-	AUTO_FREE char *sql = mem_format("SELECT DISTINCT shape FROM esink_journal WHERE id > %" PRIu64 " AND shape > 0", head);
-	AUTO_RESULT MYSQL_RES *rows = NULL;
-	enum status status = my_query(db, sql, MY_TIMEOUT_MS * 6, &rows, err);
-	MYSQL_ROW row;
+	struct my_guard_shape *one = NULL;
+	enum status status = STATUS_OK;
 
 	*any = false;
 	for (size_t i = 0; i < guard->count; i++)
 		guard->shapes[i].present = false;
-	while (status == STATUS_OK && (row = mysql_fetch_row(rows))) {
-		struct my_guard_shape *one = NULL;
+	for (size_t i = 0; i < moved->count && status == STATUS_OK; i++) {
+		int64_t id = moved->rows[i].shape;
 
-		status = find(guard, db, my_int(row[0]), &one, err);
+		if (!id || (one && one->shape.id == id)) /* mostly they come one after the other */
+			continue;
+		status = find(guard, db, id, &one, err);
 		if (status == STATUS_OK && one->withholds)
 			*any = one->present = true;
 	}
@@ -163,12 +163,11 @@ static bool judge(struct my_guard_shape *one, const struct my_db *db, MYSQL_RES 
 	return true;
 }
 
-static enum status mark(struct my_db *db, const struct my_guard_shape *one, uint64_t head, struct err *err)
+static void mark(struct my_moved *moved, const struct my_guard_shape *one)
 {
-	AUTO_FREE char *sql = mem_format("UPDATE esink_journal SET kind = kind | %d WHERE id > %" PRIu64 " AND shape = %" PRId64, one->fit, head,
-		one->shape.id);
-
-	return my_run(db, sql, MY_TIMEOUT_MS * 6, err);
+	for (size_t i = 0; i < moved->count; i++)
+		if (moved->rows[i].shape == one->shape.id)
+			moved->rows[i].kind |= (int)one->fit;
 }
 
 static enum status unsure(struct my_guard *guard, struct err *err)
@@ -215,7 +214,7 @@ static enum status settle(struct my_guard *guard, struct my_db *db, struct err *
 	return status;
 }
 
-enum status my_guard_moved(struct my_guard *guard, struct my_db *db, uint64_t head, struct err *err)
+enum status my_guard_moved(struct my_guard *guard, struct my_db *db, struct my_moved *moved, struct err *err)
 {
 	AUTO_RESULT MYSQL_RES *rows = NULL;
 	bool any = false, skipped = false, sure = true;
@@ -223,7 +222,7 @@ enum status my_guard_moved(struct my_guard *guard, struct my_db *db, uint64_t he
 
 	guard->doubt = false;
 	if (status == STATUS_OK && guard->state == GUARD_ON)
-		status = look_at_rows(guard, db, head, &any, err);
+		status = look_at_rows(guard, db, moved, &any, err);
 	if (status != STATUS_OK || !any)
 		return status;
 	status = ask_all(guard, db, &rows, &skipped, err);
@@ -240,7 +239,7 @@ enum status my_guard_moved(struct my_guard *guard, struct my_db *db, uint64_t he
 		}
 		guard->doubt |= one->fit != FIT_WHOLE;
 		if (status == STATUS_OK && one->fit != FIT_WHOLE)
-			status = mark(db, one, head, err);
+			mark(moved, one);
 	}
 	if (sure)
 		guard->unsure_since = 0;

@@ -1,8 +1,9 @@
-/* Looks, in the transaction that moves rows, whether they can be what their shapes say. */
+/* Looks, between reading rows and writing them down, whether they can be what their shapes say. */
 #ifndef ESINK_MYSQL_GUARD_H
 #define ESINK_MYSQL_GUARD_H
 
 #include "source/mysql/fit.h"
+#include "source/mysql/moved.h"
 
 struct my_guard {
 	struct my_guard_shape {
@@ -19,8 +20,8 @@ struct my_guard {
 
 void my_guard_forget(struct my_guard *guard);
 void my_guard_finish(struct my_guard *guard);
-/* Of the journal's rows behind head, which this transaction has written: what is in doubt is marked. STATUS_TOO_MANY: a table is
- * being altered at this moment; roll back and try again soon. */
-enum status my_guard_moved(struct my_guard *guard, struct my_db *db, uint64_t head, struct err *err) MUST_CHECK;
+/* Of rows that were read from the outbox: what is in doubt is marked. STATUS_TOO_MANY: a table is being altered at this moment; leave
+ * them where they are and try again soon. */
+enum status my_guard_moved(struct my_guard *guard, struct my_db *db, struct my_moved *moved, struct err *err) MUST_CHECK;
 
 #endif

@@ -33,7 +33,7 @@ static const char *const kinds[] = {"outbox", "journal", "shape", "meta", "consu
 #define KINDS (sizeof(kinds) / sizeof(*kinds))
 #define FUNCTION (KINDS - 2)
 #define PROCEDURE (KINDS - 1)
-static const int versions[KINDS] = {1, 1, 1, 1, 2, 1, 1, 2};
+static const int versions[KINDS] = {1, 2, 1, 1, 2, 1, 1, 2};
 
 static const char *name_of(const struct my_db *db, size_t kind)
 {

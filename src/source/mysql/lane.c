@@ -150,14 +150,35 @@ enum status mysql_publish(void *opaque, struct publication *const *items, size_t
 
 /* -- reads ------------------------------------------------------------------------------------------------------------ */
 
-static enum status take_page(struct lane *lane, const char *journal, uint64_t after, struct event_batch *batch, struct err *err)
+/* Of a chunk what follows on `after`, which goes on with it. */
+static enum status take_chunk(struct lane *lane, struct my_chunk chunk, const char *journal, size_t max, struct event_batch *batch,
+	uint64_t *after, struct err *err)
+{
+	struct my_cells cells;
+
+	if (chunk.next > *after + 1)
+		return err_set(err, STATUS_GONE, "the journal does not reach back to event %" PRIu64, *after + 1);
+	while (batch->count < max && my_chunk_next(&chunk, &cells)) {
+		struct event *event = NULL;
+		enum status status = STATUS_OK;
+
+		if (cells.id <= *after)
+			continue;
+		status = my_reader_event(&lane->reader, &cells, journal, &event, err);
+		if (status != STATUS_OK)
+			return status;
+		*after = cells.id;
+		event_batch_add(batch, event);
+	}
+	return STATUS_OK;
+}
+
+static enum status take_page(struct lane *lane, const char *journal, uint64_t after, size_t max, struct event_batch *batch, struct err *err)
 {
 	size_t bytes = 0;
-	uint64_t expected = after + 1;
 
 	while (lane->db.stream) {
 		unsigned long *lengths = NULL;
-		struct event *event = NULL;
 		MYSQL_ROW row = NULL;
 		enum status status = my_stream_next(&lane->db, my_lane_timeout(lane), &row, &lengths, err);
 
@@ -167,21 +188,17 @@ static enum status take_page(struct lane *lane, const char *journal, uint64_t af
 			my_close(&lane->db);
 			return STATUS_OK;
 		}
-		if (strtoull(row[0], NULL, 10) != expected)
-			return err_set(err, STATUS_GONE, "the journal does not reach back to event %" PRIu64, expected);
-		status = my_reader_event(&lane->reader, row, lengths, journal, &event, err);
+		status = take_chunk(lane, my_chunk_of(row, lengths), journal, max, batch, &after, err);
 		if (status != STATUS_OK)
 			return status;
-		expected++;
-		bytes += event->size;
-		event_batch_add(batch, event);
+		bytes += lengths[2] + lengths[3];
 	}
 	return STATUS_OK;
 }
 
 static enum status read_page(struct lane *lane, const char *journal, uint64_t after, size_t max, struct event_batch *batch, struct err *err)
 {
-	char sql[sizeof(MY_READER_SQL) + 80];
+	char sql[256];
 	struct my_meta meta;
 	enum status status = my_meta_read(&lane->db, &meta, err);
 
@@ -195,10 +212,10 @@ static enum status read_page(struct lane *lane, const char *journal, uint64_t af
 	}
 	if (after >= meta.head)
 		return STATUS_OK;
-	snprintf(sql, sizeof(sql), MY_READER_SQL " > %" PRIu64 " ORDER BY id LIMIT %zu", after, max);
+	my_chunk_statement(sql, sizeof(sql), after, max);
 	status = my_stream_begin(&lane->db, sql, my_lane_timeout(lane), err);
 	if (status == STATUS_OK)
-		status = take_page(lane, journal, after, batch, err);
+		status = take_page(lane, journal, after, max, batch, err);
 	if (status == STATUS_OK && !batch->count && max)
 		return err_set(err, STATUS_GONE, "the journal does not reach back to event %" PRIu64, after + 1);
 	return status;
@@ -235,7 +252,7 @@ static enum status find_start(struct lane *lane, int64_t since, struct source_ra
 		char sql[96];
 		enum status status;
 
-		snprintf(sql, sizeof(sql), "SELECT UNIX_TIMESTAMP(moved) FROM esink_journal WHERE id = %" PRIu64, middle);
+		snprintf(sql, sizeof(sql), "SELECT UNIX_TIMESTAMP(moved) FROM esink_journal WHERE id >= %" PRIu64 " ORDER BY id LIMIT 1", middle);
 		status = my_number(&lane->db, sql, &moved, err);
 		if (status != STATUS_OK && (status != STATUS_NOT_FOUND || lane->db.error == 1146))
 			return status;
@@ -252,19 +269,19 @@ enum status mysql_range(void *opaque, int64_t since, struct source_range *ret, s
 	struct lane *lane = opaque;
 	struct source_range range = {.floor = 0};
 	struct my_meta meta;
-	int64_t oldest = 0;
+	int64_t floor = 0;
 	enum status status = my_lane_ready(lane, clock_ms() + my_lane_timeout(lane), err);
 
 	lane->db.error = 0;
 	if (status == STATUS_OK)
 		status = my_meta_read(&lane->db, &meta, err);
 	if (status == STATUS_OK)
-		status = my_number(&lane->db, "SELECT MIN(id) FROM esink_journal", &oldest, err);
+		status = my_number(&lane->db, "SELECT COALESCE((SELECT id - events FROM esink_journal ORDER BY id LIMIT 1), -1)", &floor, err);
 	if (status != STATUS_OK)
 		return status;
 	memcpy(range.journal, meta.journal, sizeof(range.journal));
 	range.head = meta.head;
-	range.floor = oldest ? (uint64_t)oldest - 1 : meta.head;
+	range.floor = floor >= 0 ? (uint64_t)floor : meta.head;
 	if (range.head < range.floor)
 		range.head = range.floor;
 	range.start = range.floor;

@@ -1,13 +1,18 @@
 /* From the outbox to the journal. An outbox row's id is taken before its transaction commits, so reading «id greater than the
  * last» loses what commits late, and a hole cannot be waited for, since it may have been rolled back. So what is visible now is
- * moved, all of it, whatever its id: in one transaction it gets the next ids in the order of its own, is copied to the journal
- * and deleted from the outbox. A row that is changed twice by two transactions is in order, because the second one waited for
- * the first one's commit: whoever sees the second, sees both.
+ * moved, all of it, whatever its id: it is read in the order of its ids, and in one transaction it gets the next events' ids,
+ * is written into the journal in chunks, and the very rows that were read are deleted from the outbox. A row that is changed
+ * twice by two transactions is in order, because the second one waited for the first one's commit: whoever sees the second, sees
+ * both.
  *
- * Between the two, while the rows are ours already and nobody was told, the columns of their tables are looked at (guard.c).
+ * The rows pass through us, who have to tell them anyway, since for the server a row costs far more than its bytes: a row in the
+ * journal for each would be the larger part of what a move takes from the writers (docs/ARCHITECTURE.md).
  *
- * READ COMMITTED: the INSERT .. SELECT reads one snapshot, takes no locks on the outbox, and the DELETE locks the rows that it
- * deletes and no gaps. esink_meta's row is locked first, so that two movers, should there ever be two, come one after the other.
+ * Between reading and writing, while nobody was told, the columns of their tables are looked at (guard.c).
+ *
+ * READ COMMITTED: the SELECT reads one snapshot and locks nothing; a DELETE locks the rows that it deletes and no gaps.
+ * esink_meta's row says that the ids behind the head are still free, so that two movers, should there ever be two, come one after
+ * the other, and rows that one of them has moved are not there any more to be deleted by the other.
  *
  * Whether there is anything to move is asked far more often. Deleted rows stay in the table's index for as long as the oldest
  * snapshot of anybody is held, and are walked over from its start; so the question is asked from a floor on, the id that was
@@ -16,6 +21,7 @@
  */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/buf.h"
 #include "base/cleanup.h"
@@ -27,6 +33,9 @@
 #define MOVE_TIMEOUT_MS 120000 /* it takes what it takes, but a network that was cut must not hold us for ever */
 #define MOVE_SLOW_MS 400
 #define MOVE_FIRST 1000
+#define MOVE_BYTES (8u << 20) /* of one move, but one row at least */
+#define MOVE_ROWS_LEAST 10
+#define BIG_BYTES 65536
 #define FLOOR_MS 2000
 #define SWEEP_MS 250
 #define SWEEP_SHARE 20 /* a look at the whole table may take one part of so many */
@@ -56,76 +65,158 @@ enum status my_move_wanted(struct mysql *source, bool *wanted, struct err *err)
 	return status;
 }
 
-static enum status move_rows(struct mysql *source, uint64_t *count, struct err *err)
+size_t my_move_big(int64_t packet)
 {
-	struct my_db *db = &source->db;
-	AUTO_BUF struct buf outbox = buf_init(BUF_NO_MAX); /* a name */
-	AUTO_FREE char *copy = NULL, *clear = NULL, *count_up = NULL;
-	int64_t head = 0;
-	enum status status = my_number(db, "SELECT head FROM esink_meta FOR UPDATE", &head, err);
+	return packet / 8 < BIG_BYTES ? (size_t)(packet / 8) : BIG_BYTES;
+}
 
-	my_text_name(&outbox, source->config->outbox);
-	if (status != STATUS_OK)
-		return status;
-	copy = mem_format("INSERT INTO esink_journal (id, seq, shape, kind, at, actor, data) SELECT STRAIGHT_JOIN x.n, o.id, o.shape, o.kind, o.at, "
-		"o.actor, o.data FROM (SELECT id, %" PRId64 " + ROW_NUMBER() OVER (ORDER BY id) AS n FROM (SELECT id FROM %s ORDER BY id LIMIT %"
-		PRId64 ") y) x JOIN %s o ON o.id = x.id WHERE " MY_PRELOCK " = 0", head, outbox.bytes, source->move_max, outbox.bytes);
-	status = my_run(db, copy, MOVE_TIMEOUT_MS, err);
-	if (status != STATUS_OK)
-		return status;
-	*count = my_changed(db);
-	if (!*count)
-		return STATUS_OK;
-	status = my_guard_moved(&source->guard, db, (uint64_t)head, err);
-	if (status != STATUS_OK)
-		return status;
-	clear = mem_format("DELETE o FROM esink_journal j STRAIGHT_JOIN %s o ON o.id = j.seq WHERE j.id > %" PRId64 " AND " MY_PRELOCK " = 0",
-		outbox.bytes, head);
-	status = my_run(db, clear, MOVE_TIMEOUT_MS, err);
-	if (status == STATUS_OK && my_changed(db) != *count)
-		return err_set(err, STATUS_UNAVAILABLE, "of %" PRIu64 " rows of the outbox %" PRIu64 " could be moved: somebody else deletes "
-			"from %s", *count, my_changed(db), source->config->outbox);
-	count_up = mem_format("UPDATE esink_meta SET head = %" PRId64, head + (int64_t)*count);
-	if (status == STATUS_OK)
-		status = my_run(db, count_up, MOVE_TIMEOUT_MS, err);
-	if (status == STATUS_OK)
-		source->head = (uint64_t)head + *count;
+/* -- reading ---------------------------------------------------------------------------------------------------------- */
+
+enum cell { ID, SHAPE, KIND, AT, ACTOR, DATA };
+
+/* `1764368640.123` */
+static int64_t milliseconds(const char *text)
+{
+	char *end = NULL;
+	int64_t ms = text ? strtoll(text, &end, 10) * 1000 : 0, unit = 100;
+
+	for (const char *p = end && *end == '.' ? end + 1 : ""; *p >= '0' && *p <= '9' && unit; p++, unit /= 10)
+		ms += (*p - '0') * unit;
+	return ms;
+}
+
+static void take_row(struct my_moved *moved, MYSQL_ROW row, const unsigned long *lengths)
+{
+	struct my_cells cells = {.seq = strtoull(row[ID], NULL, 10), .shape = my_int(row[SHAPE]), .kind = (int)my_int(row[KIND]),
+		.at = milliseconds(row[AT]), .actor = {row[ACTOR], row[ACTOR] ? lengths[ACTOR] : 0}, .data = {row[DATA], row[DATA] ? lengths[DATA] : 0}};
+
+	my_moved_add(moved, &cells);
+}
+
+/* What comes behind MOVE_BYTES is read and thrown away; there are so few rows in the next read that it is not much. */
+static enum status read_small(struct mysql *source, struct my_moved *moved, bool *cut, struct err *err)
+{
+	AUTO_BUF struct buf sql = buf_init(BUF_NO_MAX); /* a name */
+	enum status status;
+
+	buf_printf(&sql, "SELECT id, shape, kind, UNIX_TIMESTAMP(at), actor, IF(LENGTH(data) > %zu, NULL, data) FROM ", my_move_big(source->packet));
+	my_text_name(&sql, source->config->outbox);
+	buf_printf(&sql, " WHERE " MY_PRELOCK " = 0 ORDER BY id LIMIT %" PRId64, source->move_max);
+	status = my_stream_begin(&source->db, sql.bytes, MOVE_TIMEOUT_MS, err);
+	while (status == STATUS_OK && source->db.stream) {
+		unsigned long *lengths = NULL;
+		MYSQL_ROW row = NULL;
+
+		status = my_stream_next(&source->db, MOVE_TIMEOUT_MS, &row, &lengths, err);
+		*cut |= row && moved->bytes.len >= MOVE_BYTES;
+		if (status == STATUS_OK && row && !*cut)
+			take_row(moved, row, lengths);
+	}
 	return status;
 }
 
-enum status my_move(struct mysql *source, uint64_t *count, struct err *err)
+static enum status read_big(struct mysql *source, struct my_moved *moved, size_t row, struct err *err)
+{
+	AUTO_BUF struct buf sql = buf_init(BUF_NO_MAX); /* a name */
+	AUTO_RESULT MYSQL_RES *rows = NULL;
+	enum status status;
+	MYSQL_ROW found;
+
+	buf_text(&sql, "SELECT data FROM ");
+	my_text_name(&sql, source->config->outbox);
+	buf_printf(&sql, " WHERE id = %" PRIu64 " AND " MY_PRELOCK " = 0", moved->rows[row].seq);
+	status = my_query(&source->db, sql.bytes, MOVE_TIMEOUT_MS, &rows, err);
+	found = status == STATUS_OK ? mysql_fetch_row(rows) : NULL;
+	if (found && found[0])
+		my_moved_set_data(moved, row, (struct span){found[0], mysql_fetch_lengths(rows)[0]});
+	else if (status == STATUS_OK)
+		status = err_set(err, STATUS_UNAVAILABLE, "somebody else deletes from %s", source->config->outbox);
+	return status;
+}
+
+static enum status read_rows(struct mysql *source, struct my_moved *moved, bool *cut, struct err *err)
+{
+	enum status status = read_small(source, moved, cut, err);
+
+	for (size_t row = 0; row < moved->count && status == STATUS_OK; row++) {
+		if (!moved->rows[row].big)
+			continue;
+		if (row > 0 && moved->bytes.len >= MOVE_BYTES) {
+			moved->count = row;
+			*cut = true;
+		} else {
+			status = read_big(source, moved, row, err);
+		}
+	}
+	return status;
+}
+
+/* -- writing ---------------------------------------------------------------------------------------------------------- */
+
+static enum status take_ids(struct my_db *db, uint64_t head, size_t count, struct err *err)
+{
+	AUTO_FREE char *sql = mem_format("UPDATE esink_meta SET head = %" PRIu64 " WHERE head = %" PRIu64, head + count, head);
+	enum status status = my_run(db, sql, MOVE_TIMEOUT_MS, err);
+
+	if (status == STATUS_OK && my_changed(db) != 1)
+		return err_set(err, STATUS_UNAVAILABLE, "the journal does not end at event %" PRIu64 " any more: somebody else moves", head);
+	return status;
+}
+
+static enum status write_rows(struct mysql *source, const struct my_moved *moved, struct err *err)
 {
 	struct my_db *db = &source->db;
-	uint64_t before = source->head;
-	int64_t begun = clock_ms(), took;
-	enum status status;
+	enum status status = my_run(db, "START TRANSACTION", MY_TIMEOUT_MS, err);
 
-	*count = 0;
-	if (!source->move_max)
-		source->move_max = MOVE_FIRST;
-	status = my_run(db, "START TRANSACTION", MY_TIMEOUT_MS, err);
 	if (status == STATUS_OK)
-		status = move_rows(source, count, err);
-	if (status == STATUS_TOO_MANY) { /* a table is being altered: in a moment */
-		*count = 0;
-		source->full = false;
-		source->last_event = begun;
-		return my_run(db, "ROLLBACK", MOVE_TIMEOUT_MS, err);
-	}
+		status = take_ids(db, source->head, moved->count, err);
 	if (status == STATUS_OK)
-		status = my_run(db, "COMMIT", MOVE_TIMEOUT_MS, err);
-	if (status != STATUS_OK) {
-		source->head = before;
-		my_close(db); /* and with it the transaction */
-		return status;
-	}
-	if (source->guard.doubt && !source->busy_retry_ms)
-		source->next_look = 0; /* new triggers at once */
-	took = clock_ms() - begun;
-	source->full = (int64_t)*count >= source->move_max;
-	if (took > MOVE_SLOW_MS)
-		source->move_max = source->move_max > 20 ? source->move_max / 2 : 10;
+		status = my_moved_write(moved, db, source->head, source->packet, err);
+	if (status == STATUS_OK)
+		status = my_moved_delete(moved, db, err);
+	return status == STATUS_OK ? my_run(db, "COMMIT", MOVE_TIMEOUT_MS, err) : status;
+}
+
+/* How many rows the next move may have. */
+static void adapt(struct mysql *source, size_t count, int64_t took, bool cut)
+{
+	source->full = cut || (int64_t)count >= source->move_max;
+	if (cut && (int64_t)count < source->move_max)
+		source->move_max = count > MOVE_ROWS_LEAST ? (int64_t)count : MOVE_ROWS_LEAST;
+	else if (took > MOVE_SLOW_MS)
+		source->move_max = source->move_max > 2 * MOVE_ROWS_LEAST ? source->move_max / 2 : MOVE_ROWS_LEAST;
 	else if (source->full && took < MOVE_SLOW_MS / 2 && source->move_max < source->config->drain_max)
 		source->move_max *= 2;
+}
+
+enum status my_move(struct mysql *source, struct my_moved *moved, struct err *err)
+{
+	int64_t begun = clock_ms();
+	bool cut = false;
+	enum status status;
+
+	my_moved_clear(moved);
+	if (!source->move_max)
+		source->move_max = MOVE_FIRST;
+	status = read_rows(source, moved, &cut, err);
+	if (status == STATUS_OK && moved->count)
+		status = my_guard_moved(&source->guard, &source->db, moved, err);
+	if (status == STATUS_TOO_MANY) { /* a table is being altered: in a moment */
+		my_moved_clear(moved);
+		source->full = false;
+		source->last_event = begun;
+		return STATUS_OK;
+	}
+	if (status == STATUS_OK && moved->count)
+		status = write_rows(source, moved, err);
+	if (status != STATUS_OK) {
+		my_moved_clear(moved);
+		my_close(&source->db); /* and with it the transaction */
+		return status;
+	}
+	source->head += moved->count;
+	if (source->guard.doubt && !source->busy_retry_ms)
+		source->next_look = 0; /* new triggers at once */
+	adapt(source, moved->count, clock_ms() - begun, cut);
 	return STATUS_OK;
 }

@@ -64,6 +64,7 @@ static void *create(const struct source_config *config)
 	source->config = config;
 	source->db = (struct my_db){.config = config, .nudge_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
 	my_reader_init(&source->reader, config);
+	my_moved_init(&source->moved);
 	pthread_mutex_init(&source->lock, NULL);
 	return source;
 }
@@ -77,6 +78,7 @@ static void destroy(void *opaque)
 	my_close(&source->db);
 	my_reader_finish(&source->reader);
 	my_guard_finish(&source->guard);
+	my_moved_finish(&source->moved);
 	if (source->db.nudge_fd >= 0)
 		close(source->db.nudge_fd);
 	pthread_mutex_destroy(&source->lock);
@@ -138,6 +140,8 @@ static enum status open_source(void *opaque, struct source_position *ret, struct
 	enum status status = my_connect(&source->db, MY_CONNECT_TIMEOUT_MS, idle_s(source), err);
 
 	if (status == STATUS_OK)
+		status = my_number(&source->db, "SELECT @@max_allowed_packet", &source->packet, err);
+	if (status == STATUS_OK)
 		status = check_configuration(source, err);
 	if (status == STATUS_OK)
 		status = install(source, &meta, err);
@@ -195,23 +199,48 @@ static void count_events(struct mysql *source, size_t count)
 		source->last_event = now / 1000;
 }
 
-static enum status take_row(struct mysql *source, MYSQL_ROW row, const unsigned long *lengths, struct event_batch *batch,
-	size_t *bytes, struct err *err)
+static enum status take_event(struct mysql *source, const struct my_cells *cells, struct event_batch *batch, struct err *err)
 {
 	struct event *event = NULL;
-	enum status status;
+	enum status status = my_reader_event(&source->reader, cells, source->journal, &event, err);
 
-	if (strtoull(row[0], NULL, 10) != source->position + 1)
-		return gone(source, err);
-	status = my_reader_event(&source->reader, row, lengths, source->journal, &event, err);
 	if (status != STATUS_OK)
 		return status;
 	source->position = event->id;
 	if (event->key > source->seen)
 		source->seen = event->key;
-	*bytes += event->size;
 	event_batch_add(batch, event);
 	return STATUS_OK;
+}
+
+/* Of a chunk what follows on our position; as much of the last one of a read as there may be events in a batch. */
+static enum status take_chunk(struct mysql *source, struct my_chunk chunk, struct event_batch *batch, struct err *err)
+{
+	enum status status = STATUS_OK;
+	struct my_cells cells;
+
+	if (chunk.next > source->position + 1)
+		return gone(source, err);
+	while (status == STATUS_OK && batch->count < (size_t)source->config->drain_max && my_chunk_next(&chunk, &cells))
+		if (cells.id > source->position)
+			status = take_event(source, &cells, batch, err);
+	return status;
+}
+
+/* What was moved is committed, so what is not taken now is found in the journal. */
+static enum status take_moved(struct mysql *source, struct event_batch *batch, struct err *err)
+{
+	enum status status = STATUS_OK;
+	uint64_t head = source->position;
+
+	for (size_t row = 0; row < source->moved.count && status == STATUS_OK; row++) {
+		struct my_cells cells = my_moved_cells(&source->moved, row, head);
+
+		status = take_event(source, &cells, batch, err);
+	}
+	my_moved_clear(&source->moved);
+	count_events(source, batch->count);
+	return batch->count ? STATUS_OK : status;
 }
 
 /* Takes what a read still has to give, until the batch is full. */
@@ -226,7 +255,9 @@ static enum status take_rows(struct mysql *source, struct event_batch *batch, st
 
 		status = my_stream_next(&source->db, READ_TIMEOUT_MS, &row, &lengths, err);
 		if (status == STATUS_OK && row)
-			status = take_row(source, row, lengths, batch, &bytes, err);
+			status = take_chunk(source, my_chunk_of(row, lengths), batch, err);
+		if (status == STATUS_OK && row)
+			bytes += lengths[2] + lengths[3];
 	}
 	if (status != STATUS_OK)
 		my_close(&source->db); /* what came before is committed and in order: it goes on, and the failure shows again */
@@ -236,19 +267,23 @@ static enum status take_rows(struct mysql *source, struct event_batch *batch, st
 
 static enum status begin_read(struct mysql *source, struct err *err)
 {
-	char sql[sizeof(MY_READER_SQL) + 80];
+	char sql[256];
 
-	snprintf(sql, sizeof(sql), MY_READER_SQL " > %" PRIu64 " ORDER BY id LIMIT %d", source->position, source->config->drain_max);
+	my_chunk_statement(sql, sizeof(sql), source->position, (uint64_t)source->config->drain_max);
 	return my_stream_begin(&source->db, sql, READ_TIMEOUT_MS, err);
+}
+
+static bool is_busy(const struct mysql *source, int64_t now)
+{
+	return now - source->last_event < AWAKE_MS && source->rate >= BUSY_RATE;
 }
 
 static enum status move(struct mysql *source, struct err *err)
 {
-	bool wanted = source->full;
-	uint64_t count = 0;
+	bool wanted = source->full || is_busy(source, clock_ms());
 	enum status status = wanted ? STATUS_OK : my_move_wanted(source, &wanted, err);
 
-	return status == STATUS_OK && wanted ? my_move(source, &count, err) : status;
+	return status == STATUS_OK && wanted ? my_move(source, &source->moved, err) : status;
 }
 
 static enum status advance(struct mysql *source, struct event_batch *batch, struct err *err)
@@ -262,6 +297,8 @@ static enum status advance(struct mysql *source, struct event_batch *batch, stru
 	}
 	if (status == STATUS_OK && source->mover && source->head <= position)
 		status = move(source, err);
+	if (status == STATUS_OK && source->moved.count)
+		return take_moved(source, batch, err);
 	if (status != STATUS_OK || (source->mover && source->head <= position))
 		return status;
 	status = begin_read(source, err);
@@ -282,7 +319,7 @@ static int64_t pace(const struct mysql *source, int64_t now)
 
 	if (source->full || source->db.stream || source->head > source->position)
 		return 0;
-	pause = since < AWAKE_MS ? (source->rate >= BUSY_RATE ? BUSY_PAUSE_MS : PAUSE_MS) : since / CALM;
+	pause = is_busy(source, now) ? BUSY_PAUSE_MS : since < AWAKE_MS ? PAUSE_MS : since / CALM;
 	pause = (pause < most ? pause : most) - (now - source->last_look);
 	return pause > 0 ? pause : 0;
 }

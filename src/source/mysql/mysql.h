@@ -21,6 +21,7 @@ struct mysql {
 	bool started;       /* opened once: from now on the configuration's faults are complaints, not ends */
 	bool lost;          /* the journal no longer reaches our position: begin anew at its head */
 	struct my_guard guard;
+	struct my_moved moved; /* the rows of the last move */
 	bool mover;         /* we move: others read only */
 	bool full;          /* the last move or read was as large as it may be: there is more */
 	int64_t next_claim, next_look, next_prune, next_hold, next_sweep; /* ms, monotonic */
@@ -29,6 +30,7 @@ struct mysql {
 	int64_t heard;           /* ms, monotonic: when the server was asked last */
 	int64_t last_event, last_look; /* ms, monotonic */
 	int64_t move_max;        /* rows of one move */
+	int64_t packet;          /* bytes that a statement may have */
 	int64_t prune_max;       /* rows of one batch */
 	uint64_t seen, floor[2]; /* ids of the outbox: the greatest that was moved, now, and some time ago: see move.c */
 	int64_t next_floor;
@@ -65,8 +67,10 @@ enum status mysql_consumer_marks(void *lane, const char *name, uint64_t first, u
 enum status mysql_check(void *source, struct err *err);
 enum status mysql_uninstall(void *source, struct err *err);
 
-/* move.c: gives committed rows their ids. *count: how many. */
-enum status my_move(struct mysql *source, uint64_t *count, struct err *err) MUST_CHECK;
+/* move.c: gives committed rows the ids behind source->head, which goes on with them. */
+enum status my_move(struct mysql *source, struct my_moved *moved, struct err *err) MUST_CHECK;
+/* Bytes of a row from which on it does not fit into statements. packet: the server's max_allowed_packet. */
+size_t my_move_big(int64_t packet);
 /* Whether there is anything to move. */
 enum status my_move_wanted(struct mysql *source, bool *wanted, struct err *err) MUST_CHECK;
 

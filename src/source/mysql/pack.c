@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define NUMBER_MAX 20 /* characters of a number */
 #define DIGITS_MAX 10 /* of a length; LONGBLOB ends at 2^32 */
 
 static struct span refuse(struct my_pack *pack)
@@ -50,10 +51,12 @@ struct span my_pack_next(struct my_pack *pack)
 int64_t my_pack_next_number(struct my_pack *pack)
 {
 	struct span span = my_pack_next(pack);
-	char text[24];
+	bool negative = span.len && span.p[0] == '-';
+	uint64_t number = 0;
 
-	snprintf(text, sizeof(text), "%.*s", span.p ? (int)(span.len < 23 ? span.len : 23) : 0, span.p ? span.p : "");
-	return strtoll(text, NULL, 10);
+	for (size_t i = negative; i < span.len && i < NUMBER_MAX && span.p[i] >= '0' && span.p[i] <= '9'; i++)
+		number = number * 10 + (uint64_t)(span.p[i] - '0');
+	return (int64_t)(negative ? 0 - number : number);
 }
 
 void my_pack_add(struct buf *out, struct span bytes)

@@ -1,4 +1,4 @@
-/* A row of esink_journal is bytes; its shape says what they are. Here they become JSON text, users and an event.
+/* A row of a trigger is bytes; its shape says what they are. Here they become JSON text, users and an event.
  *
  * The database is the application's, and whoever may write to it may have put anything into the outbox by hand: nothing here
  * trusts a row to be well formed, and what cannot be understood is told as an event with its key alone.
@@ -15,7 +15,6 @@
 #include "source/mysql/json.h"
 #include "source/mysql/pack.h"
 
-enum cell { ID, SEQ, SHAPE, KIND, AT, ACTOR, DATA };
 enum { INSERT, UPDATE, DELETE, KEY_ALONE = 4, PUBLISHED = 8, EMITTED, NOTHING = 16 };
 
 void my_reader_init(struct my_reader *reader, const struct source_config *config)
@@ -310,36 +309,30 @@ static void fill_published(struct my_reader *reader, bool emitted, struct span d
 
 /* -- all of it --------------------------------------------------------------------------------------------------------- */
 
-static struct span cell(MYSQL_ROW row, const unsigned long *lengths, enum cell which)
-{
-	return (struct span){row[which], row[which] ? lengths[which] : 0};
-}
-
-enum status my_reader_event(struct my_reader *reader, MYSQL_ROW row, const unsigned long *lengths, const char *journal,
-	struct event **ret, struct err *err)
+enum status my_reader_event(struct my_reader *reader, const struct my_cells *cells, const char *journal, struct event **ret,
+	struct err *err)
 {
 	const struct my_form_shape *shape = NULL;
-	int kind = (int)my_int(row[KIND]);
-	struct event_parts parts = {.id = strtoull(row[ID], NULL, 10),
-		.key = strtoull(row[SEQ], NULL, 10),
-		.timestamp = my_int(row[AT]),
+	int kind = cells->kind;
+	struct event_parts parts = {.id = cells->id,
+		.key = cells->seq,
+		.timestamp = cells->at,
 		.version = 1,
 		.journal = span_of(journal),
 		.source = span_of(reader->config->database),
 		.source_type = span_of("database"),
-		.actor = cell(row, lengths, ACTOR)};
-	struct span data = cell(row, lengths, DATA);
+		.actor = cells->actor};
 	enum status status = STATUS_OK;
 
 	if (!parts.actor.len)
 		parts.actor.p = NULL;
 	if (kind == PUBLISHED || kind == EMITTED) {
-		fill_published(reader, kind == EMITTED, data, &parts);
+		fill_published(reader, kind == EMITTED, cells->data, &parts);
 		today_published(&reader->today, &parts);
 	} else {
-		status = shape_of(reader, my_int(row[SHAPE]), &shape, err);
+		status = shape_of(reader, cells->shape, &shape, err);
 		if (status == STATUS_OK && shape && shape->topic) {
-			fill_change(reader, shape, kind, data, &parts);
+			fill_change(reader, shape, kind, cells->data, &parts);
 			today_row(&reader->today, &parts, reader->config->database);
 		} else {
 			parts.topic = parts.type = span_of("?");

@@ -1,14 +1,11 @@
-/* Rows of the journal to events. One of each thread that reads. */
+/* What triggers wrote to events. One of each thread that reads. */
 #ifndef ESINK_MYSQL_READER_H
 #define ESINK_MYSQL_READER_H
 
 #include "esink/event.h"
-#include "source/mysql/db.h"
+#include "source/mysql/chunk.h"
 #include "source/mysql/form.h"
 #include "source/today.h"
-
-/* Behind it: > AFTER ORDER BY id LIMIT n. */
-#define MY_READER_SQL "SELECT id, seq, shape, kind, CAST(UNIX_TIMESTAMP(at) * 1000 AS UNSIGNED), actor, data FROM esink_journal WHERE id"
 
 struct my_reader {
 	const struct source_config *config;
@@ -26,7 +23,7 @@ void my_reader_init(struct my_reader *reader, const struct source_config *config
 void my_reader_forget(struct my_reader *reader); /* shapes: another journal may number them anew */
 void my_reader_finish(struct my_reader *reader);
 
-enum status my_reader_event(struct my_reader *reader, MYSQL_ROW row, const unsigned long *lengths, const char *journal,
-	struct event **ret, struct err *err) MUST_CHECK;
+enum status my_reader_event(struct my_reader *reader, const struct my_cells *cells, const char *journal, struct event **ret,
+	struct err *err) MUST_CHECK;
 
 #endif

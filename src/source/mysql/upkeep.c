@@ -23,8 +23,8 @@
 #define BUSY_RETRY_MAX_MS 5000
 #define PLANS_MAX 4 /* until the schema holds still */
 #define PRUNE_TARGET_MS 50
-#define PRUNE_FIRST 500
-#define PRUNE_MAX 10000
+#define PRUNE_FIRST 50 /* chunks */
+#define PRUNE_MAX 2000
 
 static void set_complaint(struct mysql *source, const struct err *complaint)
 {

@@ -49,7 +49,7 @@ const moments = [
     await sprung;
   }],
   ['in the middle of rows, with more to come than the sockets hold', async ({ proxy, db }) => {
-    const sprung = proxy.on(/FROM esink_journal WHERE id > /, (link) => proxy.after(link, 100_000, () => proxy.hush()));
+    const sprung = proxy.on(/FROM `esink_pubsub` WHERE .* ORDER BY id LIMIT /, (link) => proxy.after(link, 100_000, () => proxy.hush()));
     await insert(db, 101, 200, 200_000);
     await sprung;
   }],

@@ -14,7 +14,7 @@ const journal = {
     (SELECT count(*) FROM (SELECT FROM esink.event_0 UNION ALL SELECT FROM esink.event_1) e) AS events,
     (SELECT extract(epoch FROM clock_timestamp() - min(e.at)) * 1000 FROM (SELECT at FROM esink.event_0 UNION ALL SELECT at FROM esink.event_1) e) AS oldest
     FROM esink.meta m`,
-  mysql: `SELECT COALESCE((SELECT MIN(id) - 1 FROM esink_journal), m.head) AS floor, m.head, (SELECT COUNT(*) FROM esink_journal) AS events,
+  mysql: `SELECT COALESCE((SELECT MIN(id - events) FROM esink_journal), m.head) AS floor, m.head, (SELECT COALESCE(SUM(events), 0) FROM esink_journal) AS events,
     (SELECT TIMESTAMPDIFF(MICROSECOND, MIN(moved), CURRENT_TIMESTAMP(3)) / 1000 FROM esink_journal) AS oldest FROM esink_meta m`,
   sqlite: `SELECT coalesce(min(id), 1) - 1 AS floor, coalesce(max(id), 0) AS head, count(*) AS events,
     (julianday('now') - min(at)) * 86400000 AS oldest FROM esink_event`,
