@@ -24,6 +24,10 @@ static struct span take_bytes(struct my_pack *pack)
 
 	for (; p < pack->end && *p >= '0' && *p <= '9' && p - pack->p <= DIGITS_MAX; p++)
 		len = len * 10 + (size_t)(*p - '0');
+	if (p == pack->p + 1 && p < pack->end && *p == ':') { /* the length of NULL is NULL */
+		pack->p = p + 1;
+		return (struct span){NULL, 0};
+	}
 	if (p == pack->p + 1 || p >= pack->end || *p != ':' || len > (size_t)(pack->end - p - 1))
 		return refuse(pack);
 	span = (struct span){p + 1, len};

@@ -1,4 +1,4 @@
-/* Values in one string of bytes, as triggers write them: `text,` for what holds no comma, `:5:bytes` for anything, `,` for NULL. */
+/* Values in one string of bytes, as triggers write them: `text,` for what holds no comma, `:5:bytes` for anything, `,` or `::` for NULL. */
 #ifndef ESINK_MYSQL_PACK_H
 #define ESINK_MYSQL_PACK_H
 

@@ -80,9 +80,9 @@ void my_value_sql(enum my_form form, const char *charset, const char *row, const
 	my_text_name(&column, name);
 	value = expression(form, charset, column.bytes);
 	if (form < FORM_TEXT)
-		buf_printf(out, ", IFNULL(%s, ''), ','", value);
+		buf_printf(out, ", %s, ','", value);
 	else if (!max)
-		buf_printf(out, ", IFNULL(CONCAT(_binary':', LENGTH(%s), ':', %s), ',')", value, value);
+		buf_printf(out, ", ':', LENGTH(%s), ':', %s", value, value);
 	else
 		buf_printf(out, ", IF(LENGTH(%s) <= %d, CONCAT(_binary':', LENGTH(%s), ':', %s), ',')", value, max, value, value);
 }

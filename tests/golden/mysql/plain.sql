@@ -1,39 +1,39 @@
 CREATE TRIGGER `shop`.`esink_insert_plain` AFTER INSERT ON `shop`.`plain` FOR EACH ROW BEGIN /* esink word */
   DECLARE CONTINUE HANDLER FOR SQLEXCEPTION
-    INSERT INTO `shop`.`esink_pubsub` (shape, kind, actor, data) VALUES (0, 4, LEFT(@esink_actor, 255), CONCAT(_binary''
-    , IFNULL(NEW.`id`, ''), ','
-    , IFNULL(NEW.`owner`, ''), ','
+    INSERT INTO `shop`.`esink_pubsub` (shape, kind, actor, data) VALUES (0, 4, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''
+    , NEW.`id`, ','
+    , NEW.`owner`, ','
     , IF(LENGTH(NEW.`note`) <= 100000, CONCAT(_binary':', LENGTH(NEW.`note`), ':', NEW.`note`), ',')));
-  INSERT INTO `shop`.`esink_pubsub` (shape, kind, actor, data) VALUES (0, 0, LEFT(@esink_actor, 255), CONCAT(_binary''
-    , IFNULL(NEW.`id`, ''), ','
-    , IFNULL(NEW.`owner`, ''), ','
-    , IFNULL(CONCAT(_binary':', LENGTH(NEW.`note`), ':', NEW.`note`), ',')));
+  INSERT INTO `shop`.`esink_pubsub` (shape, kind, actor, data) VALUES (0, 0, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''
+    , NEW.`id`, ','
+    , NEW.`owner`, ','
+    , ':', LENGTH(NEW.`note`), ':', NEW.`note`));
 END;
 CREATE TRIGGER `shop`.`esink_update_plain` AFTER UPDATE ON `shop`.`plain` FOR EACH ROW BEGIN /* esink word */
   DECLARE CONTINUE HANDLER FOR SQLEXCEPTION
-    INSERT INTO `shop`.`esink_pubsub` (shape, kind, actor, data) VALUES (0, 5, LEFT(@esink_actor, 255), CONCAT(_binary''
-    , IFNULL(NEW.`id`, ''), ','
-    , IFNULL(NEW.`owner`, ''), ','
+    INSERT INTO `shop`.`esink_pubsub` (shape, kind, actor, data) VALUES (0, 5, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''
+    , NEW.`id`, ','
+    , NEW.`owner`, ','
     , IF(LENGTH(NEW.`note`) <= 100000, CONCAT(_binary':', LENGTH(NEW.`note`), ':', NEW.`note`), ',')
-    , IFNULL(OLD.`id`, ''), ','
-    , IFNULL(OLD.`owner`, ''), ','
+    , OLD.`id`, ','
+    , OLD.`owner`, ','
     , IF(LENGTH(OLD.`note`) <= 100000, CONCAT(_binary':', LENGTH(OLD.`note`), ':', OLD.`note`), ',')));
-  INSERT INTO `shop`.`esink_pubsub` (shape, kind, actor, data) VALUES (0, 1, LEFT(@esink_actor, 255), CONCAT(_binary''
-    , IFNULL(NEW.`id`, ''), ','
-    , IFNULL(NEW.`owner`, ''), ','
-    , IFNULL(CONCAT(_binary':', LENGTH(NEW.`note`), ':', NEW.`note`), ',')
-    , IFNULL(OLD.`id`, ''), ','
-    , IFNULL(OLD.`owner`, ''), ','
-    , IFNULL(CONCAT(_binary':', LENGTH(OLD.`note`), ':', OLD.`note`), ',')));
+  INSERT INTO `shop`.`esink_pubsub` (shape, kind, actor, data) VALUES (0, 1, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''
+    , NEW.`id`, ','
+    , NEW.`owner`, ','
+    , ':', LENGTH(NEW.`note`), ':', NEW.`note`
+    , OLD.`id`, ','
+    , OLD.`owner`, ','
+    , ':', LENGTH(OLD.`note`), ':', OLD.`note`));
 END;
 CREATE TRIGGER `shop`.`esink_delete_plain` AFTER DELETE ON `shop`.`plain` FOR EACH ROW BEGIN /* esink word */
   DECLARE CONTINUE HANDLER FOR SQLEXCEPTION
-    INSERT INTO `shop`.`esink_pubsub` (shape, kind, actor, data) VALUES (0, 6, LEFT(@esink_actor, 255), CONCAT(_binary''
-    , IFNULL(OLD.`id`, ''), ','
-    , IFNULL(OLD.`owner`, ''), ','
+    INSERT INTO `shop`.`esink_pubsub` (shape, kind, actor, data) VALUES (0, 6, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''
+    , OLD.`id`, ','
+    , OLD.`owner`, ','
     , IF(LENGTH(OLD.`note`) <= 100000, CONCAT(_binary':', LENGTH(OLD.`note`), ':', OLD.`note`), ',')));
-  INSERT INTO `shop`.`esink_pubsub` (shape, kind, actor, data) VALUES (0, 2, LEFT(@esink_actor, 255), CONCAT(_binary''
-    , IFNULL(OLD.`id`, ''), ','
-    , IFNULL(OLD.`owner`, ''), ','
-    , IFNULL(CONCAT(_binary':', LENGTH(OLD.`note`), ':', OLD.`note`), ',')));
+  INSERT INTO `shop`.`esink_pubsub` (shape, kind, actor, data) VALUES (0, 2, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''
+    , OLD.`id`, ','
+    , OLD.`owner`, ','
+    , ':', LENGTH(OLD.`note`), ':', OLD.`note`));
 END;

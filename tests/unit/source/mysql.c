@@ -80,13 +80,15 @@ static void users(void **state)
 
 static void packs(void **state)
 {
-	static const char *const bad[] = {"1", ":5:abc", ":x:a", "::", ":1", ":99999999999:a", ":-1:a"};
-	struct my_pack pack = my_pack_of((struct span){"1,,:0::3:a,b-7,", 15});
+	static const char *const bad[] = {"1", ":5:abc", ":x:a", ":", ":1", ":99999999999:a", ":-1:a"};
+	struct my_pack pack = my_pack_of((struct span){"1,,:0::::3:a,b-7,", 17});
 
 	(void)state;
 	assert_true(span_is(my_pack_next(&pack), "1"));
 	assert_null(my_pack_next(&pack).p);
 	assert_true(span_is(my_pack_next(&pack), ""));
+	assert_null(my_pack_next(&pack).p);
+	assert_false(pack.bad);
 	assert_true(span_is(my_pack_next(&pack), "a,b"));
 	assert_int_equal(my_pack_next_number(&pack), -7);
 	assert_false(pack.bad);
