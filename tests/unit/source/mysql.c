@@ -1,5 +1,6 @@
-/* Prevents: text that is no JSON, or more than one value, spliced into an event; a pack that is read beyond its end; a number
- * with zeros before it, a float with six digits, a time that is no ISO 8601; a row told whole that columns have traded names under. */
+/* Prevents: text that is no JSON, or more than one value, spliced into an event; a pack, or a chunk of the journal, that is read
+ * beyond its end; a number with zeros before it, a float with six digits, a time that is no ISO 8601; a row told whole that columns
+ * have traded names under. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -11,6 +12,7 @@
 
 #include "base/cleanup.h"
 #include "base/mem.h"
+#include "source/mysql/chunk.h"
 #include "source/mysql/fit.h"
 #include "source/mysql/json.h"
 #include "source/mysql/pack.h"
@@ -99,6 +101,50 @@ static void packs(void **state)
 		assert_null(my_pack_next(&pack).p);
 		assert_true(pack.bad);
 	}
+}
+
+/* A row of the journal: events 41 and 42, as it is and cut off, and one that claims more events than there are ids. */
+static void chunks(void **state)
+{
+	AUTO_BUF struct buf data = buf_init(BUF_NO_MAX);
+	struct my_cells cells = {.seq = 7, .shape = 3, .at = 1764368640123, .kind = 5, .actor = {NULL, 0}, .data = {"1,:3:a,b", 8}}, big = cells;
+	char *row[] = {(char *)"42", (char *)"2", NULL, (char *)"large"};
+	unsigned long lengths[] = {2, 1, 0, 5};
+	struct my_chunk chunk;
+
+	(void)state;
+	big.actor = span_of("anna");
+	big.data = (struct span){NULL, 0};
+	my_chunk_add(&data, &cells);
+	my_chunk_add(&data, &big);
+	row[2] = data.bytes;
+	lengths[2] = data.len;
+	chunk = my_chunk_of(row, lengths);
+	assert_true(my_chunk_next(&chunk, &cells));
+	assert_int_equal(cells.id, 41);
+	assert_int_equal(cells.seq, 7);
+	assert_int_equal(cells.shape, 3);
+	assert_int_equal(cells.kind, 5);
+	assert_int_equal(cells.at, 1764368640123);
+	assert_null(cells.actor.p);
+	assert_true(span_is(cells.data, "1,:3:a,b"));
+	assert_true(my_chunk_next(&chunk, &cells));
+	assert_int_equal(cells.id, 42);
+	assert_true(span_is(cells.actor, "anna"));
+	assert_true(span_is(cells.data, "large"));
+	assert_false(my_chunk_next(&chunk, &cells));
+	for (unsigned long cut = 0; cut < data.len; cut++) {
+		lengths[2] = cut;
+		chunk = my_chunk_of(row, lengths);
+		assert_true(my_chunk_next(&chunk, &cells));
+		assert_true(my_chunk_next(&chunk, &cells));
+		assert_int_equal(cells.id, 42);
+		assert_int_equal(cells.shape, 0);
+		assert_false(my_chunk_next(&chunk, &cells));
+	}
+	row[1] = (char *)"99";
+	chunk = my_chunk_of(row, lengths);
+	assert_int_equal(chunk.next, 1);
 }
 
 static void values(void **state)
@@ -193,7 +239,7 @@ static void quoting(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(json), cmocka_unit_test(deep), cmocka_unit_test(users), cmocka_unit_test(packs),
+	const struct CMUnitTest tests[] = {cmocka_unit_test(json), cmocka_unit_test(deep), cmocka_unit_test(users), cmocka_unit_test(packs), cmocka_unit_test(chunks),
 		cmocka_unit_test(values), cmocka_unit_test(fits), cmocka_unit_test(quoting)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
