@@ -198,6 +198,8 @@ enum status my_move(struct mysql *source, struct my_moved *moved, struct err *er
 	my_moved_clear(moved);
 	if (!source->move_max)
 		source->move_max = MOVE_FIRST;
+	if (source->move_max > source->config->drain_max) /* they are one batch */
+		source->move_max = source->config->drain_max;
 	status = read_rows(source, moved, &cut, err);
 	if (status == STATUS_OK && moved->count)
 		status = my_guard_moved(&source->guard, &source->db, moved, err);

@@ -2,7 +2,7 @@
  *
  * Nothing wakes us: the server has no notification. So fetch() asks, every few milliseconds while events come in and more and
  * more seldom after the last one, down to POLL_INTERVAL_MS: one relay, the mover, whether the outbox has rows, which it then
- * moves to the journal (move.c); the others whether the journal has. What is returned was committed in the journal before.
+ * moves to the journal (move.c) and returns; the others whether the journal has. What is returned was committed there before.
  *
  * Position survives close() and open(): after a lost connection the next fetch goes on behind the last event that was returned.
  */
