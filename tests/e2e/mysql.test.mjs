@@ -185,6 +185,24 @@ test('the mover dies: the other relay takes over, and tells everything', async (
   assert.deepEqual(rows(other, 'things').map(({ data }) => data.id), [1, 2]);
 });
 
+test('the mover dies right after a move that only it has told, and nothing is written any more: the other relay tells it', async (t) => {
+  const { db, relay, boss } = await watch(t, 'CREATE TABLE things (id int PRIMARY KEY)', { tables: 'things', env: { ...env, POLL_INTERVAL_MS: '20' } });
+  const second = await startRelay(t, db, { tables: 'things', env: { ...env, POLL_INTERVAL_MS: '2000' } });
+  const other = await second.operator();
+  await relay.fence(boss, other);
+  // The other one looks more and more rarely in a quiet time, in the end every two seconds.
+  const quiet = Date.now() + 5000;
+  await until(() => Date.now() > quiet, 'a quiet time');
+  await db.query('INSERT INTO things VALUES (1)');
+  await until(() => rows(boss, 'things').length > 0, () => `the row; ${boss.state()}`);
+  await relay.kill();
+  await until(() => rows(other, 'things').length > 0, () => `the row from the other relay; ${other.state()}`);
+  await db.query('INSERT INTO things VALUES (2)');
+  await second.fence(other);
+  assert.deepEqual(rows(other, 'things').map(({ data }) => data.id), [1, 2]);
+  assert.doesNotMatch(second.log, /capture is away/);
+});
+
 test('a long open transaction delays nobody, and is told in full when it commits', async (t) => {
   const { db, relay, boss } = await watch(t, 'CREATE TABLE things (id int PRIMARY KEY)', { tables: 'things' });
   const long = await db.connect();

@@ -86,7 +86,7 @@ static const struct my_column *column_of(const struct my_table *table, const cha
 	return NULL;
 }
 
-/* The arguments of the CONCAT() for all slots; key_alone: those that are not the key or users are NULL. */
+/* The arguments of the CONCAT_WS() for all slots; key_alone: those that are not the key or users are NULL. */
 static void add_values(const struct my_table *table, const struct my_form_shape *shape, int n, bool key_alone, struct buf *out)
 {
 	for (size_t i = 0; i < shape->count; i++) {

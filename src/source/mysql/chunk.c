@@ -25,13 +25,14 @@ void my_chunk_add(struct buf *out, const struct my_cells *cells)
 
 void my_chunk_statement(char *sql, size_t size, uint64_t after, uint64_t max)
 {
-	snprintf(sql, size, MY_CHUNK_SQL "%" PRIu64 " AND id <= %" PRIu64 " AND id - events < %" PRIu64 " ORDER BY id", after,
+	snprintf(sql, size, MY_CHUNK_SQL "%" PRIu64 " AND id <= %" PRIu64 " AND id < events + %" PRIu64 " ORDER BY id", after,
 		after + max + MY_CHUNK_EVENTS, after + max);
 }
 
 struct my_chunk my_chunk_of(MYSQL_ROW row, const unsigned long *lengths)
 {
-	uint64_t last = strtoull(row[ID], NULL, 10), events = strtoull(row[EVENTS], NULL, 10);
+	uint64_t last = strtoull(row[ID], NULL, 10), written = strtoull(row[EVENTS], NULL, 10);
+	uint64_t events = written < MY_CHUNK_EVENTS ? written : MY_CHUNK_EVENTS;
 	struct span data = {row[DATA], row[DATA] ? lengths[DATA] : 0};
 
 	return (struct my_chunk){.next = last - (events < last ? events : last) + 1, .last = last, .pack = my_pack_of(data),

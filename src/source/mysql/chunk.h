@@ -10,8 +10,7 @@
 #include "source/mysql/db.h"
 #include "source/mysql/pack.h"
 
-#define MY_CHUNK_EVENTS 256 /* of one chunk, at most */
-#define MY_CHUNK_BYTES 65536 /* one that is so large takes no more */
+#define MY_CHUNK_EVENTS 256 /* of one chunk, at most; for its bytes see my_move_big() */
 
 /* What a trigger wrote, as the outbox and the journal have it. Spans are the row's. */
 struct my_cells {
@@ -24,7 +23,6 @@ struct my_cells {
 /* data NULL: it is kept beside the chunk. */
 void my_chunk_add(struct buf *out, const struct my_cells *cells);
 
-/* Behind it: > AFTER, and my_chunk_bound(). */
 #define MY_CHUNK_SQL "SELECT id, events, data, big FROM esink_journal WHERE id > "
 
 /* The statement that reads, of the events with id > after, at most max, and what shares a chunk with them. */

@@ -8,7 +8,7 @@
 #define MY_UNHELD "COALESCE((SELECT MIN(IF(c.journal = m.journal, c.`cursor`, 0)) FROM esink_consumer c JOIN esink_meta m WHERE NOT c.dropped), " \
 	"9223372036854775807)"
 /* SQL: where a cursor begins in this journal. */
-#define MY_START "COALESCE((SELECT id - events FROM esink_journal ORDER BY id LIMIT 1), (SELECT head FROM esink_meta), 0)"
+#define MY_START "COALESCE((SELECT id - LEAST(id, events) FROM esink_journal ORDER BY id LIMIT 1), (SELECT head FROM esink_meta), 0)"
 
 /* Drops those that were silent for too long. */
 enum status my_hold_drop_silent(struct mysql *source, struct err *err) MUST_CHECK;

@@ -63,7 +63,7 @@ void my_plan_finish(struct my_plan *plan)
 
 /* -- our own tables --------------------------------------------------------------------------------------------------- */
 
-/* there[kind]: 0 not there, 1 ours, 2 somebody else's. */
+/* there[kind]: 0 not there, 1 ours, 2 of another version of us, 3 somebody else's. */
 static enum status look(struct my_db *db, int there[KINDS], struct err *err)
 {
 	AUTO_BUF struct buf sql = buf_init(BUF_NO_MAX); /* bounded by the configuration */
@@ -83,9 +83,10 @@ static enum status look(struct my_db *db, int there[KINDS], struct err *err)
 	while (status == STATUS_OK && (row = mysql_fetch_row(rows)))
 		for (size_t kind = 0; kind < KINDS; kind++) {
 			AUTO_FREE char *comment = mem_format("esink %s %d", kinds[kind], versions[kind]);
+			AUTO_FREE char *any = mem_format("esink %s ", kinds[kind]);
 
 			if (!strcasecmp(row[0], name_of(db, kind)))
-				there[kind] = row[1] && !strcmp(row[1], comment) ? 1 : 2;
+				there[kind] = !row[1] || strncmp(row[1], any, strlen(any)) ? 3 : !strcmp(row[1], comment) ? 1 : 2;
 		}
 	return status;
 }
@@ -93,7 +94,7 @@ static enum status look(struct my_db *db, int there[KINDS], struct err *err)
 static enum status refuse(struct my_db *db, const int there[KINDS], struct err *err)
 {
 	for (size_t kind = 0; kind < KINDS; kind++)
-		if (there[kind] == 2)
+		if (there[kind] >= 2)
 			return err_set(err, STATUS_INVALID, "%s: database \"%s\" has a %s \"%s\" that is not esink's, or of another version of "
 				"it: rename or drop it%s", kind ? "MYSQL_DATABASE" : "MYSQL_TABLE_TARGET", db->config->database,
 				kind == PROCEDURE ? "procedure" : kind == FUNCTION ? "function" : "table", name_of(db, kind), kind ? "" : ", or choose another name");
@@ -470,7 +471,7 @@ enum status my_install_remove(struct my_db *db, bool *any, struct err *err)
 	for (size_t kind = KINDS; kind-- > 0 && status == STATUS_OK;) {
 		AUTO_BUF struct buf sql = buf_init(BUF_NO_MAX); /* two names */
 
-		if (there[kind] != 1)
+		if (there[kind] != 1 && there[kind] != 2)
 			continue;
 		buf_printf(&sql, "DROP %s IF EXISTS ", kind == PROCEDURE ? "PROCEDURE" : kind == FUNCTION ? "FUNCTION" : "TABLE");
 		my_text_table(&sql, db->config->database, name_of(db, kind));

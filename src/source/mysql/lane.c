@@ -152,7 +152,7 @@ enum status mysql_publish(void *opaque, struct publication *const *items, size_t
 
 /* Of a chunk what follows on `after`, which goes on with it. */
 static enum status take_chunk(struct lane *lane, struct my_chunk chunk, const char *journal, size_t max, struct event_batch *batch,
-	uint64_t *after, struct err *err)
+	uint64_t *after, size_t *bytes, struct err *err)
 {
 	struct my_cells cells;
 
@@ -168,6 +168,7 @@ static enum status take_chunk(struct lane *lane, struct my_chunk chunk, const ch
 		if (status != STATUS_OK)
 			return status;
 		*after = cells.id;
+		*bytes += event->size;
 		event_batch_add(batch, event);
 	}
 	return STATUS_OK;
@@ -188,10 +189,9 @@ static enum status take_page(struct lane *lane, const char *journal, uint64_t af
 			my_close(&lane->db);
 			return STATUS_OK;
 		}
-		status = take_chunk(lane, my_chunk_of(row, lengths), journal, max, batch, &after, err);
+		status = take_chunk(lane, my_chunk_of(row, lengths), journal, max, batch, &after, &bytes, err);
 		if (status != STATUS_OK)
 			return status;
-		bytes += lengths[2] + lengths[3];
 	}
 	return STATUS_OK;
 }
@@ -249,10 +249,11 @@ static enum status find_start(struct lane *lane, int64_t since, struct source_ra
 	while (range->start < last) {
 		uint64_t middle = range->start + (last - range->start + 1) / 2;
 		int64_t moved = 0;
-		char sql[96];
+		char sql[160];
 		enum status status;
 
-		snprintf(sql, sizeof(sql), "SELECT UNIX_TIMESTAMP(moved) FROM esink_journal WHERE id >= %" PRIu64 " ORDER BY id LIMIT 1", middle);
+		snprintf(sql, sizeof(sql), "SELECT IF(id < %" PRIu64 " + events, UNIX_TIMESTAMP(moved), 0) FROM esink_journal WHERE id >= %" PRIu64 " ORDER BY id LIMIT 1",
+			middle, middle);
 		status = my_number(&lane->db, sql, &moved, err);
 		if (status != STATUS_OK && (status != STATUS_NOT_FOUND || lane->db.error == 1146))
 			return status;
@@ -276,7 +277,7 @@ enum status mysql_range(void *opaque, int64_t since, struct source_range *ret, s
 	if (status == STATUS_OK)
 		status = my_meta_read(&lane->db, &meta, err);
 	if (status == STATUS_OK)
-		status = my_number(&lane->db, "SELECT COALESCE((SELECT id - events FROM esink_journal ORDER BY id LIMIT 1), -1)", &floor, err);
+		status = my_number(&lane->db, "SELECT COALESCE((SELECT id - LEAST(id, events) FROM esink_journal ORDER BY id LIMIT 1), -1)", &floor, err);
 	if (status != STATUS_OK)
 		return status;
 	memcpy(range.journal, meta.journal, sizeof(range.journal));

@@ -182,7 +182,7 @@ static void adapt(struct mysql *source, size_t count, int64_t took, bool cut)
 {
 	source->full = cut || (int64_t)count >= source->move_max;
 	if (cut && (int64_t)count < source->move_max)
-		source->move_max = count > MOVE_ROWS_LEAST ? (int64_t)count : MOVE_ROWS_LEAST;
+		source->move_max = count ? (int64_t)count : 1;
 	else if (took > MOVE_SLOW_MS)
 		source->move_max = source->move_max > 2 * MOVE_ROWS_LEAST ? source->move_max / 2 : MOVE_ROWS_LEAST;
 	else if (source->full && took < MOVE_SLOW_MS / 2 && source->move_max < source->config->drain_max)
@@ -212,6 +212,8 @@ enum status my_move(struct mysql *source, struct my_moved *moved, struct err *er
 	if (status == STATUS_OK && moved->count)
 		status = write_rows(source, moved, err);
 	if (status != STATUS_OK) {
+		if (status == STATUS_TIMEOUT && source->move_max > 1)
+			source->move_max /= 2;
 		my_moved_clear(moved);
 		my_close(&source->db); /* and with it the transaction */
 		return status;

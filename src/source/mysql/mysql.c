@@ -133,6 +133,14 @@ static int idle_s(const struct mysql *source)
 	return IDLE_S + source->config->poll_interval_ms / 1000;
 }
 
+/* May we move? Then the journal's head is what it is now: whoever moved until now may have done so since we last looked. */
+static enum status claim(struct mysql *source, struct my_meta *meta, struct err *err)
+{
+	enum status status = my_claim_mover(&source->db, &source->mover, err);
+
+	return status == STATUS_OK && source->mover ? my_meta_read(&source->db, meta, err) : status;
+}
+
 static enum status open_source(void *opaque, struct source_position *ret, struct err *err)
 {
 	struct mysql *source = opaque;
@@ -146,7 +154,7 @@ static enum status open_source(void *opaque, struct source_position *ret, struct
 	if (status == STATUS_OK)
 		status = install(source, &meta, err);
 	if (status == STATUS_OK)
-		status = my_claim_mover(&source->db, &source->mover, err);
+		status = claim(source, &meta, err);
 	if (status != STATUS_OK) {
 		my_close(&source->db);
 		return status;
@@ -199,7 +207,7 @@ static void count_events(struct mysql *source, size_t count)
 		source->last_event = now / 1000;
 }
 
-static enum status take_event(struct mysql *source, const struct my_cells *cells, struct event_batch *batch, struct err *err)
+static enum status take_event(struct mysql *source, const struct my_cells *cells, struct event_batch *batch, size_t *bytes, struct err *err)
 {
 	struct event *event = NULL;
 	enum status status = my_reader_event(&source->reader, cells, source->journal, &event, err);
@@ -209,12 +217,13 @@ static enum status take_event(struct mysql *source, const struct my_cells *cells
 	source->position = event->id;
 	if (event->key > source->seen)
 		source->seen = event->key;
+	*bytes += event->size;
 	event_batch_add(batch, event);
 	return STATUS_OK;
 }
 
 /* Of a chunk what follows on our position; as much of the last one of a read as there may be events in a batch. */
-static enum status take_chunk(struct mysql *source, struct my_chunk chunk, struct event_batch *batch, struct err *err)
+static enum status take_chunk(struct mysql *source, struct my_chunk chunk, struct event_batch *batch, size_t *bytes, struct err *err)
 {
 	enum status status = STATUS_OK;
 	struct my_cells cells;
@@ -223,7 +232,7 @@ static enum status take_chunk(struct mysql *source, struct my_chunk chunk, struc
 		return gone(source, err);
 	while (status == STATUS_OK && batch->count < (size_t)source->config->drain_max && my_chunk_next(&chunk, &cells))
 		if (cells.id > source->position)
-			status = take_event(source, &cells, batch, err);
+			status = take_event(source, &cells, batch, bytes, err);
 	return status;
 }
 
@@ -232,11 +241,12 @@ static enum status take_moved(struct mysql *source, struct event_batch *batch, s
 {
 	enum status status = STATUS_OK;
 	uint64_t head = source->position;
+	size_t bytes = 0;
 
-	for (size_t row = 0; row < source->moved.count && status == STATUS_OK; row++) {
+	for (size_t row = 0; row < source->moved.count && status == STATUS_OK && bytes < BATCH_BYTES; row++) {
 		struct my_cells cells = my_moved_cells(&source->moved, row, head);
 
-		status = take_event(source, &cells, batch, err);
+		status = take_event(source, &cells, batch, &bytes, err);
 	}
 	my_moved_clear(&source->moved);
 	count_events(source, batch->count);
@@ -255,10 +265,10 @@ static enum status take_rows(struct mysql *source, struct event_batch *batch, st
 
 		status = my_stream_next(&source->db, READ_TIMEOUT_MS, &row, &lengths, err);
 		if (status == STATUS_OK && row)
-			status = take_chunk(source, my_chunk_of(row, lengths), batch, err);
-		if (status == STATUS_OK && row)
-			bytes += lengths[2] + lengths[3];
+			status = take_chunk(source, my_chunk_of(row, lengths), batch, &bytes, err);
 	}
+	if (source->head < source->position)
+		source->head = source->position;
 	if (status != STATUS_OK)
 		my_close(&source->db); /* what came before is committed and in order: it goes on, and the failure shows again */
 	count_events(source, batch->count);
@@ -286,15 +296,33 @@ static enum status move(struct mysql *source, struct err *err)
 	return status == STATUS_OK && wanted ? my_move(source, &source->moved, err) : status;
 }
 
+/* The mover may have gone. */
+static enum status claim_again(struct mysql *source, struct err *err)
+{
+	struct my_meta meta;
+	enum status status;
+
+	if (source->mover || clock_ms() < source->next_claim)
+		return STATUS_OK;
+	source->next_claim = clock_ms() + CLAIM_MS;
+	status = claim(source, &meta, err);
+	if (status != STATUS_OK || !source->mover)
+		return status;
+	if (strcmp(meta.journal, source->journal) != 0) {
+		source->lost = true;
+		return err_set(err, STATUS_GONE, "the journal is another one now");
+	}
+	source->head = meta.head;
+	return STATUS_OK;
+}
+
 static enum status advance(struct mysql *source, struct event_batch *batch, struct err *err)
 {
 	enum status status = my_upkeep_run(source, err);
 	uint64_t position = source->position;
 
-	if (status == STATUS_OK && !source->mover && clock_ms() >= source->next_claim) {
-		source->next_claim = clock_ms() + CLAIM_MS;
-		status = my_claim_mover(&source->db, &source->mover, err);
-	}
+	if (status == STATUS_OK)
+		status = claim_again(source, err);
 	if (status == STATUS_OK && source->mover && source->head <= position)
 		status = move(source, err);
 	if (status == STATUS_OK && source->moved.count)
@@ -306,8 +334,6 @@ static enum status advance(struct mysql *source, struct event_batch *batch, stru
 		status = take_rows(source, batch, err);
 	if (status == STATUS_OK && !batch->count && source->mover)
 		return gone(source, err);
-	if (status == STATUS_OK && source->position > source->head)
-		source->head = source->position;
 	return status;
 }
 

@@ -31,7 +31,7 @@ struct mysql {
 	int64_t last_event, last_look; /* ms, monotonic */
 	int64_t move_max;        /* rows of one move */
 	int64_t packet;          /* bytes that a statement may have */
-	int64_t prune_max;       /* rows of one batch */
+	int64_t prune_max;       /* chunks of one batch */
 	uint64_t seen, floor[2]; /* ids of the outbox: the greatest that was moved, now, and some time ago: see move.c */
 	int64_t next_floor;
 	int64_t window, in_window, rate; /* events a second: see pace() */

@@ -23,7 +23,7 @@ enum my_form {
 
 /* data_type, column_type, charset (NULL: none) as information_schema has them. */
 enum my_form my_form_of(const char *data_type, const char *column_type);
-/* Appends the arguments of a CONCAT() that write the value; row: NEW or OLD. max 0: whatever its length, else NULL when longer. */
+/* Appends the arguments of a CONCAT_WS() that write the value; row: NEW or OLD. max 0: whatever its length, else NULL when longer. */
 void my_value_sql(enum my_form form, const char *charset, const char *row, const char *name, int max, struct buf *out);
 void my_value_json(enum my_form form, struct span value, struct buf *out);
 
