@@ -1,5 +1,5 @@
-/* Rows of MySQL's journal: what the triggers packed, or whoever may write to the table. Whatever it is, it becomes an event whose
- * envelope is JSON for each class; a column that is not sent is in none, and every receiver is a name in UTF-8.
+/* Rows of MySQL's journal: what the triggers packed, or whoever may write to the table. Put into a chunk, it comes out of it as it was;
+ * taken as a chunk itself, it is as many events as the row says. Whatever it is, it becomes an event whose envelope is JSON for each class; a column that is not sent is in none, and every receiver is a name in UTF-8.
  *
  * Fields: the row's kind as a number; the layout, three letters a slot (side; s, r, k: sent, routes, key; form); flags (b: broadcast,
  * w: whole, o: old rows); then the packed values, whole. */
@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "rules/ruleset.h"
+#include "source/mysql/chunk.h"
 #include "source/mysql/form.h"
 #include "source/mysql/reader.h"
 #include "wire/wire.h"
@@ -53,16 +54,40 @@ static void check(struct event *event, bool published)
 		MUST(utf8_valid(event->receivers[i].id, event->receivers[i].len) && !memchr(event->receivers[i].id, 0, event->receivers[i].len));
 }
 
-static void read_back(struct my_reader *reader, char *kind, struct span data)
+static struct my_chunk chunk_of(const char *events, struct span bytes)
 {
-	char *cells[] = {(char *)(uintptr_t)"7", (char *)(uintptr_t)"8", (char *)(uintptr_t)"1", kind, (char *)(uintptr_t)"1700000000000", NULL, (char *)(uintptr_t)data.p};
-	unsigned long lengths[] = {1, 1, 1, strlen(kind), 13, 0, data.len};
+	char *row[] = {(char *)(uintptr_t)"7", (char *)(uintptr_t)events, (char *)(uintptr_t)bytes.p, NULL};
+	unsigned long lengths[] = {1, strlen(events), bytes.len, 0};
+
+	return my_chunk_of(row, lengths);
+}
+
+static void read_back(struct my_reader *reader, int kind, struct span data)
+{
+	struct my_cells in = {.seq = 8, .shape = 1, .at = INT64_C(1700000000000), .kind = kind, .data = data}, out;
+	AUTO_BUF struct buf bytes = buf_init(BUF_NO_MAX); /* as long as the input */
+	struct my_chunk chunk;
 	struct event *event = NULL;
 	struct err err = {""};
 
-	MUST(my_reader_event(reader, cells, lengths, "0123456789abcdef", &event, &err) == STATUS_OK);
-	check(event, strtol(kind, NULL, 10) == 8 || strtol(kind, NULL, 10) == 9);
+	my_chunk_add(&bytes, &in);
+	chunk = chunk_of("1", (struct span){bytes.bytes, bytes.len});
+	MUST(my_chunk_next(&chunk, &out));
+	MUST(out.id == 7 && out.seq == 8 && out.shape == 1 && out.at == in.at && out.kind == kind && span_equal(out.data, data));
+	MUST(my_reader_event(reader, &out, "0123456789abcdef", &event, &err) == STATUS_OK);
+	check(event, kind == 8 || kind == 9);
 	event_unref(event);
+	MUST(!my_chunk_next(&chunk, &out));
+}
+
+static void read_raw(struct span bytes)
+{
+	struct my_chunk chunk = chunk_of("5", bytes);
+	struct my_cells cells;
+
+	for (uint64_t id = 3; id <= 7; id++)
+		MUST(my_chunk_next(&chunk, &cells) && cells.id == id);
+	MUST(!my_chunk_next(&chunk, &cells));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
@@ -84,7 +109,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	reader.shapes = mem_zero(1, sizeof(*reader.shapes));
 	reader.shapes[reader.shape_count++] = shape_of(letters, flags);
 	reader.shape_room = 1;
-	read_back(&reader, kind, data);
+	read_back(&reader, (int)strtol(kind, NULL, 10), data);
+	read_raw(data);
 	my_reader_finish(&reader);
 	free(kind);
 	free(flags);

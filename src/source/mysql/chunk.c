@@ -55,6 +55,8 @@ bool my_chunk_next(struct my_chunk *chunk, struct my_cells *cells)
 	next.data = my_pack_next(pack);
 	if (!next.data.p)
 		next.data = chunk->big;
-	*cells = pack->bad ? (struct my_cells){.id = next.id} : next;
+	if (pack->bad)
+		next = (struct my_cells){.id = next.id};
+	*cells = next;
 	return true;
 }

@@ -86,7 +86,7 @@ static enum status look(struct my_db *db, int there[KINDS], struct err *err)
 			AUTO_FREE char *any = mem_format("esink %s ", kinds[kind]);
 
 			if (!strcasecmp(row[0], name_of(db, kind)))
-				there[kind] = !row[1] || strncmp(row[1], any, strlen(any)) ? 3 : !strcmp(row[1], comment) ? 1 : 2;
+				there[kind] = !row[1] || strncmp(row[1], any, strlen(any)) != 0 ? 3 : strcmp(row[1], comment) != 0 ? 2 : 1;
 		}
 	return status;
 }
