@@ -7,8 +7,9 @@
 #define PACE_MIN_US 1000
 #define PACE_PER_EVENT_US 400
 #define PACE_MAX_US 10000
-#define PACE_SHARE 4 /* where looks find much, a pause is at least so many times what the look before it took .. */
+#define PACE_SHARE 4 /* where look after look finds much, a pause is at least so many times what the look before it took .. */
 #define PACE_BUSY_MAX_US 40000 /* .. up to this */
+#define MUCH_COUNT 4 /* so many in a row: one alone comes after any delay, and a long pause behind it would be the next */
 #define QUICK_US 4000 /* a look this soon after the end of the one before is a quick one; so many make a relay stay awake */
 #define QUICK_COUNT 8
 #define AWAKE_PAUSE_MS 1
@@ -80,7 +81,7 @@ enum status wakeup_busy(struct wakeup *wakeup, struct pg *pg, uint64_t count, st
 		wakeup->quick++;
 	wakeup->last_us = now;
 	wakeup->next_us = now + pace_us(count);
-	wakeup->much = pace_us(count) == PACE_MAX_US;
+	wakeup->much = pace_us(count) == PACE_MAX_US ? wakeup->much + 1 : 0;
 	wakeup->naps = 0;
 	if (wakeup->asleep && wakeup->quick >= QUICK_COUNT)
 		return set_asleep(wakeup, pg, false, err);
@@ -118,7 +119,7 @@ enum status wakeup_pace(struct wakeup *wakeup, struct pg *pg, struct err *err)
 	return status;
 }
 
-/* A look at much that took long came to a busy server: the writers need it more than we do. */
+/* Looks that find much and take long come to a busy server: the writers need it more than we do. */
 void wakeup_looked(struct wakeup *wakeup)
 {
 	int64_t now = clock_us(), rest = (now - wakeup->began_us) * PACE_SHARE;
@@ -126,7 +127,7 @@ void wakeup_looked(struct wakeup *wakeup)
 	wakeup->ended_us = now;
 	if (rest > PACE_BUSY_MAX_US)
 		rest = PACE_BUSY_MAX_US;
-	if (wakeup->much && now + rest > wakeup->next_us)
+	if (wakeup->much >= MUCH_COUNT && now + rest > wakeup->next_us)
 		wakeup->next_us = now + rest;
 }
 

@@ -26,7 +26,7 @@ struct wakeup {
 	int64_t last_us;  /* when events came last, monotonic */
 	int64_t began_us; /* the look under way, or the last one: when it began */
 	int64_t ended_us; /* the last one: when all that it found had been read */
-	bool much;        /* and whether it found so much that its pause is the longest */
+	int much;         /* looks in a row, up to it, that found so much that their pause is the longest */
 	int64_t next_us;  /* not before it, while awake */
 };
 
