@@ -97,6 +97,7 @@ struct source_ops {
 	 * reaches back: the caller closes, opens and starts from the new head. Any other failure: close, back off, open. */
 	enum status (*fetch)(void *source, int timeout_ms, struct event_batch *batch, struct err *err) MUST_CHECK;
 	/* Leaves the database so that no writer pays for our absence. */
+	/* Also on one that is not open: at the end, when the stop came while capture was away, it leaves as it does otherwise. */
 	void (*close)(void *source);
 	/* What is wrong although capture runs ("" when nothing is): /ready answers 503 with it. Any thread. */
 	void (*complaint)(void *source, struct err *err);
