@@ -35,18 +35,24 @@ END $$;
 -- reads the head. Returns one short row, so that it can never hang on a reader's dead connection.
 -- Of a big tick only the first page is mapped: the relay can begin to deliver while it asks for the others (map_rest).
 -- asleep: what writers believe. crowded: and transactions wait for each other's NOTIFY (its lock is held over the commit, the flush included).
+-- first, low, high, place: of a small tick that was made now, what is needed to read it without looking for it; place is the event table that
+-- all of it is in, NULL when it is in both, or when there is no such tick.
+-- Nearly every look of a relay is one of these, so what newest_tick and spans mostly find is found here, without calling them.
 -- Calls: newest_tick, spans, pending, blank, map_first   Writes: tick_0 or tick_1   Reads: event_0, event_1, guard
 DROP FUNCTION IF EXISTS esink.drain(); -- a former one has another result
-CREATE OR REPLACE FUNCTION esink.drain(OUT head bigint, OUT drained bigint, OUT asleep boolean, OUT crowded boolean)
+CREATE OR REPLACE FUNCTION esink.drain(OUT head bigint, OUT drained bigint, OUT asleep boolean, OUT crowded boolean,
+  OUT first bigint, OUT low xid8[], OUT high xid8[], OUT place integer)
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
   SET jit = off SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
-  v_next    bigint;
   v_before  pg_snapshot;
   v_after   pg_snapshot;
   v_low     xid8[];
   v_high    xid8[];
   v_current integer;
+  v_newest  boolean;
+  v_mixed   boolean;
+  v_spans   record;
 BEGIN
   drained := 0;
   asleep := pg_sequence_last_value('esink.sleep') % 2 = 1;
@@ -55,41 +61,59 @@ BEGIN
     SELECT t.next - 1 INTO head FROM esink.newest_tick() t;
     RETURN;
   END IF;
-  SELECT t.next, t.snapshot INTO v_next, v_before FROM esink.newest_tick() t;
-  head := v_next - 1;
+  v_current := pg_sequence_last_value('esink.rotation') % 2;
+  IF v_current = 0 THEN
+    SELECT t.first + t.count, t.after, NOT EXISTS (SELECT FROM esink.tick_1 o WHERE o.first >= t.first + t.count)
+      INTO first, v_before, v_newest FROM esink.tick_0 t ORDER BY t.first DESC, t.count DESC LIMIT 1;
+  ELSE
+    SELECT t.first + t.count, t.after, NOT EXISTS (SELECT FROM esink.tick_0 o WHERE o.first >= t.first + t.count)
+      INTO first, v_before, v_newest FROM esink.tick_1 t ORDER BY t.first DESC, t.count DESC LIMIT 1;
+  END IF;
+  IF v_newest IS NOT TRUE THEN
+    SELECT t.next, t.snapshot INTO first, v_before FROM esink.newest_tick() t;
+  END IF;
+  head := first - 1;
   -- Older than the snapshot that counts below: what is visible in this one is visible in that one.
   v_after := pg_current_snapshot();
-  SELECT s.low, s.high INTO v_low, v_high FROM esink.spans(v_before, v_after) s;
+  v_spans := esink.spans(v_before, v_after);
+  v_low := v_spans.low;
+  v_high := v_spans.high;
   IF v_low = '{}' THEN
     RETURN;
   END IF;
-  v_current := pg_sequence_last_value('esink.rotation') % 2;
   IF v_current = 0 THEN
     INSERT INTO esink.tick_0 (first, count, after, low, high, mixed)
-      SELECT v_next, count(*), v_after, v_low, v_high, bool_or(p.place = 1)
-      FROM esink.pending(v_low, v_high) p HAVING count(*) > 0 RETURNING count INTO drained;
+      SELECT drain.first, count(*), v_after, v_low, v_high, bool_or(p.place = 1)
+      FROM esink.pending(v_low, v_high) p HAVING count(*) > 0 RETURNING count, tick_0.mixed INTO drained, v_mixed;
   ELSE
     INSERT INTO esink.tick_1 (first, count, after, low, high, mixed)
-      SELECT v_next, count(*), v_after, v_low, v_high, bool_or(p.place = 0)
-      FROM esink.pending(v_low, v_high) p HAVING count(*) > 0 RETURNING count INTO drained;
+      SELECT drain.first, count(*), v_after, v_low, v_high, bool_or(p.place = 0)
+      FROM esink.pending(v_low, v_high) p HAVING count(*) > 0 RETURNING count, tick_1.mixed INTO drained, v_mixed;
   END IF;
-  drained := coalesce(drained, 0);
+  IF drained IS NULL THEN
+    drained := 0;
+    RETURN;
+  END IF;
+  head := head + drained;
   -- What is delivered is durable: the tick, and with it every event before it in the log.
-  IF drained > 0 AND current_setting('synchronous_commit') = 'off' THEN
+  IF current_setting('synchronous_commit') = 'off' THEN
     PERFORM set_config('synchronous_commit', 'on', true);
   END IF;
   -- In a later snapshot than the tick's: whatever was done to a column before one of these events was written shows.
-  IF drained > 0 AND EXISTS (SELECT FROM esink.guard) THEN
+  IF EXISTS (SELECT FROM esink.guard) THEN
     IF EXISTS (SELECT FROM esink.broken) THEN
       PERFORM esink.blank(v_before, v_low, v_high);
     END IF;
   END IF;
   IF drained > 1000 THEN
-    PERFORM esink.map_first(v_current, v_next, v_low, v_high);
+    PERFORM esink.map_first(v_current, first, v_low, v_high);
+  ELSIF NOT v_mixed THEN
+    low := v_low;
+    high := v_high;
+    place := v_current;
   END IF;
-  head := v_next - 1 + drained;
   -- pg_locks is looked at only where others are under way.
-  IF drained > 0 AND asleep AND (SELECT count(*) > 1 FROM pg_snapshot_xip(v_after)) THEN
+  IF asleep AND (SELECT count(*) > 1 FROM pg_snapshot_xip(v_after)) THEN
     crowded := EXISTS (SELECT FROM pg_locks l WHERE l.locktype = 'object' AND l.classid = 'pg_database'::regclass AND l.objid = 0
       AND l.database = 0 AND NOT l.granted);
   END IF;
@@ -148,21 +172,25 @@ DECLARE
 BEGIN
   low := '{}';
   high := '{}';
-  FOR v_xid IN SELECT x::text::bigint FROM pg_snapshot_xip(after) x WHERE x >= pg_snapshot_xmax(before) ORDER BY x LOOP
-    IF v_xid > v_from THEN
-      low := low || v_from::text::xid8;
-      high := high || v_xid::text::xid8;
-    END IF;
-    v_from := v_xid + 1;
-  END LOOP;
+  IF pg_snapshot_xmin(after) < pg_snapshot_xmax(after) THEN -- some were in progress
+    FOR v_xid IN SELECT x::text::bigint FROM pg_snapshot_xip(after) x WHERE x >= pg_snapshot_xmax(before) ORDER BY x LOOP
+      IF v_xid > v_from THEN
+        low := low || v_from::text::xid8;
+        high := high || v_xid::text::xid8;
+      END IF;
+      v_from := v_xid + 1;
+    END LOOP;
+  END IF;
   IF v_to > v_from THEN
     low := low || v_from::text::xid8;
     high := high || v_to::text::xid8;
   END IF;
-  FOR v_xid IN SELECT x::text::bigint FROM pg_snapshot_xip(before) x WHERE pg_visible_in_snapshot(x, after) LOOP
-    low := low || v_xid::text::xid8;
-    high := high || (v_xid + 1)::text::xid8;
-  END LOOP;
+  IF pg_snapshot_xmin(before) < pg_snapshot_xmax(before) THEN
+    FOR v_xid IN SELECT x::text::bigint FROM pg_snapshot_xip(before) x WHERE pg_visible_in_snapshot(x, after) LOOP
+      low := low || v_xid::text::xid8;
+      high := high || (v_xid + 1)::text::xid8;
+    END LOOP;
+  END IF;
 END $$;
 
 -- Which event table each event of these transactions is in. Plain SQL functions without settings, so that they are inlined.
@@ -344,6 +372,36 @@ BEGIN
   END IF;
 END $$;
 
+-- The events of a small tick that drain() has just made, all in one event table: read() without looking for the tick.
+-- Reads: event_0 or event_1
+CREATE OR REPLACE FUNCTION esink.read_tick(first_id bigint, count bigint, low xid8[], high xid8[], place integer)
+RETURNS TABLE (id bigint, seq bigint, xid xid8, at_ms bigint, topic text, type text, data text, old text, old_key text,
+  users text[], old_users text[], broadcast boolean, incomplete boolean, actor text, source text, source_type text,
+  version integer, ref text)
+LANGUAGE plpgsql STABLE ROWS 100 SET search_path = pg_catalog, pg_temp
+  SET jit = off SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan AS $$
+DECLARE
+  v_got bigint;
+BEGIN
+  IF place = 0 THEN
+    RETURN QUERY SELECT first_id + o.rank - 1, o.seq, o.xid, (date_part('epoch', o.at) * 1000)::bigint, o.topic, o.type, o.data,
+        (o.more).old, (o.more).old_key, o.users, (o.more).old_users, o.broadcast, coalesce((o.more).incomplete, false),
+        (o.more).actor, (o.more).source, (o.more).source_type, (o.more).version, (o.more).ref
+      FROM (SELECT pg_catalog.row_number() OVER (ORDER BY e.seq) AS rank, e.* FROM unnest($3, $4) s (low, high)
+        CROSS JOIN LATERAL (SELECT e.* FROM esink.event_0 e WHERE e.xid >= s.low AND e.xid < s.high OFFSET 0) e) o ORDER BY o.seq;
+  ELSE
+    RETURN QUERY SELECT first_id + o.rank - 1, o.seq, o.xid, (date_part('epoch', o.at) * 1000)::bigint, o.topic, o.type, o.data,
+        (o.more).old, (o.more).old_key, o.users, (o.more).old_users, o.broadcast, coalesce((o.more).incomplete, false),
+        (o.more).actor, (o.more).source, (o.more).source_type, (o.more).version, (o.more).ref
+      FROM (SELECT pg_catalog.row_number() OVER (ORDER BY e.seq) AS rank, e.* FROM unnest($3, $4) s (low, high)
+        CROSS JOIN LATERAL (SELECT e.* FROM esink.event_1 e WHERE e.xid >= s.low AND e.xid < s.high OFFSET 0) e) o ORDER BY o.seq;
+  END IF;
+  GET DIAGNOSTICS v_got = ROW_COUNT;
+  IF v_got <> count THEN
+    RAISE EXCEPTION 'esink: the journal no longer reaches back to %', first_id USING ERRCODE = 'ES001';
+  END IF;
+END $$;
+
 -- Where the journal stands, and where in it a time lies: every event up to `start` had its id before `since` (NULL: none had).
 -- The ticks' `at` grows with `first` but has no index, which every drain would pay for: halving asks some twenty ticks. A tick's
 -- events are older than itself.
@@ -453,7 +511,7 @@ CREATE OR REPLACE FUNCTION esink.rotate(retention interval) RETURNS text
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
   SET lock_timeout = '20ms' SET jit = off SET enable_seqscan = off AS $$
 DECLARE
-  v_current integer := pg_sequence_last_value('esink.rotation') % 2;
+  v_current integer;
   v_oldest  timestamptz;  -- first tick of the current pair
   v_left    timestamptz;  -- last tick of the other pair
   v_next    bigint;
@@ -466,6 +524,7 @@ BEGIN
   IF NOT pg_try_advisory_xact_lock(1702062446, 1) THEN
     RETURN 'nothing';
   END IF;
+  v_current := pg_sequence_last_value('esink.rotation') % 2;
   SELECT t.next, t.snapshot INTO v_next, v_newest FROM esink.newest_tick() t;
   IF v_current = 0 THEN
     SELECT t.at INTO v_oldest FROM esink.tick_0 t ORDER BY t.first, t.count LIMIT 1;
@@ -561,10 +620,12 @@ END $$;
 
 -- Says once a second that a relay with these rules is at work. False: one with other rules is, and was seen in the last
 -- three seconds; the triggers are its own, and whoever is told by other rules must not deliver what they write.
--- Writes: relay
+-- Looks at meta, which neither draining nor reading the newest tick needs: whoever dropped it is to be answered by a new journal.
+-- Writes: relay   Reads: meta
 CREATE OR REPLACE FUNCTION esink.claim(wanted text) RETURNS boolean LANGUAGE plpgsql VOLATILE
   SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+  PERFORM FROM esink.meta;
   UPDATE esink.relay r SET configuration = wanted, seen = clock_timestamp()
     WHERE r.configuration = wanted OR r.seen IS NULL OR r.seen < clock_timestamp() - interval '3 seconds';
   RETURN FOUND;

@@ -18,7 +18,6 @@
 #include "source/postgres/url.h"
 #include "source/postgres/watch.h"
 
-#define STREAM_NAME "esink.read" /* who looks at the network sees what is asked */
 #define SILENCE_MS 2000 /* before the watch looks */
 #define REFUSED_MS 30000 /* bear with a server that does not let the watch in */
 #define LATE_MS 500 /* after the server has finished its answer is here */
@@ -100,7 +99,7 @@ void pg_close(struct pg *pg)
 	if (pg->conn)
 		PQfinish(pg->conn);
 	pg->conn = NULL;
-	pg->prepared = NULL;
+	memset(pg->planned, 0, sizeof(pg->planned));
 	pg->began[0] = 0;
 }
 
@@ -381,6 +380,26 @@ static enum status collect(struct pg *pg, struct call *call, PGresult **kept, st
 	}
 }
 
+static const char *const plan_names[PG_PLANS] = {"esink.1", "esink.2", "esink.3"};
+
+/* -1: not planned, and no place is left. */
+static int plan_place(const struct pg *pg, const char *sql)
+{
+	for (int i = 0; i < PG_PLANS; i++)
+		if (!pg->planned[i] || pg->planned[i] == sql)
+			return i;
+	return -1;
+}
+
+static bool send_statement(struct pg *pg, const char *sql, int count, const char *const *params)
+{
+	int place = plan_place(pg, sql);
+
+	return place >= 0 && pg->planned[place]
+		       ? PQsendQueryPrepared(pg->conn, plan_names[place], count, params, NULL, NULL, 0)
+		       : PQsendQueryParams(pg->conn, sql, count, NULL, params, NULL, NULL, 0);
+}
+
 enum status pg_query(struct pg *pg, const char *sql, int count, const char *const *params,
 	int timeout_ms, PGresult **result, struct err *err)
 {
@@ -389,7 +408,7 @@ enum status pg_query(struct pg *pg, const char *sql, int count, const char *cons
 	enum status status;
 
 	pg->statement = sql;
-	if (!pg->conn || !PQsendQueryParams(pg->conn, sql, count, NULL, params, NULL, NULL, 0))
+	if (!pg->conn || !send_statement(pg, sql, count, params))
 		return connection_lost(pg, err);
 	status = flush_out(pg, &call, err);
 	if (status == STATUS_OK)
@@ -434,21 +453,23 @@ enum status pg_call(struct pg *pg, const char *sql, int count, const char *const
 	return status;
 }
 
-/* Planning a read takes longer than a read of few rows. The session of a pooler is not ours to keep it in. */
-static enum status prepare(struct pg *pg, const char *sql, struct err *err)
+/* The session of a pooler is not ours to keep anything in. */
+enum status pg_plan(struct pg *pg, const char *sql, struct err *err)
 {
 	struct call call = call_begin(PG_CONNECT_TIMEOUT_MS);
+	int place = plan_place(pg, sql);
 	enum status status;
 
-	if (pg->pooled || pg->prepared)
+	if (pg->pooled || place < 0 || pg->planned[place])
 		return STATUS_OK;
-	if (!pg->conn || !PQsendPrepare(pg->conn, STREAM_NAME, sql, 0, NULL))
+	pg->statement = sql;
+	if (!pg->conn || !PQsendPrepare(pg->conn, plan_names[place], sql, 0, NULL))
 		return connection_lost(pg, err);
 	status = flush_out(pg, &call, err);
 	if (status == STATUS_OK)
 		status = collect(pg, &call, NULL, err);
 	if (status == STATUS_OK)
-		pg->prepared = sql;
+		pg->planned[place] = sql;
 	return status;
 }
 
@@ -457,18 +478,13 @@ enum status pg_stream_begin(
 {
 	struct call call;
 	enum status status;
-	bool sent;
 
 	pg->statement = sql;
-	status = prepare(pg, sql, err);
+	status = pg_plan(pg, sql, err);
 	if (status != STATUS_OK)
 		return status;
-	if (!pg->conn)
-		return connection_lost(pg, err);
 	call = call_begin(PG_CONNECT_TIMEOUT_MS);
-	sent = pg->prepared == sql ? PQsendQueryPrepared(pg->conn, STREAM_NAME, count, params, NULL, NULL, 0)
-				   : PQsendQueryParams(pg->conn, sql, count, NULL, params, NULL, NULL, 0);
-	if (!sent || !PQsetSingleRowMode(pg->conn))
+	if (!pg->conn || !send_statement(pg, sql, count, params) || !PQsetSingleRowMode(pg->conn))
 		return connection_lost(pg, err);
 	return flush_out(pg, &call, err);
 }
@@ -478,7 +494,7 @@ static bool is_plan_lost(const struct pg *pg, const PGresult *result)
 {
 	const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
 
-	return pg->prepared && state && (!strcmp(state, "26000") || !strcmp(state, "0A000"));
+	return pg->planned[0] && state && (!strcmp(state, "26000") || !strcmp(state, "0A000"));
 }
 
 enum status pg_stream_next(struct pg *pg, int timeout_ms, PGresult **result, struct err *err)

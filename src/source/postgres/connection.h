@@ -10,6 +10,8 @@
 
 #include "esink/status.h"
 
+#define PG_PLANS 3
+
 struct pg {
 	PGconn *conn; /* NULL: closed */
 	int stop_fd;  /* -1: nothing interrupts */
@@ -20,7 +22,7 @@ struct pg {
 	 * watch.c. NULL: they do not. Borrowed. */
 	const char *watch_url;
 	const char *statement; /* of the call under way */
-	const char *prepared;  /* the one that this session has planned for streaming; NULL: none */
+	const char *planned[PG_PLANS]; /* statements that this session keeps planned; NULL behind the last */
 	char began[32];        /* when the server's process did: with its id it is never another's */
 	int left;              /* a process of a connection that we gave up; 0: none */
 	char left_began[32];
@@ -54,7 +56,11 @@ enum status pg_call(struct pg *pg, const char *sql, int count, const char *const
 /* Any number of statements in one text, one implicit transaction; results are thrown away. */
 enum status pg_script(struct pg *pg, const char *sql, int timeout_ms, struct err *err) MUST_CHECK;
 
-/* Streaming: sends (sql stays until the connection's end: it is planned once, where no pooler stands between), then one row (a PGRES_SINGLE_TUPLE result) a call; *result NULL at the end. */
+/* From here to the connection's end this very sql (the pointer, which must stay) is planned once, where no pooler stands between and
+ * PG_PLANS are not planned yet: planning a small statement takes longer than it. */
+enum status pg_plan(struct pg *pg, const char *sql, struct err *err) MUST_CHECK;
+
+/* Streaming: sends (sql as for pg_plan()), then one row (a PGRES_SINGLE_TUPLE result) a call; *result NULL at the end. */
 enum status pg_stream_begin(struct pg *pg, const char *sql, int count, const char *const *params,
 	struct err *err) MUST_CHECK;
 enum status pg_stream_next(

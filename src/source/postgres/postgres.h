@@ -26,6 +26,7 @@ struct postgres {
 	bool lost;      /* the journal no longer reaches our position: begin anew at its head */
 	bool streaming; /* a read is under way: rows are still coming */
 	uint64_t read_from; /* the position where it began */
+	PGresult *tick;     /* what drain() said last; NULL: nothing that is still to be read */
 	int64_t next_drift, next_rotation, next_hold, next_marks; /* ms, monotonic */
 	int busy_retry_ms; /* after a drift check that found a table busy */
 	int64_t held_back_since;           /* rotation; 0: not */
