@@ -52,6 +52,9 @@ struct transport_ops {
 	/* Takes all of bytes, always: what the kernel does not take now, the transport keeps and sends first, then calls
 	 * session_writable() once. Never called while behind, nor after close. */
 	enum send_result (*send)(struct session *session, const char *bytes, size_t len);
+	/* Bytes that the peer's socket takes now, about; 0: few, or not known. What is beyond that of a large event is sent later, from
+	 * where it lies. NULL: not known. */
+	size_t (*room)(struct session *session);
 	/* Will be called before long: what send() looks at may be brought into the processor's cache. NULL: nothing. */
 	void (*soon)(struct session *session);
 	/* Asks for session_writable() in a later loop turn (a long replay yields this way). */

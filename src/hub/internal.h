@@ -26,6 +26,7 @@
 #define READS_AT_ONCE 4             /* journal pages of one hub under way */
 #define READ_PAGE 256               /* events per journal page */
 #define PAGE_LARGE 4194304          /* bytes of one that is large */
+#define LARGE_EVENT 65536           /* bytes of a frame that is sent in portions when it has more */
 #define REPLAY_SCAN 4096            /* events of the tail that one session looks at in one go */
 #define TURN_DELIVERIES_MAX 1048576 /* deliveries collected before they are sent: 16 MB at most */
 #define RUN_MAX 128                 /* broadcasts that are routed together */
@@ -228,6 +229,8 @@ void session_set_state(struct session *session, enum session_state state);
 bool session_put(struct session *session, const char *bytes, size_t len);
 /* The same outside of the flush: a session that is behind then leaves LIVE where it stands. */
 bool session_tell(struct session *session, const char *bytes, size_t len);
+/* It may still be spoken to, but not before its socket takes more: behind until session_writable(). */
+void session_yield(struct session *session);
 /* Through other ops from now on, or on another thread: what was measured of the old ones is void. */
 void session_spoken_anew(struct session *session);
 void session_end(struct session *session, enum close_reason reason);

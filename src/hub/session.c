@@ -252,6 +252,12 @@ bool session_put(struct session *session, const char *bytes, size_t len)
 	return true;
 }
 
+void session_yield(struct session *session)
+{
+	now_behind(session);
+	session->ops->want_writable(session);
+}
+
 bool session_tell(struct session *session, const char *bytes, size_t len)
 {
 	if (!session_put(session, bytes, len))

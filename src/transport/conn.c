@@ -131,6 +131,16 @@ unsigned long conn_untaken(struct conn *conn)
 	return conn->gone ? 0 : unacknowledged(conn->fd);
 }
 
+size_t conn_room(const struct conn *conn)
+{
+	return conn->gone ? 0 : send_room(conn->fd);
+}
+
+size_t conn_room_of(struct session *session)
+{
+	return conn_room(conn_of(session));
+}
+
 void conn_soon(struct session *session)
 {
 	__builtin_prefetch(conn_of(session));

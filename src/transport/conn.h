@@ -88,8 +88,11 @@ void conn_want(struct conn *conn);
  * gone. */
 unsigned long conn_taken(struct conn *conn);
 unsigned long conn_untaken(struct conn *conn);
+/* Bytes that the socket takes now, about; 0: few, or not known. */
+size_t conn_room(const struct conn *conn);
 
 /* The same, for transport_ops. */
+size_t conn_room_of(struct session *session);
 void conn_soon(struct session *session);
 void conn_want_writable(struct session *session);
 unsigned long conn_progress(struct session *session);

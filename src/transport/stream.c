@@ -86,6 +86,7 @@ static const struct transport_ops stream_ops = {
 	.name = "sse",
 	.encoding = ENCODING_SSE,
 	.send = stream_send,
+	.room = conn_room_of,
 	.soon = conn_soon,
 	.want_writable = conn_want_writable,
 	.close = stream_close,

@@ -65,6 +65,7 @@ static const struct transport_ops websocket_ops = {
 	.name = "websocket",
 	.encoding = ENCODING_WEBSOCKET,
 	.send = websocket_send,
+	.room = conn_room_of,
 	.soon = conn_soon,
 	.want_writable = conn_want_writable,
 	.close = websocket_close,

@@ -21,7 +21,7 @@ const struct frame *wire_frame(struct event *event, enum encoding encoding, enum
 
 /* After any multiple of this many bytes of such a frame the rest may be sent later: a websocket's control frames may stand
  * there. */
-#define FRAME_PIECE ((size_t)65536)
+#define FRAME_PIECE ((size_t)16384)
 
 /* A named message with a JSON value as text, appended ready to send. id: for streams' `id:` line, absent for none. */
 bool wire_message(struct buf *buf, enum encoding encoding, const char *name, struct span json, struct span id);

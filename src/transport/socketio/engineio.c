@@ -117,6 +117,11 @@ enum send_result engine_send(struct engineio *engine, const char *bytes, size_t 
 	return engine->out.len < ANSWER_ENOUGH ? SEND_ALL : SEND_BEHIND;
 }
 
+size_t engine_room(const struct engineio *engine)
+{
+	return engine->conn ? conn_room(engine->conn) : 0;
+}
+
 static enum send_result send_packet(struct engineio *engine, enum engineio_type type, bool binary, struct span data)
 {
 	AUTO_BUF struct buf packet = buf_init(BUF_NO_MAX); /* by data */

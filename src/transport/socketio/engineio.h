@@ -145,6 +145,7 @@ enum send_result engine_message(struct engineio *engine, bool binary, struct spa
 void engine_want(struct engineio *engine);
 /* What was said lies here untaken: an answer to the peer's own packets would only heap up. */
 bool engine_stuffed(const struct engineio *engine);
+size_t engine_room(const struct engineio *engine);
 unsigned long engine_progress(struct engineio *engine);
 unsigned long engine_in_flight(struct engineio *engine);
 void engine_close(struct engineio *engine, enum close_reason reason);

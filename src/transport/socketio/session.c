@@ -72,6 +72,11 @@ static enum send_result client_send(struct session *session, const char *bytes, 
 	return engine_send(engine, bytes, len);
 }
 
+static size_t client_room(struct session *session)
+{
+	return engine_room(engine_under(session));
+}
+
 static void client_want_writable(struct session *session)
 {
 	engine_want(engine_under(session));
@@ -111,6 +116,7 @@ static const struct transport_ops over_websocket = {
 	.name = "socketio",
 	.encoding = ENCODING_SOCKETIO,
 	.send = client_send,
+	.room = client_room,
 	.want_writable = client_want_writable,
 	.close = client_close,
 	.progress = client_progress,

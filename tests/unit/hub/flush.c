@@ -1,6 +1,7 @@
 /* Prevents: a send per event instead of per turn; a session that falls behind losing or repeating
  * an event; a session that ends while it is being sent to taking the turn down with it.
  */
+#include "wire/wire.h"
 #include "world.h"
 
 static void test_one_send_a_turn(void **state)
@@ -53,6 +54,31 @@ static void test_a_large_event_in_pieces(void **state)
 	client_writable(slow);
 	assert_sent(slow, "changes:101 subscribed subscribed subscribed subscribed changes:102 changes:103 changes:104 changes:105");
 	assert_int_equal(slow->session.state, SESSION_LIVE);
+}
+
+/* Whose socket takes so much is handed that and no more, in one send, and goes on when it takes more; who takes all gets it at once. */
+static void test_a_large_event_by_what_is_taken(void **state)
+{
+	struct world *world = *state;
+	struct client *some = client_of(world, "7"), *all = client_of(world, "7");
+
+	some->room = 100000;
+	all->room = 1000000;
+	publish_large(world, 200000);
+	assert_int_equal(all->sends, 1);
+	assert_ids(all, 101, 101);
+	assert_int_equal(some->sends, 1);
+	assert_in_range(some->bytes.len, 100000 - FRAME_PIECE, 100000);
+	assert_int_equal(some->bytes.len % FRAME_PIECE, 0);
+	assert_int_equal(some->wanted, 1);
+	publish(world, "7");
+	assert_int_equal(some->sends, 1);
+	client_writable(some);
+	assert_int_equal(some->sends, 2);
+	client_writable(some);
+	assert_sent(some, "changes:101 changes:102");
+	assert_int_equal(some->sends, 4);
+	assert_int_equal(some->session.state, SESSION_LIVE);
 }
 
 /* In the middle of a large event the session ends, and another vanishes: nothing leaks, nothing more is sent. */
@@ -308,6 +334,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		IN_A_WORLD(test_one_send_a_turn),
 		IN_A_WORLD(test_a_large_event_in_pieces),
+		IN_A_WORLD(test_a_large_event_by_what_is_taken),
 		IN_A_WORLD(test_ends_within_a_large_event),
 		IN_A_WORLD(test_behind_reads_on_from_the_tail),
 		IN_A_WORLD(test_over_the_limit_reads_on_in_steps),

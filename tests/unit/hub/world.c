@@ -80,6 +80,11 @@ static unsigned long fake_in_flight(struct session *session)
 	return client_from(session)->in_flight;
 }
 
+static size_t fake_room(struct session *session)
+{
+	return client_from(session)->room;
+}
+
 static void fake_heartbeat(struct session *session)
 {
 	client_from(session)->heartbeats++;
@@ -88,6 +93,7 @@ static void fake_heartbeat(struct session *session)
 const struct transport_ops fake_websocket = {.name = "websocket",
 	.encoding = ENCODING_WEBSOCKET,
 	.send = fake_send,
+	.room = fake_room,
 	.want_writable = fake_want_writable,
 	.close = fake_close,
 	.progress = fake_progress,

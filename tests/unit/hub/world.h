@@ -42,6 +42,7 @@ struct client {
 	enum close_reason reason;
 	unsigned long progress;
 	unsigned long in_flight;
+	size_t room; /* what room() answers */
 	char refusal[512];
 };
 
