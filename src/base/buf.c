@@ -113,6 +113,33 @@ static bool json_plain(unsigned char c)
 	return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
 }
 
+#define EVERY(byte) (0x0101010101010101u * (byte))
+
+/* Whether some byte of a word is 0; exact where no byte is above 0x7f. */
+static uint64_t some_zero(uint64_t word)
+{
+	return (word - EVERY(1)) & ~word & EVERY(0x80u);
+}
+
+/* As json_plain(), of eight at a time: a row can hold hundreds of kilobytes of text. */
+static bool eight_plain(const char *text)
+{
+	uint64_t word;
+
+	memcpy(&word, text, sizeof(word));
+	return !((word | (word + EVERY(1)) | (word - EVERY(0x20))) & EVERY(0x80u)) && !some_zero(word ^ EVERY('"')) &&
+		!some_zero(word ^ EVERY('\\'));
+}
+
+static size_t plain_from(struct span text, size_t at)
+{
+	while (text.len - at >= 8 && eight_plain(text.p + at))
+		at += 8;
+	while (at < text.len && json_plain((unsigned char)text.p[at]))
+		at++;
+	return at;
+}
+
 bool buf_json_string(struct buf *buf, struct span text)
 {
 	size_t i = 0;
@@ -121,8 +148,7 @@ bool buf_json_string(struct buf *buf, struct span text)
 	while (i < text.len) {
 		size_t start = i;
 
-		while (i < text.len && json_plain((unsigned char)text.p[i]))
-			i++;
+		i = plain_from(text, i);
 		buf_bytes(buf, text.p + start, i - start);
 		if (i >= text.len)
 			break;

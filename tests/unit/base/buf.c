@@ -128,6 +128,30 @@ static void test_json_string(void **state)
 	}
 }
 
+/* Plain text is passed by eight bytes at a time: whatever stands among it, at each place, is written as it is alone. */
+static void test_json_among_plain(void **state)
+{
+	static const char plain[] = " !~xyzAZ09[]^_`{|}";
+	size_t len = sizeof(plain) - 1;
+
+	(void)state;
+	for (size_t at = 0; at < len; at++)
+		for (int c = 0; c < 256; c++) {
+			struct buf b = buf_init(100), alone = buf_init(100), expected = buf_init(100);
+			char text[sizeof(plain)], one = (char)c;
+
+			memcpy(text, plain, sizeof(plain));
+			text[at] = one;
+			buf_json_string(&alone, (struct span){&one, 1});
+			buf_printf(&expected, "\"%.*s%.*s%s\"", (int)at, plain, (int)alone.len - 2, alone.bytes + 1, plain + at + 1);
+			assert_true(buf_json_string(&b, (struct span){text, len}));
+			assert_string_equal(b.bytes, expected.bytes);
+			buf_finish(&b);
+			buf_finish(&alone);
+			buf_finish(&expected);
+		}
+}
+
 /* Whatever goes in, a JSON parser takes it, and gets the same text where it was valid. */
 static void test_json_random(void **state)
 {
@@ -162,6 +186,7 @@ int main(void)
 		cmocka_unit_test(test_growth),
 		cmocka_unit_test(test_take),
 		cmocka_unit_test(test_json_string),
+		cmocka_unit_test(test_json_among_plain),
 		cmocka_unit_test(test_json_random),
 	};
 
