@@ -45,6 +45,7 @@ struct session {
 	struct hub *hub;
 	uint32_t last_delivery; /* in the hub's list for this turn, while dirty */
 	uint8_t state, kind, behind, has_after, pinged, dirty, close_reason;
+	uint8_t within; /* a large event, of which a part was sent: no other message has a place, also once it has ended */
 
 	struct session *prev, *user_prev;
 	const char *address;        /* the peer's, shared by all sessions from there; "": not known */

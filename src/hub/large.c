@@ -55,6 +55,7 @@ bool large_send(struct session *session, struct event *event, const struct frame
 		return true;
 	rest = session->rest = mem_alloc(sizeof(*rest));
 	*rest = (struct rest){event_ref(event), frame, at};
+	session->within = 1;
 	return true;
 }
 
@@ -66,8 +67,10 @@ bool large_go_on(struct session *session)
 		return true;
 	if (!send_pieces(session, rest->frame, &rest->at)) /* which has forgotten it */
 		return false;
-	if (rest->at == rest->frame->len)
+	if (rest->at == rest->frame->len) {
+		session->within = 0;
 		large_forget(session);
+	}
 	return true;
 }
 

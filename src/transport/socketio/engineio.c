@@ -122,12 +122,38 @@ size_t engine_room(const struct engineio *engine)
 	return engine->conn ? conn_room(engine->conn) : 0;
 }
 
+static bool within(const struct engineio *engine)
+{
+	const struct engineio_app *app = engine_config(engine)->app;
+
+	return engine->conn && app->within && app->within(engine);
+}
+
+enum send_result engine_say(struct engineio *engine, const char *bytes, size_t len)
+{
+	if (!within(engine) || engine->over)
+		return engine_send(engine, bytes, len);
+	return buf_bytes(&engine->out, bytes, len) ? SEND_ALL : SEND_DEAD;
+}
+
+void engine_said(struct engineio *engine)
+{
+	struct buf out = engine->out;
+
+	if (!engine->conn || !out.len || within(engine))
+		return;
+	engine->out = buf_init(BUF_NO_MAX);
+	engine_send(engine, out.bytes, out.len);
+	buf_finish(&out);
+	engine->ping_at = engine_progress(engine) + engine_in_flight(engine); /* a ping may have waited */
+}
+
 static enum send_result send_packet(struct engineio *engine, enum engineio_type type, bool binary, struct span data)
 {
 	AUTO_BUF struct buf packet = buf_init(BUF_NO_MAX); /* by data */
 
 	engineio_write(&packet, engine_encoding(engine), type, binary, data);
-	return engine_send(engine, packet.bytes, packet.len);
+	return engine_say(engine, packet.bytes, packet.len);
 }
 
 enum send_result engine_message(struct engineio *engine, bool binary, struct span data)
@@ -147,7 +173,7 @@ void engine_want(struct engineio *engine)
 
 bool engine_stuffed(const struct engineio *engine)
 {
-	return engine->conn ? engine->conn->behind : !engine->poll && engine->out.len > STUFFED;
+	return (engine->conn && engine->conn->behind) || (!engine->poll && engine->out.len > STUFFED);
 }
 
 unsigned long engine_progress(struct engineio *engine)
@@ -205,7 +231,7 @@ static void no_pong(struct engineio *engine)
 	unsigned long taken = engine_progress(engine), before = engine->ping_seen;
 
 	engine->ping_seen = taken;
-	if (engine->conn && before < engine->ping_at && taken != before)
+	if (engine->conn && (before < engine->ping_at || engine->out.len) && taken != before)
 		engine_timer_set(&host_of(engine)->pongs, &engine->beat);
 	else
 		engine_close(engine, CLOSE_GONE_QUIET);

@@ -44,6 +44,8 @@ struct engineio_app {
 	void (*writable)(struct engineio *engine);
 	/* The peer was given an answer and takes nothing until writable(). */
 	void (*paused)(struct engineio *engine);
+	/* Of the message that it sends on a websocket, some fragments are still to come. NULL: it sends whole ones only. */
+	bool (*within)(const struct engineio *engine);
 	/* Nothing was spoken for connect_timeout_ms since opened(); the application says whether that matters. */
 	bool (*idle)(const struct engineio *engine);
 	/* It goes on as a websocket: the encoding is another one. writable() follows. */
@@ -94,7 +96,8 @@ struct engineio {
 	struct conn *conn;    /* the websocket; NULL: polling */
 	struct errand *poll;  /* a poll that waits for something to say */
 	struct engineio *dirty_next;
-	struct buf out;       /* polling: packets for the next answer, a record separator before each */
+	struct buf out;       /* polling: packets for the next answer, a record separator before each; else frames of our own that wait
+	                       * until the application's message is whole */
 	struct engineio_timer beat, patience, noop;
 	unsigned long polled; /* grows with what the peer fetches */
 	unsigned long ping_seen, ping_at; /* progress when the ping was sent, and once it has got there */
@@ -139,6 +142,9 @@ enum encoding engine_encoding(const struct engineio *engine);
 /* -- for the application -- */
 /* Packets in the session's encoding. As transport_ops.send(). */
 enum send_result engine_send(struct engineio *engine, const char *bytes, size_t len);
+/* The same of packets beside what the application sends: they wait while it is within() a message. */
+enum send_result engine_say(struct engineio *engine, const char *bytes, size_t len);
+void engine_said(struct engineio *engine); /* what waits is sent, if it may be */
 /* One message packet. */
 enum send_result engine_message(struct engineio *engine, bool binary, struct span data);
 /* Asks for writable() in a later turn. */

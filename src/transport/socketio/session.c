@@ -69,6 +69,7 @@ static enum send_result client_send(struct session *session, const char *bytes, 
 	struct engineio *engine = engine_under(session);
 
 	accept_client(engine);
+	engine_said(engine);
 	return engine_send(engine, bytes, len);
 }
 
@@ -248,10 +249,17 @@ static void on_packet(struct engineio *engine, const struct socketio_packet *pac
 		session_receive(&client->session, buf_as_span(&text));
 }
 
+static bool is_within(const struct engineio *engine)
+{
+	return client_of((struct engineio *)(uintptr_t)engine)->session.within;
+}
+
 static void on_disconnect(struct engineio *engine, struct span namespace)
 {
 	(void)namespace;
 	session_disconnected(&client_of(engine)->session, CLOSE_CLIENT);
+	if (is_within(engine)) /* nothing could be said any more */
+		engine_close(engine, CLOSE_CLIENT);
 }
 
 /* -- what Engine.IO tells -- */
@@ -268,6 +276,7 @@ static void on_opened(struct engineio *engine, struct conn *conn)
 static void on_writable(struct engineio *engine)
 {
 	session_writable(&client_of(engine)->session);
+	engine_said(engine);
 }
 
 static void on_paused(struct engineio *engine)
@@ -327,6 +336,7 @@ const struct socketio_app socketio_sessions = {
 		.received = socketio_received,
 		.writable = on_writable,
 		.paused = on_paused,
+		.within = is_within,
 		.idle = socketio_idle,
 		.upgraded = on_upgraded,
 		.ended = on_ended,

@@ -77,7 +77,7 @@ enum send_result socketio_send(struct engineio *engine, const struct socketio_pa
 	AUTO_BUF struct buf bytes = buf_init(BUF_NO_MAX); /* by packet */
 
 	socketio_write(&bytes, engine_encoding(engine), packet);
-	return engine_send(engine, bytes.bytes, bytes.len);
+	return engine_say(engine, bytes.bytes, bytes.len);
 }
 
 void socketio_accept(struct engineio *engine, struct span namespace, const char *sid)

@@ -1,5 +1,5 @@
 /* Prevents: events that a Socket.IO client gets twice because they came together with the close packet; packets beside the
- * vocabulary that cost unbounded memory; polls that are answered at once for ever after a websocket that came to nothing. */
+ * vocabulary that cost unbounded memory; a heartbeat among the fragments of a large event, which no client can read; polls that are answered at once for ever after a websocket that came to nothing. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -426,6 +426,38 @@ static void who_does_not_read_is_not_answered_for_ever(void **state)
 	relay_stop(relay);
 }
 
+/* A client that reads slowly is in the middle of a large event when its heartbeat is due, and when it asks for a namespace: what it is
+ * told is a message of its own, for which there is no place between the fragments of another. */
+static void nothing_stands_within_a_large_event(void **state)
+{
+	const struct relay_options options = {.server = {.send_buffer_bytes = 65536, .engineio = {.ping_interval_ms = 200, .ping_timeout_ms = 60000}}};
+	struct relay *relay = relay_start(&options);
+	struct client client = socketio_open(relay_port(relay), "7");
+	int size = 32768, pings = 0, events = 0, refusals = 0;
+
+	(void)state;
+	setsockopt(client.fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
+	assert_true(client_await(&client, "Successfully connected."));
+	relay_emit(relay, "7", 2, 1000000);
+	usleep(100000); /* the event is under way, and fills the socket */
+	websocket_say(&client, "40/x,");
+	usleep(600000); /* a ping is due, too */
+	while (events < 4 || !pings || !refusals) {
+		char *payload;
+		size_t len;
+		int opcode = websocket_next(&client, &payload, &len);
+
+		if (opcode != 1)
+			fail_msg("opcode %d after %d events, %d pings, %d refusals", opcode, events, pings, refusals);
+		pings += strcmp(payload, "2") == 0;
+		events += len > 1000000;
+		refusals += strncmp(payload, "44/x,", 5) == 0;
+		free(payload);
+	}
+	client_close(&client);
+	relay_stop(relay);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -438,6 +470,7 @@ int main(void)
 		cmocka_unit_test(an_address_has_a_bound_before_connect_too),
 		cmocka_unit_test(polls_wait_again_after_a_probe),
 		cmocka_unit_test(who_does_not_read_is_not_answered_for_ever),
+		cmocka_unit_test(nothing_stands_within_a_large_event),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
