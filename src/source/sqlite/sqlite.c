@@ -421,10 +421,11 @@ static enum status look(struct sqlite *source, struct event_batch *batch, struct
 	return status;
 }
 
-/* The more commits a second, the longer the pause between two looks, in us. */
+/* The more commits a second, the longer the pause between two looks, in us. A look takes some 20 of them. Up to a few thousand commits
+ * the writer has time left, and events are wanted soon. */
 static const struct {
 	int64_t rate, pause;
-} pace[] = {{4000, 5000}, {1000, 2000}, {400, 1000}};
+} pace[] = {{4000, 5000}, {3000, 2000}, {400, 700}};
 
 /* A look costs the writers something: it takes locks that they take, and wakes threads on their cores. While commits come at
  * several hundred a second it pays to let some gather. A writer that stands still for a moment, since it copies the log or waits
