@@ -414,6 +414,8 @@ static enum status look(struct sqlite *source, struct event_batch *batch, struct
 	if (marked && source->mark.words[0])
 		source->in_window += (uint32_t)(mark.words[DB_MARK_COMMITS] - source->mark.words[DB_MARK_COMMITS]);
 	status = read_rows(source, batch, err);
+	if (batch->count)
+		lite_wakeup_met(&source->wakeup);
 	note_schema(source);
 	if (status == STATUS_OK && marked)
 		source->mark = mark;
