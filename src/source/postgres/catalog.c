@@ -421,11 +421,29 @@ static enum status check_columns(
 	return STATUS_OK;
 }
 
+static enum status ask_fingerprint(struct pg *pg, const struct ruleset *rules,
+	struct pg_fingerprint *fingerprint, struct err *err)
+{
+	AUTO_RESULT PGresult *result = NULL;
+	struct names names;
+	enum status status;
+
+	names_init(&names, rules);
+	status = ask(pg, &names, fingerprint_sql, &result, err);
+	names_finish(&names);
+	if (status != STATUS_OK)
+		return status;
+	snprintf(fingerprint->shape, sizeof(fingerprint->shape), "%s", PQgetvalue(result, 0, 0));
+	snprintf(fingerprint->triggers, sizeof(fingerprint->triggers), "%s",
+		PQgetvalue(result, 0, 1));
+	return STATUS_OK;
+}
+
 static enum status load(struct pg *pg, const struct ruleset *rules, bool strict,
 	struct pg_catalog *catalog, struct err *complaint, struct err *err)
 {
 	struct names names;
-	enum status status = catalog_fingerprint(pg, rules, &catalog->fingerprint, err);
+	enum status status = ask_fingerprint(pg, rules, &catalog->fingerprint, err);
 
 	names_init(&names, rules);
 	if (status == STATUS_OK)
@@ -444,23 +462,35 @@ static enum status load(struct pg *pg, const struct ruleset *rules, bool strict,
 	return status;
 }
 
+/* Without compilation to machine code: the planner takes a thousand tables for tens of thousands of rows, and would compile, for 60
+ * ms each time, what runs for 20. Only for the transaction, since behind a pooler the session is not ours to change. */
+static enum status begin(struct pg *pg, const char *isolation, struct err *err)
+{
+	AUTO_FREE char *sql = mem_format("BEGIN ISOLATION LEVEL %s READ ONLY; SET LOCAL jit = off", isolation);
+
+	return pg_script(pg, sql, CATALOG_TIMEOUT_MS, err);
+}
+
+static enum status end(struct pg *pg, enum status status, struct err *err)
+{
+	struct err ending;
+
+	if (pg->conn && pg_script(pg, "ROLLBACK", CATALOG_TIMEOUT_MS, &ending) != STATUS_OK && status == STATUS_OK)
+		return err_set(err, STATUS_UNAVAILABLE, "%s", ending.text);
+	return status;
+}
+
 /* In one snapshot: a guard (guard.h) must say of a column what its function was made from. */
 enum status catalog_load(struct pg *pg, const struct ruleset *rules, bool strict,
 	struct pg_catalog **ret, struct err *complaint, struct err *err)
 {
 	struct pg_catalog *catalog = mem_zero(1, sizeof(*catalog));
-	struct err ending;
-	enum status status;
+	enum status status = begin(pg, "REPEATABLE READ", err);
 
 	catalog->rules = rules;
-	status = pg_script(pg, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
-		CATALOG_TIMEOUT_MS, err);
-
 	if (status == STATUS_OK)
 		status = load(pg, rules, strict, catalog, complaint, err);
-	if (pg->conn && pg_script(pg, "ROLLBACK", CATALOG_TIMEOUT_MS, &ending) != STATUS_OK &&
-		status == STATUS_OK)
-		status = err_set(err, STATUS_UNAVAILABLE, "%s", ending.text);
+	status = end(pg, status, err);
 	if (status == STATUS_OK)
 		*ret = catalog;
 	else
@@ -471,19 +501,11 @@ enum status catalog_load(struct pg *pg, const struct ruleset *rules, bool strict
 enum status catalog_fingerprint(struct pg *pg, const struct ruleset *rules,
 	struct pg_fingerprint *fingerprint, struct err *err)
 {
-	AUTO_RESULT PGresult *result = NULL;
-	struct names names;
-	enum status status;
+	enum status status = begin(pg, "READ COMMITTED", err);
 
-	names_init(&names, rules);
-	status = ask(pg, &names, fingerprint_sql, &result, err);
-	names_finish(&names);
-	if (status != STATUS_OK)
-		return status;
-	snprintf(fingerprint->shape, sizeof(fingerprint->shape), "%s", PQgetvalue(result, 0, 0));
-	snprintf(fingerprint->triggers, sizeof(fingerprint->triggers), "%s",
-		PQgetvalue(result, 0, 1));
-	return STATUS_OK;
+	if (status == STATUS_OK)
+		status = ask_fingerprint(pg, rules, fingerprint, err);
+	return end(pg, status, err);
 }
 
 static void free_columns(struct pg_columns *columns)
