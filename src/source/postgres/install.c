@@ -38,17 +38,55 @@
 struct installed {
 	PGresult *functions; /* name, source, its table's name */
 	PGresult *triggers;  /* relation, trigger name, function name */
-	bool notify;         /* triggers may NOTIFY here */
+	pg_oid *of;          /* of each function the table in its name */
+	struct {
+		pg_oid relation, of; /* of: likewise of its function */
+		bool wanted;         /* its function is that of a watched table */
+	} *stands;                   /* of each trigger: read once, for each table is held against all of them */
+	bool notify;                 /* triggers may NOTIFY here */
 };
 
-static enum status load_installed(struct pg *pg, struct installed *installed, struct err *err)
+/* The table in the name of a function; 0: in none that capture_function_name() gives. */
+static pg_oid table_of(const char *function)
+{
+	pg_oid oid = strncmp(function, "capture_", 8) ? 0 : (pg_oid)strtoul(function + 8, NULL, 10);
+	AUTO_FREE char *name = capture_function_name(oid);
+
+	return strcmp(name, function) ? 0 : oid;
+}
+
+static bool is_watched(const struct pg_catalog *catalog, pg_oid table)
+{
+	for (size_t i = 0; i < catalog->table_count; i++)
+		if (catalog->tables[i].oid == table)
+			return true;
+	return false;
+}
+
+static void installed_read(struct installed *installed, const struct pg_catalog *catalog)
+{
+	size_t functions = (size_t)PQntuples(installed->functions), triggers = (size_t)PQntuples(installed->triggers);
+
+	installed->of = mem_zero(functions + 1, sizeof(*installed->of));
+	installed->stands = mem_zero(triggers + 1, sizeof(*installed->stands));
+	for (size_t row = 0; row < functions; row++)
+		installed->of[row] = table_of(PQgetvalue(installed->functions, (int)row, 0));
+	for (size_t row = 0; row < triggers; row++) {
+		pg_oid of = table_of(PQgetvalue(installed->triggers, (int)row, 2));
+
+		installed->stands[row].relation = (pg_oid)pg_int(installed->triggers, (int)row, 0);
+		installed->stands[row].of = of;
+		installed->stands[row].wanted = is_watched(catalog, of);
+	}
+}
+
+static enum status load_installed(struct pg *pg, const struct pg_catalog *catalog, struct installed *installed, struct err *err)
 {
 	AUTO_RESULT PGresult *prepared = NULL;
 	enum status status = pg_query(pg,
-		"SELECT p.proname, p.prosrc, coalesce((SELECT c.oid::regclass::text FROM pg_class "
-		"c WHERE c.oid::text = pg_catalog.substr(p.proname, 9)), 'a table that is gone') "
-		"FROM pg_proc "
-		"p JOIN pg_namespace n ON n.oid = p.pronamespace "
+		"SELECT p.proname, p.prosrc, coalesce(c.oid::regclass::text, 'a table that is gone') "
+		"FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace "
+		"LEFT JOIN pg_class c ON c.oid::text = pg_catalog.substr(p.proname, 9) "
 		"WHERE n.nspname = 'esink' "
 		"AND p.proname OPERATOR(pg_catalog.~~) 'capture\\_%'::text ORDER BY 1",
 		0, NULL, DDL_TIMEOUT_MS, &installed->functions, err);
@@ -64,6 +102,8 @@ static enum status load_installed(struct pg *pg, struct installed *installed, st
 			0, NULL, DDL_TIMEOUT_MS, &prepared, err);
 	if (status == STATUS_OK)
 		installed->notify = pg_bool(prepared, 0, 0);
+	if (status == STATUS_OK && catalog)
+		installed_read(installed, catalog);
 	return status;
 }
 
@@ -71,43 +111,33 @@ static void installed_finish(struct installed *installed)
 {
 	PQclear(installed->functions);
 	PQclear(installed->triggers);
+	free(installed->of);
+	free(installed->stands);
 }
 
-static bool has_trigger(
-	const struct installed *installed, pg_oid relation, const char *name, const char *function)
+/* A trigger of that name on the relation, of the table's function. */
+static bool has_trigger(const struct installed *installed, pg_oid relation, const char *name, const struct pg_table *table)
 {
 	for (int row = 0; row < PQntuples(installed->triggers); row++)
-		if ((pg_oid)pg_int(installed->triggers, row, 0) == relation &&
-			strcmp(PQgetvalue(installed->triggers, row, 1), name) == 0 &&
-			strcmp(PQgetvalue(installed->triggers, row, 2), function) == 0)
+		if (installed->stands[row].relation == relation && installed->stands[row].of == table->oid &&
+			strcmp(PQgetvalue(installed->triggers, row, 1), name) == 0)
 			return true;
 	return false;
 }
 
-static const char *body_of(const struct installed *installed, const char *function)
+static const char *body_of(const struct installed *installed, const struct pg_table *table)
 {
 	for (int row = 0; row < PQntuples(installed->functions); row++)
-		if (strcmp(PQgetvalue(installed->functions, row, 0), function) == 0)
+		if (installed->of[row] == table->oid)
 			return PQgetvalue(installed->functions, row, 1);
 	return NULL;
 }
 
-static bool has_function(const struct installed *installed, const char *name, struct span body)
+static bool has_function(const struct installed *installed, const struct pg_table *table, struct span body)
 {
-	const char *there = body_of(installed, name);
+	const char *there = body_of(installed, table);
 
 	return there && span_is(body, there);
-}
-
-static bool is_wanted(const struct pg_catalog *catalog, const char *function)
-{
-	for (size_t i = 0; i < catalog->table_count; i++) {
-		AUTO_FREE char *name = capture_function_name(catalog->tables[i].oid);
-
-		if (strcmp(name, function) == 0)
-			return true;
-	}
-	return false;
 }
 
 /* -- the difference
@@ -216,20 +246,17 @@ static bool is_member(const struct pg_table *table, pg_oid oid)
 
 /* A trigger in the wrong place: on a relation that has left the table (NO INHERIT, DETACH PARTITION) and whose rows must
  * not be told any more, or on a member but of a function that nothing wants (a restored dump, whose oids differ). */
-static bool is_misplaced(const struct installed *installed, int row,
-	const struct pg_catalog *catalog, const struct pg_table *table, const char *function)
+static bool is_misplaced(const struct installed *installed, int row, const struct pg_table *table)
 {
-	const char *of = PQgetvalue(installed->triggers, row, 2);
-	bool member = is_member(table, (pg_oid)pg_int(installed->triggers, row, 0));
+	bool member = is_member(table, installed->stands[row].relation);
 
-	return member ? !is_wanted(catalog, of) : strcmp(of, function) == 0;
+	return member ? !installed->stands[row].wanted : installed->stands[row].of == table->oid;
 }
 
-static bool needs_remake(const struct installed *installed, const struct pg_catalog *catalog,
-	const struct pg_table *table, const char *function)
+static bool needs_remake(const struct installed *installed, const struct pg_table *table)
 {
 	for (int row = 0; row < PQntuples(installed->triggers); row++)
-		if (is_misplaced(installed, row, catalog, table, function))
+		if (is_misplaced(installed, row, table))
 			return true;
 	return false;
 }
@@ -244,10 +271,10 @@ static enum status remake_table(struct steps *steps, const struct installed *ins
 	AUTO_FREE char *body = NULL;
 	AUTO_BUF struct buf sql = buf_init(BUF_NO_MAX); /* bounded by the catalogue */
 
-	recall_withheld(catalog, table, body_of(installed, function));
+	recall_withheld(catalog, table, body_of(installed, table));
 	body = capture_function(catalog, table, installed->notify);
 	for (int row = 0; row < PQntuples(installed->triggers); row++)
-		if (is_misplaced(installed, row, catalog, table, function))
+		if (is_misplaced(installed, row, table))
 			buf_printf(&sql, "DROP FUNCTION IF EXISTS esink.%s() CASCADE;\n",
 				PQgetvalue(installed->triggers, row, 2));
 	buf_printf(&sql, "DROP FUNCTION IF EXISTS esink.%s() CASCADE;\n", function);
@@ -273,24 +300,24 @@ static enum status attach_table(struct steps *steps, const struct installed *ins
 	AUTO_FREE char *sql = NULL;
 	enum status status = STATUS_OK;
 
-	if (needs_remake(installed, catalog, table, function))
+	if (needs_remake(installed, table))
 		return STATUS_OK; /* the table was busy: later, and all at once */
-	recall_withheld(catalog, table, body_of(installed, function));
+	recall_withheld(catalog, table, body_of(installed, table));
 	sql = capture_function(catalog, table, installed->notify);
-	steps->verb = body_of(installed, function) ? SUMMARY_REPLACE : SUMMARY_CREATE;
-	if (!has_function(installed, function, capture_body(sql)))
+	steps->verb = body_of(installed, table) ? SUMMARY_REPLACE : SUMMARY_CREATE;
+	if (!has_function(installed, table, capture_body(sql)))
 		status = put_function(steps, catalog, table, function, sql, err);
 	steps->verb = SUMMARY_CREATE;
 	for (size_t i = 0; status == STATUS_OK && i < table->member_count; i++) {
 		const struct pg_member *member = &table->members[i];
 
 		if (!member->partition && member->kind != 'f' &&
-			!has_trigger(installed, member->oid, "!esink", function)) {
+			!has_trigger(installed, member->oid, "!esink", table)) {
 			steps->relations = table->member_count;
 			status = put_trigger(steps, table, member, function, false, err);
 		}
 		if (status == STATUS_OK && member->kind != 'f' &&
-			!has_trigger(installed, member->oid, "!esink_truncate", function))
+			!has_trigger(installed, member->oid, "!esink_truncate", table))
 			status = put_trigger(steps, table, member, function, true, err);
 	}
 	return status;
@@ -312,8 +339,7 @@ static bool is_replaced(const struct installed *installed, const struct pg_catal
 	for (int row = 0; row < PQntuples(installed->triggers); row++)
 		for (size_t i = 0; i < catalog->table_count; i++)
 			if (strcmp(PQgetvalue(installed->triggers, row, 2), function) == 0 &&
-				is_member(&catalog->tables[i],
-					(pg_oid)pg_int(installed->triggers, row, 0)))
+				is_member(&catalog->tables[i], installed->stands[row].relation))
 				return true;
 	return false;
 }
@@ -329,7 +355,7 @@ static enum status detach_others(struct steps *steps, const struct installed *in
 		AUTO_FREE char *drop = NULL, *what = NULL;
 		AUTO_BUF struct buf sql = buf_init(BUF_NO_MAX);
 
-		if (is_wanted(catalog, function) || is_replaced(installed, catalog, function))
+		if (is_watched(catalog, installed->of[row]) || is_replaced(installed, catalog, function))
 			continue;
 		drop = template_fill(strstr(sql_postgres_detach, "\nDROP ") + 1, pairs);
 		buf_text(&sql, drop);
@@ -352,9 +378,8 @@ static enum status remake_tables(struct steps *steps, struct installed *installe
 
 	for (size_t i = 0; status == STATUS_OK && i < catalog->table_count; i++) {
 		const struct pg_table *table = &catalog->tables[i];
-		AUTO_FREE char *function = capture_function_name(table->oid);
 
-		if (!needs_remake(installed, catalog, table, function))
+		if (!needs_remake(installed, table))
 			continue;
 		any = true;
 		status = remake_table(steps, installed, catalog, table, err);
@@ -363,14 +388,14 @@ static enum status remake_tables(struct steps *steps, struct installed *installe
 		return status;
 	installed_finish(installed);
 	*installed = (struct installed){0};
-	return load_installed(steps->pg, installed, err);
+	return load_installed(steps->pg, catalog, installed, err);
 }
 
 static enum status difference(
 	struct steps *steps, const struct pg_catalog *catalog, bool remove, struct err *err)
 {
 	struct installed installed = {0};
-	enum status status = load_installed(steps->pg, &installed, err);
+	enum status status = load_installed(steps->pg, catalog, &installed, err);
 
 	if (status == STATUS_OK)
 		status = remake_tables(steps, &installed, catalog, err);
@@ -424,7 +449,7 @@ enum status install_drop(struct pg *pg, const char *what, const char *condition,
 	AUTO_BUF struct buf sql = buf_init(BUF_NO_MAX), body = buf_init(BUF_NO_MAX); /* our own text */
 	struct installed installed = {0};
 	struct steps steps = {.pg = pg};
-	enum status status = load_installed(pg, &installed, err);
+	enum status status = load_installed(pg, NULL, &installed, err);
 
 	/* Each watched table, and our own. */
 	steps.relations = (size_t)PQntuples(installed.triggers) + 50;
