@@ -151,6 +151,8 @@ struct steps {
 	struct summary *summary; /* of the plan */
 	enum summary_verb verb;
 	size_t relations; /* how many the next step has to lock */
+	bool together;    /* the disk is waited for once, behind all of them: see flush_steps() */
+	bool any;         /* was executed */
 	char busy[160];   /* what could not be done because a table was busy; "" when all was */
 };
 
@@ -160,9 +162,9 @@ static void write_step(struct buf *script, const struct steps *steps, const char
 	AUTO_BUF struct buf body = buf_init(BUF_NO_MAX); /* bounded by the catalogue */
 
 	buf_printf(script,
-		"BEGIN; SET LOCAL synchronous_commit = on; SET LOCAL lock_timeout = %d; SET LOCAL "
+		"BEGIN; SET LOCAL synchronous_commit = %s; SET LOCAL lock_timeout = %d; SET LOCAL "
 		"statement_timeout = %zu; DO LANGUAGE plpgsql ",
-		LOCK_MS,
+		steps->together ? "off" : "on", LOCK_MS,
 		STEP_MS + steps->relations * STEP_PER_TRIGGER_MS + strlen(sql) / STEP_PER_MS_BYTES);
 	buf_text(&body, "BEGIN EXECUTE ");
 	sql_literal(&body, sql);
@@ -185,6 +187,7 @@ static enum status step(struct steps *steps, const char *what, const char *sql, 
 	write_step(&script, steps, sql);
 	status = pg_script(steps->pg, script.bytes, DDL_TIMEOUT_MS, err);
 	if (status == STATUS_OK) {
+		steps->any = true;
 		log_info("postgres", "%s", what);
 		return STATUS_OK;
 	}
@@ -391,6 +394,22 @@ static enum status remake_tables(struct steps *steps, struct installed *installe
 	return load_installed(steps->pg, catalog, installed, err);
 }
 
+/* What commits later is later in the log, so that one commit that waits for the disk (and for standbys) makes all before it durable.
+ * Three waits for each of a thousand tables are seconds. A transaction that writes nothing does not wait. */
+static enum status flush_steps(const struct steps *steps, enum status status, struct err *err)
+{
+	struct err failure = {""};
+	enum status flushed;
+
+	if (!steps->any || !steps->pg->conn)
+		return status;
+	flushed = pg_script(steps->pg, "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL synchronous_commit = on; SELECT "
+		"pg_catalog.pg_logical_emit_message(true, 'esink'::text, ''::text); COMMIT", DDL_TIMEOUT_MS, &failure);
+	if (flushed != STATUS_OK && status == STATUS_OK)
+		return err_set(err, flushed, "%s", failure.text);
+	return status;
+}
+
 static enum status difference(
 	struct steps *steps, const struct pg_catalog *catalog, bool remove, struct err *err)
 {
@@ -404,13 +423,13 @@ static enum status difference(
 	for (size_t i = 0; status == STATUS_OK && i < catalog->table_count; i++)
 		status = attach_table(steps, &installed, catalog, &catalog->tables[i], err);
 	installed_finish(&installed);
-	return status;
+	return flush_steps(steps, status, err);
 }
 
 enum status install_tables(
 	struct pg *pg, const struct pg_catalog *catalog, bool remove, struct err *err)
 {
-	struct steps steps = {.pg = pg};
+	struct steps steps = {.pg = pg, .together = true};
 	enum status status = difference(&steps, catalog, remove, err);
 
 	if (status == STATUS_OK && steps.busy[0])
