@@ -158,7 +158,8 @@ static enum status bind(struct db *db, struct catalog *catalog, struct lite_tabl
 	if (table->rule.missing && complaint && !complaint->text[0])
 		err_set(complaint, STATUS_FAILED, "%s: the table has lost that column; its events carry keys alone until the "
 			"configuration is mended", table->rule.missing);
-	return lite_recall_withheld(db, catalog, table, err);
+	lite_recall_withheld(catalog, table);
+	return STATUS_OK;
 }
 
 static bool is_loaded(const struct catalog *catalog, const char *name)
@@ -207,6 +208,8 @@ enum status lite_catalog_load(struct db *db, const struct ruleset *rules, bool s
 	catalog->tables = mem_zero(rules->table_count + 1, sizeof(*catalog->tables));
 	status = list_load(db, &list, err);
 	if (status == STATUS_OK)
+		status = lite_recall_load(db, catalog, err);
+	if (status == STATUS_OK)
 		status = load_tables(db, catalog, &list, strict, complaint, err);
 	list_finish(&list);
 	if (status == STATUS_OK)
@@ -236,6 +239,7 @@ void lite_catalog_free(struct catalog *catalog)
 		return;
 	for (size_t i = 0; i < catalog->count; i++)
 		lite_catalog_table_finish(&catalog->tables[i]);
+	lite_recall_finish(catalog);
 	free(catalog->tables);
 	free(catalog);
 }

@@ -24,10 +24,19 @@ struct lite_table {
 	struct table_rule rule;
 };
 
+/* recall.c: a table's guard trigger, or what an earlier one said of a column. */
+struct lite_remembered {
+	char *table;
+	char *guard;          /* its text; NULL: */
+	char *name, *then[2]; /* the column's name, and the table and column for which it was withheld */
+};
+
 struct catalog {
 	const struct ruleset *rules; /* borrowed */
 	struct lite_table *tables;
 	size_t count;
+	struct lite_remembered *remembered;
+	size_t remembered_count, remembered_room;
 };
 
 /* strict: what is missing or cannot be watched is an error with a sentence for the user; otherwise such tables are left out

@@ -33,8 +33,13 @@ struct present {
 		char *name, *table, *sql;
 		int64_t place;
 		bool ours, kept;
-	} *items;
+	} *items; /* table by table, as by_table() has them */
 	size_t count, room;
+	struct {
+		char *topic, *word;
+		int64_t id;
+	} *shapes; /* not retired */
+	size_t shape_count, shape_room;
 };
 
 static void present_finish(struct present *present)
@@ -45,6 +50,16 @@ static void present_finish(struct present *present)
 		free(present->items[i].sql);
 	}
 	free(present->items);
+	for (size_t i = 0; i < present->shape_count; i++) {
+		free(present->shapes[i].topic);
+		free(present->shapes[i].word);
+	}
+	free(present->shapes);
+}
+
+static int by_table(const void *a, const void *b)
+{
+	return strcasecmp(((const struct one *)a)->table, ((const struct one *)b)->table);
 }
 
 static enum status present_load(struct db *db, struct present *present, struct err *err)
@@ -62,7 +77,37 @@ static enum status present_load(struct db *db, struct present *present, struct e
 			.place = sqlite3_column_int64(stmt, 3),
 			.ours = sqlite3_column_int(stmt, 4)};
 	}
+	if (present->count)
+		qsort(present->items, present->count, sizeof(*present->items), by_table);
 	return status == STATUS_NOT_FOUND ? STATUS_OK : status;
+}
+
+static enum status shapes_load(struct db *db, struct present *present, struct err *err)
+{
+	AUTO_STMT sqlite3_stmt *stmt = NULL;
+	enum status status = db_prepare(db, "SELECT topic, word, id FROM esink_shape WHERE retired IS NULL ORDER BY id", &stmt, err);
+
+	while (status == STATUS_OK && (status = db_step(db, stmt, err)) == STATUS_OK) {
+		mem_grow(&present->shapes, &present->shape_room, present->shape_count, sizeof(*present->shapes));
+		present->shapes[present->shape_count].topic = mem_text(db_bytes(stmt, 0).p);
+		present->shapes[present->shape_count].word = mem_text(db_bytes(stmt, 1).p);
+		present->shapes[present->shape_count++].id = sqlite3_column_int64(stmt, 2);
+	}
+	return status == STATUS_NOT_FOUND ? STATUS_OK : status;
+}
+
+/* The triggers of a table: from *first on, as many as are returned. */
+static size_t triggers_of(const struct present *present, const char *table, struct one **first)
+{
+	struct one key = {.table = (char *)table}, *any, *end = present->items + present->count;
+	size_t count = 0;
+
+	any = present->count ? bsearch(&key, present->items, present->count, sizeof(*present->items), by_table) : NULL;
+	while (any && any > present->items && !by_table(any - 1, &key))
+		any--;
+	for (*first = any; any && any < end && !by_table(any, &key); any++)
+		count++;
+	return count;
 }
 
 /* -- our own tables --------------------------------------------------------------------------------------------------- */
@@ -146,38 +191,24 @@ static enum status plan_consumers(struct db *db, struct buf *plan, struct err *e
 /* -- one watched table ------------------------------------------------------------------------------------------------ */
 
 /* The shape's id: the one it has, or the next one, with the statements that make it. */
-static enum status plan_shape(struct db *db, const struct shape *shape, bool whole, int64_t *next, int64_t *id,
-	struct buf *plan, struct err *err)
+static int64_t plan_shape(const struct shape *shape, const struct present *present, int64_t *next, struct buf *plan)
 {
-	AUTO_STMT sqlite3_stmt *stmt = NULL;
-	enum status status = STATUS_NOT_FOUND;
+	int64_t id;
 
-	if (whole) {
-		status = db_prepare(db, "SELECT id FROM esink_shape WHERE topic = ?1 AND word = ?2 AND retired IS NULL", &stmt, err);
-		if (status == STATUS_OK) {
-			db_bind_text(stmt, 1, shape->table->name);
-			db_bind_text(stmt, 2, shape->word);
-			status = db_step(db, stmt, err);
-		}
-	}
-	if (status == STATUS_OK)
-		*id = sqlite3_column_int64(stmt, 0);
-	if (status != STATUS_NOT_FOUND)
-		return status;
-	*id = (*next)++;
-	lite_shape_write(shape, *id, plan);
-	return STATUS_OK;
+	for (size_t i = 0; i < present->shape_count; i++)
+		if (!strcmp(present->shapes[i].word, shape->word) && !strcmp(present->shapes[i].topic, shape->table->name))
+			return present->shapes[i].id;
+	id = (*next)++;
+	lite_shape_write(shape, id, plan);
+	return id;
 }
 
 static bool is_overtaken(const struct present *present, const char *table)
 {
 	int64_t oldest = INT64_MAX, youngest = 0;
+	struct one *one;
 
-	for (size_t i = 0; i < present->count; i++) {
-		const struct one *one = &present->items[i];
-
-		if (strcasecmp(one->table, table) != 0)
-			continue;
+	for (size_t left = triggers_of(present, table, &one); left; left--, one++) {
 		if (one->ours && one->place < oldest)
 			oldest = one->place;
 		if (!one->ours && one->place > youngest)
@@ -186,19 +217,22 @@ static bool is_overtaken(const struct present *present, const char *table)
 	return youngest > oldest;
 }
 
-static bool keep(struct present *present, const struct lite_trigger *trigger)
+static bool keep(struct present *present, const char *table, const struct lite_trigger *trigger)
 {
-	for (size_t i = 0; i < present->count; i++)
-		if (present->items[i].ours && !strcmp(present->items[i].name, trigger->name) &&
-			!strcmp(present->items[i].sql, trigger->sql))
-			return present->items[i].kept = true;
+	struct one *one;
+
+	for (size_t left = triggers_of(present, table, &one); left; left--, one++)
+		if (one->ours && !strcmp(one->name, trigger->name) && !strcmp(one->sql, trigger->sql))
+			return one->kept = true;
 	return false;
 }
 
 static bool has_ours(const struct present *present, const char *table)
 {
-	for (size_t i = 0; i < present->count; i++)
-		if (present->items[i].ours && !strcasecmp(present->items[i].table, table))
+	struct one *one;
+
+	for (size_t left = triggers_of(present, table, &one); left; left--, one++)
+		if (one->ours)
 			return true;
 	return false;
 }
@@ -211,7 +245,7 @@ static void plan_triggers(const struct shape *shape, int64_t id, struct present 
 	bool overtaken = is_overtaken(present, shape->table->name);
 
 	for (size_t i = 0; i < count; i++) {
-		if (overtaken || !keep(present, &triggers[i])) {
+		if (overtaken || !keep(present, shape->table->name, &triggers[i])) {
 			buf_text(wanted, triggers[i].sql);
 			buf_text(wanted, ";\n");
 		}
@@ -246,27 +280,22 @@ struct parts {
 	int64_t next;
 };
 
-static enum status plan_table(struct db *db, const struct lite_table *table, bool whole, struct present *present,
-	struct parts *parts, struct install_result *result, struct err *err)
+static void plan_table(const struct lite_table *table, struct present *present, struct parts *parts, struct install_result *result)
 {
 	struct shape shape;
-	int64_t id = 0;
-	enum status status;
+	int64_t id;
 
 	lite_shape_make(table, &shape);
-	status = plan_shape(db, &shape, whole, &parts->next, &id, &parts->shapes, err);
-	if (status == STATUS_OK) {
-		if (shape.count > parts->slots)
-			parts->slots = shape.count;
-		if (!has_ours(present, table->name))
-			buf_printf(&result->uncaptured, "%s%s", result->uncaptured.len ? ", " : "", table->name);
-		if (table->count && !shape.whole && !table->rule.missing)
-			log_warn("sqlite", "table %s has too many columns for one row of the journal: its events carry keys alone", table->name);
-		plan_triggers(&shape, id, present, &parts->triggers);
-		buf_printf(&parts->current, "%s%" PRId64, parts->current.len ? ", " : "", id);
-	}
+	id = plan_shape(&shape, present, &parts->next, &parts->shapes);
+	if (shape.count > parts->slots)
+		parts->slots = shape.count;
+	if (!has_ours(present, table->name))
+		buf_printf(&result->uncaptured, "%s%s", result->uncaptured.len ? ", " : "", table->name);
+	if (table->count && !shape.whole && !table->rule.missing)
+		log_warn("sqlite", "table %s has too many columns for one row of the journal: its events carry keys alone", table->name);
+	plan_triggers(&shape, id, present, &parts->triggers);
+	buf_printf(&parts->current, "%s%" PRId64, parts->current.len ? ", " : "", id);
 	lite_shape_finish(&shape);
-	return status;
 }
 
 /* -- the plan --------------------------------------------------------------------------------------------------------- */
@@ -305,8 +334,10 @@ static enum status make_plan(struct db *db, const struct catalog *catalog, struc
 	result->made_schema = !whole;
 	if (status == STATUS_OK && whole)
 		status = db_number(db, "SELECT coalesce(max(id), 0) + 1 FROM esink_shape", &parts.next, err);
+	if (status == STATUS_OK && whole)
+		status = shapes_load(db, &present, err);
 	for (size_t i = 0; i < catalog->count && status == STATUS_OK; i++)
-		status = plan_table(db, &catalog->tables[i], whole, &present, &parts, result, err);
+		plan_table(&catalog->tables[i], &present, &parts, result);
 	if (status == STATUS_OK)
 		status = plan_width(db, whole, parts.slots, plan, err);
 	if (status == STATUS_OK)

@@ -69,7 +69,7 @@ static bool still_withheld(const struct catalog *catalog, const char *table, con
 	return withheld;
 }
 
-static void recall(const struct catalog *catalog, struct lite_table *table, const char *name, char *then[2])
+static void recall(const struct catalog *catalog, struct lite_table *table, const char *name, char *const then[2])
 {
 	for (size_t i = 0; i < table->count; i++) {
 		struct lite_column *column = &table->columns[i];
@@ -120,8 +120,31 @@ static bool read_guard(const struct catalog *catalog, struct lite_table *table, 
 	return any;
 }
 
-/* What the trigger said when it was last looked at, by the names of then: lite_shape_write() keeps it. */
-static enum status recall_kept(struct db *db, const struct catalog *catalog, struct lite_table *table, struct err *err)
+/* -- what the file remembers, read once for all tables ----------------------------------------------------------------- */
+
+static struct lite_remembered *add(struct catalog *catalog, sqlite3_stmt *stmt)
+{
+	struct lite_remembered *one;
+
+	mem_grow(&catalog->remembered, &catalog->remembered_room, catalog->remembered_count, sizeof(*catalog->remembered));
+	one = &catalog->remembered[catalog->remembered_count++];
+	*one = (struct lite_remembered){.table = mem_text(db_bytes(stmt, 0).p)};
+	return one;
+}
+
+static enum status load_guards(struct db *db, struct catalog *catalog, struct err *err)
+{
+	AUTO_STMT sqlite3_stmt *stmt = NULL;
+	enum status status = db_prepare(db, "SELECT tbl_name, sql FROM sqlite_schema WHERE type = 'trigger' AND "
+		"substr(name, 1, 15) = 'esink withheld '", &stmt, err);
+
+	while (status == STATUS_OK && (status = db_step(db, stmt, err)) == STATUS_OK)
+		add(catalog, stmt)->guard = mem_text(db_bytes(stmt, 1).p);
+	return status == STATUS_NOT_FOUND ? STATUS_OK : status;
+}
+
+/* What the triggers said when they were last looked at, by the names of then: lite_shape_write() keeps it. */
+static enum status load_kept(struct db *db, struct catalog *catalog, struct err *err)
 {
 	AUTO_STMT sqlite3_stmt *stmt = NULL;
 	int64_t there = 0;
@@ -129,38 +152,58 @@ static enum status recall_kept(struct db *db, const struct catalog *catalog, str
 
 	if (status != STATUS_OK || there != 2)
 		return status;
-	status = db_prepare(db, "SELECT a.name, b.name, c.name FROM esink_column a JOIN esink_column b ON b.shape = a.shape AND "
-		"b.slot = a.slot + 1 JOIN esink_column c ON c.shape = a.shape AND c.slot = a.slot + 2 WHERE a.side = 2 AND a.shape = "
-		"(SELECT max(id) FROM esink_shape WHERE topic = ?1 COLLATE NOCASE)", &stmt, err);
-	if (status == STATUS_OK)
-		db_bind_text(stmt, 1, table->name);
+	status = db_prepare(db, "SELECT s.topic, a.name, b.name, c.name FROM (SELECT max(id) AS id, topic FROM esink_shape GROUP BY "
+		"topic COLLATE NOCASE) s JOIN esink_column a ON a.shape = s.id AND a.side = 2 JOIN esink_column b ON b.shape = a.shape AND "
+		"b.slot = a.slot + 1 JOIN esink_column c ON c.shape = a.shape AND c.slot = a.slot + 2 ORDER BY a.shape, a.slot", &stmt, err);
 	while (status == STATUS_OK && (status = db_step(db, stmt, err)) == STATUS_OK) {
-		char *then[2] = {mem_text(db_bytes(stmt, 1).p), mem_text(db_bytes(stmt, 2).p)};
+		struct lite_remembered *one = add(catalog, stmt);
 
-		recall(catalog, table, db_bytes(stmt, 0).p, then);
-		free(then[0]);
-		free(then[1]);
+		one->name = mem_text(db_bytes(stmt, 1).p);
+		one->then[0] = mem_text(db_bytes(stmt, 2).p);
+		one->then[1] = mem_text(db_bytes(stmt, 3).p);
 	}
 	return status == STATUS_NOT_FOUND ? STATUS_OK : status;
 }
 
-enum status lite_recall_withheld(struct db *db, const struct catalog *catalog, struct lite_table *table, struct err *err)
+enum status lite_recall_load(struct db *db, struct catalog *catalog, struct err *err)
 {
-	AUTO_STMT sqlite3_stmt *stmt = NULL;
-	bool known = false;
-	enum status status = db_prepare(db, "SELECT sql FROM sqlite_schema WHERE type = 'trigger' AND "
-		"tbl_name = ?1 COLLATE NOCASE AND substr(name, 1, 15) = 'esink withheld '", &stmt, err);
+	enum status status = load_guards(db, catalog, err);
 
-	if (status == STATUS_OK)
-		db_bind_text(stmt, 1, table->name);
-	while (status == STATUS_OK && (status = db_step(db, stmt, err)) == STATUS_OK)
-		known |= read_guard(catalog, table, (const char *)sqlite3_column_text(stmt, 0));
-	if (status != STATUS_NOT_FOUND)
-		return status;
-	status = known ? STATUS_OK : recall_kept(db, catalog, table, err);
+	return status == STATUS_OK ? load_kept(db, catalog, err) : status;
+}
+
+void lite_recall_finish(struct catalog *catalog)
+{
+	for (size_t i = 0; i < catalog->remembered_count; i++) {
+		struct lite_remembered *one = &catalog->remembered[i];
+
+		free(one->table);
+		free(one->guard);
+		free(one->name);
+		free(one->then[0]);
+		free(one->then[1]);
+	}
+	free(catalog->remembered);
+}
+
+void lite_recall_withheld(const struct catalog *catalog, struct lite_table *table)
+{
+	bool known = false;
+
+	for (size_t i = 0; i < catalog->remembered_count; i++) {
+		const struct lite_remembered *one = &catalog->remembered[i];
+
+		if (one->guard && !strcasecmp(one->table, table->name))
+			known |= read_guard(catalog, table, one->guard);
+	}
+	for (size_t i = 0; i < catalog->remembered_count && !known; i++) {
+		const struct lite_remembered *one = &catalog->remembered[i];
+
+		if (!one->guard && !strcasecmp(one->table, table->name))
+			recall(catalog, table, one->name, one->then);
+	}
 	for (size_t i = 0; i < table->count && !known && table->rule.missing_filter; i++)
 		table->rule.sent[i] = false;
-	return status;
 }
 
 void lite_recall_complaint(const struct catalog *catalog, struct err *complaint)
