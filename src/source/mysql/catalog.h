@@ -44,7 +44,10 @@ void my_catalog_warn_idle(const struct my_catalog *catalog);
 enum status my_catalog_columns(struct my_db *db, struct my_table *table, struct err *err) MUST_CHECK;
 void my_catalog_table_finish(struct my_table *table);
 
-/* A word for the columns and triggers of all tables that the configuration names, as they are now. */
-enum status my_catalog_word(struct my_db *db, char word[17], struct err *err) MUST_CHECK;
+#define MY_SLICES_MAX 10
+/* Slices of the tables that the configuration names: one, unless they are many. */
+size_t my_catalog_slices(const struct ruleset *rules);
+/* A word for the columns and triggers of one slice of them, as they are now. */
+enum status my_catalog_word(struct my_db *db, size_t slice, char word[17], struct err *err) MUST_CHECK;
 
 #endif

@@ -5,6 +5,7 @@
 #include <pthread.h>
 
 #include "esink/source.h"
+#include "source/mysql/catalog.h"
 #include "source/mysql/claim.h"
 #include "source/mysql/db.h"
 #include "source/mysql/guard.h"
@@ -15,7 +16,8 @@ struct mysql {
 	struct my_db db; /* capture's connection */
 	struct my_reader reader;
 	char journal[JOURNAL_LEN + 1];
-	char word[17];      /* of the catalogue that the triggers were made from */
+	char words[MY_SLICES_MAX][17]; /* of the catalogue that the triggers were made from, slice by slice */
+	size_t slice;       /* the next one to look at */
 	uint64_t position;  /* the last event returned */
 	uint64_t head;      /* the newest one that we know of */
 	bool started;       /* opened once: from now on the configuration's faults are complaints, not ends */
@@ -25,7 +27,7 @@ struct mysql {
 	bool mover;         /* we move: others read only */
 	bool full;          /* the last move or read was as large as it may be: there is more */
 	int64_t next_claim, next_look, next_prune, next_hold, next_sweep; /* ms, monotonic */
-	int64_t next_word;       /* ms, monotonic: when all tables are looked at again */
+	int64_t next_word, word_pause; /* ms, monotonic: when the next slice of the tables is looked at; and from one to the next */
 	int64_t busy_retry_ms;   /* after a look at the triggers that found a table busy */
 	int64_t heard;           /* ms, monotonic: when the server was asked last */
 	int64_t last_event, last_look; /* ms, monotonic */

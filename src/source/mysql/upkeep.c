@@ -16,9 +16,9 @@
 #include "source/silence.h"
 
 #define LOOK_EVERY_MS 1000
-/* For so many times as long as a look at all tables took there is none, so that a thousand of them do not keep the server busy. */
+/* For so many times as long as a look at a slice of the tables took there is none, so that a thousand of them do not keep the server busy. */
 #define LOOK_SHARE 9
-#define LOOK_PAUSE_MAX_MS 5000
+#define LOOK_ROUND_MAX_MS 5000 /* of such pauses, until all were looked at */
 #define BUSY_RETRY_MS 100
 #define BUSY_RETRY_MAX_MS 5000
 #define PLANS_MAX 4 /* until the schema holds still */
@@ -58,9 +58,11 @@ static enum status install_once(struct mysql *source, bool strict, bool *done, s
 {
 	struct my_catalog *catalog = NULL;
 	struct my_plan plan = {0};
-	char word[sizeof(source->word)];
-	enum status status = my_catalog_word(&source->db, word, err);
+	char words[MY_SLICES_MAX][sizeof(*source->words)] = {{0}};
+	enum status status = STATUS_OK;
 
+	for (size_t slice = 0; slice < my_catalog_slices(source->config->rules) && status == STATUS_OK; slice++)
+		status = my_catalog_word(&source->db, slice, words[slice], err);
 	complaint->text[0] = 0;
 	if (status == STATUS_OK)
 		status = my_catalog_load(&source->db, strict, &catalog, complaint, err);
@@ -68,7 +70,7 @@ static enum status install_once(struct mysql *source, bool strict, bool *done, s
 		status = my_install_plan_triggers(&source->db, catalog, false, &plan, err);
 	*done = status == STATUS_OK && !plan.count;
 	if (*done)
-		memcpy(source->word, word, sizeof(word));
+		memcpy(source->words, words, sizeof(words));
 	else if (status == STATUS_OK)
 		status = my_install_run(&source->db, &plan, err);
 	if (!*done)
@@ -104,27 +106,21 @@ enum status my_upkeep_install(struct mysql *source, bool strict, struct err *err
 	return status;
 }
 
-static enum status watch(struct mysql *source, struct err *err)
+static enum status watch_journal(struct mysql *source, struct err *err)
 {
-	char word[sizeof(source->word)];
 	struct my_meta meta;
-	int64_t begun, pause;
 	enum status status = my_meta_read(&source->db, &meta, err);
 
-	if (status == STATUS_OK && strcmp(meta.journal, source->journal) != 0) {
-		source->lost = true;
-		return err_set(err, STATUS_GONE, "the journal is another one now: tables of esink were made anew or loaded from a dump");
-	}
-	begun = clock_ms();
-	if (status != STATUS_OK || (begun < source->next_word && !source->guard.doubt && !source->busy_retry_ms))
+	if (status != STATUS_OK || !strcmp(meta.journal, source->journal))
 		return status;
-	status = my_catalog_word(&source->db, word, err);
-	pause = (clock_ms() - begun) * LOOK_SHARE;
-	source->next_word = clock_ms() + (pause < LOOK_PAUSE_MAX_MS ? pause : LOOK_PAUSE_MAX_MS);
-	/* cppcheck-suppress legacyUninitvar ; STATUS_OK: it was written */
-	if (status != STATUS_OK || !strcmp(word, source->word))
-		return status;
-	status = my_claim_enter(&source->db, err);
+	source->lost = true;
+	return err_set(err, STATUS_GONE, "the journal is another one now: tables of esink were made anew or loaded from a dump");
+}
+
+static enum status reinstall(struct mysql *source, struct err *err)
+{
+	enum status status = my_claim_enter(&source->db, err);
+
 	if (status == STATUS_OK)
 		status = my_upkeep_install(source, false, err);
 	my_claim_leave(&source->db);
@@ -137,6 +133,46 @@ static enum status watch(struct mysql *source, struct err *err)
 	}
 	source->busy_retry_ms = 0;
 	return status;
+}
+
+/* So many slices from the next one on. */
+static enum status watch_tables(struct mysql *source, size_t count, struct err *err)
+{
+	size_t slices = my_catalog_slices(source->config->rules);
+	int64_t begun = clock_ms(), round = LOOK_ROUND_MAX_MS / (int64_t)slices, every = LOOK_EVERY_MS / (int64_t)slices;
+	enum status status = STATUS_OK;
+	bool same = true;
+
+	for (size_t i = 0; i < count && same && status == STATUS_OK; i++) {
+		char word[sizeof(*source->words)];
+
+		status = my_catalog_word(&source->db, source->slice, word, err);
+		/* cppcheck-suppress legacyUninitvar ; STATUS_OK: it was written */
+		same = status == STATUS_OK && !strcmp(word, source->words[source->slice]);
+		if (same)
+			source->slice = (source->slice + 1) % slices;
+	}
+	source->word_pause = (clock_ms() - begun) / (int64_t)count * LOOK_SHARE;
+	if (source->word_pause > round)
+		source->word_pause = round;
+	source->next_word = clock_ms() + source->word_pause;
+	if (source->next_word < begun + every)
+		source->next_word = begun + every;
+	return status != STATUS_OK || same ? status : reinstall(source, err);
+}
+
+/* How many slices are due: after a long sleep several. While triggers could not be made, or rows are in doubt, all of them come with the look
+ * of each second. */
+static size_t slices_due(const struct mysql *source, int64_t now, bool look)
+{
+	size_t slices = my_catalog_slices(source->config->rules), late;
+
+	if (source->guard.doubt || source->busy_retry_ms)
+		return look ? slices : 0;
+	if (now < source->next_word)
+		return 0;
+	late = (size_t)((now - source->next_word) / (source->word_pause > 0 ? source->word_pause : LOOK_EVERY_MS / (int64_t)slices));
+	return late < slices ? late + 1 : slices;
 }
 
 /* -- the journal's length --------------------------------------------------------------------------------------------- */
@@ -212,13 +248,17 @@ enum status my_upkeep_run(struct mysql *source, struct err *err)
 {
 	int64_t now = clock_ms();
 	enum status status = STATUS_OK;
+	bool look = now >= source->next_look;
+	size_t slices = slices_due(source, now, look);
 
-	if (now >= source->next_look) {
+	if (look) {
 		source->next_look = now + LOOK_EVERY_MS;
-		status = watch(source, err);
-		if (status == STATUS_OK && source->mover)
-			status = tidy(source, err);
+		status = watch_journal(source, err);
 	}
+	if (status == STATUS_OK && slices)
+		status = watch_tables(source, slices, err);
+	if (status == STATUS_OK && look && source->mover)
+		status = tidy(source, err);
 	if (status == STATUS_OK && source->mover && now >= source->next_hold) {
 		source->next_hold = now + silence_look_ms(source->config->consumer_max_silence_ms);
 		status = my_hold_drop_silent(source, err);
