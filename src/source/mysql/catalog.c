@@ -12,10 +12,20 @@
 #include "base/cleanup.h"
 #include "base/mem.h"
 #include "source/fingerprint.h"
+#include "source/mysql/form.h"
 #include "source/mysql/recall.h"
+#include "source/mysql/rows.h"
 #include "source/mysql/text.h"
 
 #define CHECKS_TIMEOUT_MS 60000 /* of what opens every table of a schema */
+#define COLUMNS "TABLE_NAME, COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, CHARACTER_SET_NAME, COLUMN_KEY, GENERATION_EXPRESSION"
+
+/* What the server says of all tables that the configuration names, asked once and not table by table. */
+struct answers {
+	MYSQL_RES *list, *checks; /* checks NULL: MySQL, which has a type of its own for JSON */
+	MYSQL_RES *columns, *shapes;
+	struct my_rows columns_of, shapes_of;
+};
 
 static bool is_default(const struct my_db *db, const char *schema)
 {
@@ -45,7 +55,7 @@ static enum status list_load(struct my_db *db, const struct ruleset *rules, MYSQ
 {
 	AUTO_BUF struct buf sql = buf_init(BUF_NO_MAX); /* bounded by the configuration */
 
-	buf_text(&sql, "SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_TYPE FROM information_schema.TABLES WHERE TABLE_SCHEMA IN ");
+	buf_text(&sql, "SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_TYPE, ENGINE FROM information_schema.TABLES WHERE TABLE_SCHEMA IN ");
 	add_schemas(&sql, db, rules);
 	buf_text(&sql, " ORDER BY 1, 2");
 	return my_query(db, sql.bytes, MY_TIMEOUT_MS, list, err);
@@ -137,6 +147,13 @@ static void take_column(struct my_table *table, size_t *room, MYSQL_ROW row)
 		.key = !strcmp(row[5], "PRI"), .small = is_small(row[2]), .form = my_form_of(row[2], row[3])};
 }
 
+static void name_columns(struct my_table *table)
+{
+	table->column_names = mem_zero(table->count + 1, sizeof(*table->column_names));
+	for (size_t i = 0; i < table->count; i++)
+		table->column_names[i] = table->columns[i].name;
+}
+
 static enum status load_columns(struct my_db *db, struct my_table *table, struct err *err)
 {
 	AUTO_BUF struct buf sql = buf_init(BUF_NO_MAX); /* bounded by two names */
@@ -145,18 +162,70 @@ static enum status load_columns(struct my_db *db, struct my_table *table, struct
 	enum status status;
 	MYSQL_ROW row;
 
-	buf_text(&sql, "SELECT TABLE_NAME, COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, CHARACTER_SET_NAME, COLUMN_KEY, GENERATION_EXPRESSION "
-		"FROM information_schema.COLUMNS");
+	buf_text(&sql, "SELECT " COLUMNS " FROM information_schema.COLUMNS");
 	where_table(&sql, table);
 	buf_text(&sql, " ORDER BY ORDINAL_POSITION");
 	status = my_query(db, sql.bytes, MY_TIMEOUT_MS, &rows, err);
 	while (status == STATUS_OK && (row = mysql_fetch_row(rows)))
 		if (!strcmp(row[0], table->name))
 			take_column(table, &room, row);
-	table->column_names = mem_zero(table->count + 1, sizeof(*table->column_names));
-	for (size_t i = 0; i < table->count; i++)
-		table->column_names[i] = table->columns[i].name;
+	name_columns(table);
 	return status;
+}
+
+/* Of all tables, with one list of names a schema: more would make the server look into every schema. */
+static enum status columns_load(struct my_db *db, const struct my_catalog *catalog, struct answers *answers, struct err *err)
+{
+	AUTO_BUF struct buf sql = buf_init(BUF_NO_MAX); /* bounded by the configuration */
+	enum status status = STATUS_OK;
+
+	for (size_t i = 0; i < catalog->count; i++) {
+		size_t before = 0;
+
+		while (before < i && strcmp(catalog->tables[before].schema, catalog->tables[i].schema) != 0)
+			before++;
+		if (before < i)
+			continue;
+		buf_printf(&sql, "%s(SELECT TABLE_SCHEMA, " COLUMNS ", ORDINAL_POSITION FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = ",
+			sql.len ? " UNION ALL " : "");
+		my_text_literal(&sql, span_of(catalog->tables[i].schema));
+		for (size_t t = i; t < catalog->count; t++)
+			if (!strcmp(catalog->tables[t].schema, catalog->tables[i].schema)) {
+				buf_text(&sql, t == i ? " AND TABLE_NAME IN (" : ", ");
+				my_text_literal(&sql, span_of(catalog->tables[t].name));
+			}
+		buf_text(&sql, "))");
+	}
+	buf_text(&sql, " ORDER BY 1, 2, 9");
+	if (catalog->count)
+		status = my_query(db, sql.bytes, CHECKS_TIMEOUT_MS, &answers->columns, err);
+	if (status == STATUS_OK && catalog->count)
+		my_rows_index(&answers->columns_of, answers->columns, 0, 1);
+	return status;
+}
+
+static enum status shapes_load(struct my_db *db, struct answers *answers, struct err *err)
+{
+	int64_t there = 0;
+	enum status status = my_number(db, "SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = "
+		"'esink_shape'", &there, err);
+
+	if (status != STATUS_OK || !there)
+		return status;
+	status = my_query(db, MY_SHAPES_SQL, MY_TIMEOUT_MS, &answers->shapes, err);
+	if (status == STATUS_OK)
+		my_rows_index(&answers->shapes_of, answers->shapes, SHAPE_TOPIC, SHAPE_WORD);
+	return status;
+}
+
+static void answers_finish(struct answers *answers)
+{
+	my_rows_finish(&answers->columns_of);
+	my_rows_finish(&answers->shapes_of);
+	my_cleanup_result(&answers->list);
+	my_cleanup_result(&answers->checks);
+	my_cleanup_result(&answers->columns);
+	my_cleanup_result(&answers->shapes);
 }
 
 static void find_json(MYSQL_RES *checks, struct my_table *table)
@@ -213,25 +282,34 @@ static enum status missing_column(const struct my_table *table, struct err *err)
 	return err_set(err, STATUS_NOT_FOUND, "%s: table %s has no such column", table->rule.missing, table->topic);
 }
 
-static enum status bind(struct my_db *db, struct my_catalog *catalog, struct my_table *table, MYSQL_RES *checks, bool strict,
+static enum status bind(struct my_db *db, struct my_catalog *catalog, struct my_table *table, const struct answers *answers, bool strict,
 	struct err *complaint, struct err *err)
 {
-	enum status status = my_catalog_columns(db, table, err);
-	struct relation relation = {table->schema, table->name, table->in_default_schema, table->column_names, table->count};
+	const struct my_row *row;
+	enum status status = STATUS_OK;
+	struct relation relation;
+	size_t room = 0;
 
-	if (status == STATUS_OK && !table->count) /* no table is without columns */
-		status = err_set(err, strict ? STATUS_UNAVAILABLE : STATUS_TOO_MANY, "table %s is being altered: looking again", table->topic);
+	for (size_t left = my_rows_find(&answers->columns_of, table->schema, table->name, &row); left; left--, row++)
+		take_column(table, &room, row->cells + 1);
+	if (table->count)
+		name_columns(table);
+	else /* just replaced, or named by the server as it was asked */
+		status = load_columns(db, table, err);
 	if (status != STATUS_OK)
 		return status;
-	if (checks)
-		find_json(checks, table);
+	if (!table->count) /* no table is without columns */
+		return err_set(err, strict ? STATUS_UNAVAILABLE : STATUS_TOO_MANY, "table %s is being altered: looking again", table->topic);
+	if (answers->checks)
+		find_json(answers->checks, table);
+	relation = (struct relation){table->schema, table->name, table->in_default_schema, table->column_names, table->count};
 	ruleset_bind(catalog->rules, &relation, &table->rule);
 	if (table->rule.missing && strict)
 		return missing_column(table, err);
 	if (table->rule.missing && complaint && !complaint->text[0])
 		err_set(complaint, STATUS_FAILED, "%s: the table has lost that column; its events carry keys alone until the "
 			"configuration is mended", table->rule.missing);
-	return my_recall_withheld(db, table, complaint, err);
+	return my_recall_withheld(db, table, &answers->shapes_of, complaint, err);
 }
 
 static void name_table(struct my_db *db, struct my_table *table, MYSQL_ROW row)
@@ -240,6 +318,7 @@ static void name_table(struct my_db *db, struct my_table *table, MYSQL_ROW row)
 	table->name = mem_text(row[1]);
 	table->in_default_schema = is_default(db, row[0]);
 	table->topic = table->in_default_schema ? mem_text(row[1]) : mem_format("%s.%s", row[0], row[1]);
+	table->engine = row[3] ? mem_text(row[3]) : NULL;
 }
 
 bool my_catalog_has(const struct my_catalog *catalog, const char *schema, const char *table)
@@ -250,47 +329,54 @@ bool my_catalog_has(const struct my_catalog *catalog, const char *schema, const 
 	return false;
 }
 
-static enum status load_tables(struct my_db *db, struct my_catalog *catalog, MYSQL_RES *list, MYSQL_RES *checks, bool strict,
-	struct err *complaint, struct err *err)
+static enum status find_tables(struct my_db *db, struct my_catalog *catalog, MYSQL_RES *list, bool strict, struct err *complaint,
+	struct err *err)
 {
 	const struct ruleset *rules = catalog->rules;
-	enum status status = STATUS_OK;
 
-	for (size_t i = 0; i < rules->table_count && status == STATUS_OK; i++) {
+	for (size_t i = 0; i < rules->table_count; i++) {
 		MYSQL_ROW row = list_find(db, list, &rules->tables[i]);
 		struct err why = {""};
+		enum status status = row ? check_kind(db, row, &rules->tables[i], &why) : no_table(db, list, &rules->tables[i], &why);
 
-		status = row ? check_kind(db, row, &rules->tables[i], &why) : no_table(db, list, &rules->tables[i], &why);
 		if (status != STATUS_OK && strict)
 			return err_set(err, status, "%s", why.text);
 		if (status != STATUS_OK && complaint && !complaint->text[0])
 			*complaint = why;
-		if (status == STATUS_OK && !my_catalog_has(catalog, row[0], row[1])) {
-			struct my_table *table = &catalog->tables[catalog->count++];
-
-			name_table(db, table, row);
-			status = bind(db, catalog, table, checks, strict, complaint, err);
-		} else {
-			status = STATUS_OK;
-		}
+		if (status == STATUS_OK && !my_catalog_has(catalog, row[0], row[1]))
+			name_table(db, &catalog->tables[catalog->count++], row);
 	}
+	return STATUS_OK;
+}
+
+static enum status load(struct my_db *db, struct my_catalog *catalog, struct answers *answers, bool strict, struct err *complaint,
+	struct err *err)
+{
+	enum status status = list_load(db, catalog->rules, &answers->list, err);
+
+	if (status == STATUS_OK && db->maria)
+		status = checks_load(db, catalog->rules, &answers->checks, err);
+	if (status == STATUS_OK)
+		status = find_tables(db, catalog, answers->list, strict, complaint, err);
+	if (status == STATUS_OK)
+		status = columns_load(db, catalog, answers, err);
+	if (status == STATUS_OK)
+		status = shapes_load(db, answers, err);
+	for (size_t i = 0; i < catalog->count && status == STATUS_OK; i++)
+		status = bind(db, catalog, &catalog->tables[i], answers, strict, complaint, err);
 	return status;
 }
 
 enum status my_catalog_load(struct my_db *db, bool strict, struct my_catalog **ret, struct err *complaint, struct err *err)
 {
-	const struct ruleset *rules = db->config->rules;
 	struct my_catalog *catalog = mem_zero(1, sizeof(*catalog));
-	AUTO_RESULT MYSQL_RES *list = NULL, *checks = NULL; /* NULL: MySQL, which has a type of its own for JSON */
+	struct answers answers = {0};
 	enum status status;
 
-	catalog->rules = rules;
-	catalog->tables = mem_zero(rules->table_count + 1, sizeof(*catalog->tables));
-	status = list_load(db, rules, &list, err);
-	if (status == STATUS_OK && db->maria)
-		status = checks_load(db, rules, &checks, err);
-	if (status == STATUS_OK)
-		status = load_tables(db, catalog, list, checks, strict, complaint, err);
+	catalog->rules = db->config->rules;
+	catalog->tables = mem_zero(catalog->rules->table_count + 1, sizeof(*catalog->tables));
+	status = load(db, catalog, &answers, strict, complaint, err);
+	answers_finish(&answers);
 	if (status == STATUS_OK)
 		*ret = catalog;
 	else

@@ -30,6 +30,10 @@ struct my_form_shape {
 	size_t column_count;
 };
 
+/* The columns of MY_SHAPES_SQL, by topic and word: the shapes that triggers of today write, the oldest first. */
+enum { SHAPE_TOPIC, SHAPE_WORD, SHAPE_ID, SHAPE_LAYOUT };
+#define MY_SHAPES_SQL "SELECT topic, word, id, layout FROM esink_shape WHERE retired IS NULL ORDER BY id"
+
 /* The text that esink_shape.layout keeps, and back. A layout that cannot be read gives a shape without slots. */
 void my_form_write(const struct my_form_shape *shape, struct buf *out);
 void my_form_read(struct span layout, struct my_form_shape *shape);

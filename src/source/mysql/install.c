@@ -20,6 +20,7 @@
 #include "base/mem.h"
 #include "source/mysql/capture.h"
 #include "source/mysql/fit.h"
+#include "source/mysql/rows.h"
 #include "source/mysql/text.h"
 #include "sql.h" /* made by the build from triggers/ */
 
@@ -147,10 +148,32 @@ enum status my_install_plan_schema(struct my_db *db, struct my_plan *plan, bool 
 /* -- triggers --------------------------------------------------------------------------------------------------------- */
 
 struct present {
-	MYSQL_RES *rows;
+	MYSQL_RES *rows, *shapes;
+	struct my_rows by_table, by_name, shapes_of; /* of one table in the order in which they fire */
 	bool *kept;
 };
 enum { NAME, SCHEMA, TABLE, BODY, MODE, DEFINER, EVENT, TIMING, OURS };
+
+/* With one list of names a schema: the server looks into a list by halves, and into conditions one by one. */
+static void add_tables(const struct my_catalog *catalog, struct buf *sql)
+{
+	for (size_t i = 0; catalog && i < catalog->count; i++) {
+		size_t before = 0;
+
+		while (before < i && strcmp(catalog->tables[before].schema, catalog->tables[i].schema) != 0)
+			before++;
+		if (before < i)
+			continue;
+		buf_text(sql, " OR (EVENT_OBJECT_SCHEMA = ");
+		my_text_literal(sql, span_of(catalog->tables[i].schema));
+		for (size_t t = i; t < catalog->count; t++)
+			if (!strcmp(catalog->tables[t].schema, catalog->tables[i].schema)) {
+				buf_text(sql, t == i ? " AND EVENT_OBJECT_TABLE IN (" : ", ");
+				my_text_literal(sql, span_of(catalog->tables[t].name));
+			}
+		buf_text(sql, "))");
+	}
+}
 
 static enum status present_load(struct my_db *db, const struct my_catalog *catalog, struct present *present, struct err *err)
 {
@@ -160,23 +183,37 @@ static enum status present_load(struct my_db *db, const struct my_catalog *catal
 	buf_text(&sql, "SELECT TRIGGER_NAME, EVENT_OBJECT_SCHEMA, EVENT_OBJECT_TABLE, ACTION_STATEMENT, SQL_MODE, DEFINER = CURRENT_USER(), "
 		"EVENT_MANIPULATION, ACTION_TIMING, TRIGGER_NAME LIKE 'esink|_%' ESCAPE '|' AND ACTION_STATEMENT LIKE '" CAPTURE_MARK "%' "
 		"FROM information_schema.TRIGGERS WHERE (TRIGGER_NAME LIKE 'esink|_%' ESCAPE '|'");
-	for (size_t i = 0; catalog && i < catalog->count; i++) {
-		buf_text(&sql, " OR (EVENT_OBJECT_SCHEMA = ");
-		my_text_literal(&sql, span_of(catalog->tables[i].schema));
-		buf_text(&sql, " AND EVENT_OBJECT_TABLE = ");
-		my_text_literal(&sql, span_of(catalog->tables[i].name));
-		buf_text(&sql, ")");
-	}
+	add_tables(catalog, &sql);
 	buf_text(&sql, ") ORDER BY EVENT_OBJECT_SCHEMA, EVENT_OBJECT_TABLE, ACTION_ORDER");
 	status = my_query(db, sql.bytes, DDL_TIMEOUT_MS, &present->rows, err);
-	if (status == STATUS_OK)
+	if (status == STATUS_OK) {
 		present->kept = mem_zero((size_t)mysql_num_rows(present->rows) + 1, sizeof(*present->kept));
+		my_rows_index(&present->by_table, present->rows, SCHEMA, TABLE);
+		my_rows_index(&present->by_name, present->rows, SCHEMA, NAME);
+		mysql_data_seek(present->rows, 0);
+	}
 	return status;
+}
+
+/* Their table need not be there where we only look. */
+static enum status shapes_load(struct my_db *db, bool only_look, struct present *present, struct err *err)
+{
+	enum status status;
+
+	db->error = 0;
+	status = my_query(db, MY_SHAPES_SQL, MY_TIMEOUT_MS, &present->shapes, err);
+	if (status == STATUS_OK)
+		my_rows_index(&present->shapes_of, present->shapes, SHAPE_TOPIC, SHAPE_WORD);
+	return status != STATUS_OK && only_look && db->conn ? STATUS_OK : status;
 }
 
 static void present_finish(struct present *present)
 {
+	my_rows_finish(&present->by_table);
+	my_rows_finish(&present->by_name);
+	my_rows_finish(&present->shapes_of);
 	my_cleanup_result(&present->rows);
+	my_cleanup_result(&present->shapes);
 	free(present->kept);
 }
 
@@ -197,28 +234,25 @@ enum found { NOT_THERE, ELSEWHERE, OTHER, SAME };
  * should be. *on: that table. */
 static enum found find(struct present *present, const struct my_table *table, const char *name, const char *body, const char **on)
 {
+	const struct my_row *there;
 	MYSQL_ROW row;
 
-	mysql_data_seek(present->rows, 0);
-	for (size_t i = 0; (row = mysql_fetch_row(present->rows)); i++) {
-		if (strcmp(row[SCHEMA], table->schema) != 0 || strcmp(row[NAME], name) != 0)
-			continue;
-		present->kept[i] = true;
-		*on = row[TABLE];
-		if (strcmp(row[TABLE], table->name) != 0)
-			return ELSEWHERE;
-		return row[BODY] && my_capture_same(body, row[BODY]) && row[MODE] && !*row[MODE] && my_int(row[DEFINER]) ? SAME : OTHER;
-	}
-	return NOT_THERE;
+	if (!my_rows_find(&present->by_name, table->schema, name, &there))
+		return NOT_THERE;
+	row = there->cells;
+	present->kept[there->at] = true;
+	*on = row[TABLE];
+	if (strcmp(row[TABLE], table->name) != 0)
+		return ELSEWHERE;
+	return row[BODY] && my_capture_same(body, row[BODY]) && row[MODE] && !*row[MODE] && my_int(row[DEFINER]) ? SAME : OTHER;
 }
 
 static bool has_ours(struct my_db *db, struct present *present, const struct my_table *table)
 {
-	MYSQL_ROW row;
+	const struct my_row *row;
 
-	mysql_data_seek(present->rows, 0);
-	while ((row = mysql_fetch_row(present->rows)))
-		if (!strcmp(row[SCHEMA], table->schema) && !strcmp(row[TABLE], table->name) && my_int(row[OURS]) && writes_here(db, row[BODY]))
+	for (size_t left = my_rows_find(&present->by_table, table->schema, table->name, &row); left; left--, row++)
+		if (my_int(row->cells[OURS]) && writes_here(db, row->cells[BODY]))
 			return true;
 	return false;
 }
@@ -226,14 +260,12 @@ static bool has_ours(struct my_db *db, struct present *present, const struct my_
 /* The first trigger of the application for the same event, which ours goes before: what it writes elsewhere comes after. */
 static void add_order(struct present *present, const struct my_table *table, int n, struct buf *sql)
 {
-	MYSQL_ROW row;
+	const struct my_row *row;
 
-	mysql_data_seek(present->rows, 0);
-	while ((row = mysql_fetch_row(present->rows)))
-		if (!strcmp(row[SCHEMA], table->schema) && !strcmp(row[TABLE], table->name) && !strcmp(row[TIMING], "AFTER") &&
-			!strcmp(row[EVENT], my_capture_events[n]) && !my_int(row[OURS])) {
+	for (size_t left = my_rows_find(&present->by_table, table->schema, table->name, &row); left; left--, row++)
+		if (!strcmp(row->cells[TIMING], "AFTER") && !strcmp(row->cells[EVENT], my_capture_events[n]) && !my_int(row->cells[OURS])) {
 			buf_text(sql, " PRECEDES ");
-			my_text_name(sql, row[NAME]);
+			my_text_name(sql, row->cells[NAME]);
 			return;
 		}
 }
@@ -271,26 +303,22 @@ static void plan_trigger(struct my_db *db, struct present *present, const struct
 		lock ? buf_take(&on) : NULL);
 }
 
-/* The shape's id: the one it has, or a new one. */
-static enum status shape_id(struct my_db *db, const struct my_form_shape *shape, bool only_look, int64_t *id, struct err *err)
+/* The shape's id: the one it has, or a new one; 0: it has none, and we only look. */
+static enum status shape_id(struct my_db *db, const struct my_form_shape *shape, bool only_look, const struct present *present, int64_t *id,
+	struct err *err)
 {
 	AUTO_BUF struct buf sql = buf_init(BUF_NO_MAX), layout = buf_init(BUF_NO_MAX); /* bounded by the table's columns */
 	char word[FINGERPRINT_LEN + 1];
+	const struct my_row *row;
 	enum status status;
+	size_t count;
 
 	my_capture_word(shape, word);
-	buf_text(&sql, "SELECT id FROM esink_shape WHERE retired IS NULL AND topic = ");
-	my_text_literal(&sql, span_of(shape->topic));
-	buf_printf(&sql, " AND word = '%s' ORDER BY id DESC LIMIT 1", word);
-	status = my_number(db, sql.bytes, id, err);
-	if (only_look && status != STATUS_OK && db->conn) { /* nor may the table be there */
-		*id = 0;
+	count = my_rows_find(&present->shapes_of, shape->topic, word, &row);
+	*id = count ? my_int(row[count - 1].cells[SHAPE_ID]) : 0;
+	if (*id || only_look)
 		return STATUS_OK;
-	}
-	if (status != STATUS_NOT_FOUND || db->error == 1146)
-		return status;
 	my_form_write(shape, &layout);
-	buf_clear(&sql);
 	buf_text(&sql, "INSERT INTO esink_shape (topic, word, layout) VALUES (");
 	my_text_literal(&sql, span_of(shape->topic));
 	buf_printf(&sql, ", '%s', ", word);
@@ -301,37 +329,34 @@ static enum status shape_id(struct my_db *db, const struct my_form_shape *shape,
 	return status;
 }
 
+static void plan_doubt(const struct my_table *table, MYSQL_ROW shape, struct my_plan *plan)
+{
+	AUTO_BUF struct buf mark = buf_init(BUF_NO_MAX), layout = buf_init(BUF_NO_MAX); /* bounded by the table's columns */
+	struct span before = span_of(shape[SHAPE_LAYOUT]);
+	struct my_form_shape former = {0};
+
+	my_form_read(before, &former);
+	if (my_fit_withholds(&former) && my_fit_judge(&former, table->column_names, table->count) != FIT_WHOLE) {
+		my_form_write(&former, &layout);
+		if (!span_equal(before, buf_as_span(&layout))) {
+			buf_text(&mark, "UPDATE esink_shape SET word = '', layout = ");
+			my_text_bytes(&mark, buf_as_span(&layout));
+			buf_printf(&mark, " WHERE id = %s", shape[SHAPE_ID]);
+			step(plan, SUMMARY_REPLACE, NULL, buf_take(&mark), NULL);
+		}
+	}
+	my_form_finish(&former);
+}
+
 /* What former triggers wrote and still write, until they are replaced, may not be what their shape says (fit.c). It is written
  * down before they are, since today's columns may be gone when the rows are moved. */
-static enum status plan_doubts(struct my_db *db, const struct my_table *table, int64_t current, struct my_plan *plan, struct err *err)
+static void plan_doubts(const struct my_table *table, int64_t current, const struct present *present, struct my_plan *plan)
 {
-	AUTO_BUF struct buf sql = buf_init(BUF_NO_MAX); /* a name */
-	AUTO_RESULT MYSQL_RES *rows = NULL;
-	enum status status;
-	MYSQL_ROW row;
+	const struct my_row *row;
 
-	buf_text(&sql, "SELECT id, layout FROM esink_shape WHERE retired IS NULL AND topic = ");
-	my_text_literal(&sql, span_of(table->topic));
-	buf_printf(&sql, " AND id <> %" PRId64, current);
-	status = my_query(db, sql.bytes, MY_TIMEOUT_MS, &rows, err);
-	while (status == STATUS_OK && (row = mysql_fetch_row(rows))) {
-		AUTO_BUF struct buf layout = buf_init(BUF_NO_MAX), mark = buf_init(BUF_NO_MAX); /* bounded by the table's columns */
-		struct span before = {row[1], mysql_fetch_lengths(rows)[1]};
-		struct my_form_shape former = {0};
-
-		my_form_read(before, &former);
-		if (my_fit_withholds(&former) && my_fit_judge(&former, table->column_names, table->count) != FIT_WHOLE) {
-			my_form_write(&former, &layout);
-			if (!span_equal(before, buf_as_span(&layout))) {
-				buf_text(&mark, "UPDATE esink_shape SET word = '', layout = ");
-				my_text_bytes(&mark, buf_as_span(&layout));
-				buf_printf(&mark, " WHERE id = %s", row[0]);
-				step(plan, SUMMARY_REPLACE, NULL, buf_take(&mark), NULL);
-			}
-		}
-		my_form_finish(&former);
-	}
-	return status;
+	for (size_t left = my_rows_find(&present->shapes_of, table->topic, NULL, &row); left; left--, row++)
+		if (my_int(row->cells[SHAPE_ID]) != current)
+			plan_doubt(table, row->cells, plan);
 }
 
 static enum status plan_table(struct my_db *db, const struct my_table *table, bool only_look, struct present *present,
@@ -342,10 +367,9 @@ static enum status plan_table(struct my_db *db, const struct my_table *table, bo
 	enum status status;
 
 	my_capture_shape(table, &shape);
-	db->error = 0;
-	status = shape_id(db, &shape, only_look, &id, err);
+	status = shape_id(db, &shape, only_look, present, &id, err);
 	if (status == STATUS_OK && !only_look)
-		status = plan_doubts(db, table, id, plan, err);
+		plan_doubts(table, id, present, plan);
 	if (status == STATUS_OK) {
 		buf_printf(current, ", %" PRId64, id);
 		if (!has_ours(db, present, table))
@@ -357,6 +381,22 @@ static enum status plan_table(struct my_db *db, const struct my_table *table, bo
 		}
 	}
 	my_form_finish(&shape);
+	return status;
+}
+
+/* New shapes in one transaction, which waits for the disk once; it ends before any trigger is made. */
+static enum status plan_tables(struct my_db *db, const struct my_catalog *catalog, bool only_look, struct present *present,
+	struct my_plan *plan, struct buf *current, struct err *err)
+{
+	enum status status = only_look ? STATUS_OK : my_run(db, "START TRANSACTION", MY_TIMEOUT_MS, err);
+	struct err ignored;
+
+	for (size_t i = 0; i < catalog->count && status == STATUS_OK; i++)
+		status = plan_table(db, &catalog->tables[i], only_look, present, plan, current, err);
+	if (status == STATUS_OK && !only_look)
+		status = my_run(db, "COMMIT", MY_TIMEOUT_MS, err);
+	if (status != STATUS_OK && !only_look && db->conn && my_run(db, "ROLLBACK", MY_TIMEOUT_MS, &ignored) != STATUS_OK)
+		my_close(db);
 	return status;
 }
 
@@ -388,8 +428,10 @@ enum status my_install_plan_triggers(struct my_db *db, const struct my_catalog *
 
 	plan->uncaptured.max = BUF_NO_MAX; /* likewise */
 	buf_text(&current, "UPDATE esink_shape SET retired = CURRENT_TIMESTAMP WHERE retired IS NULL AND id NOT IN (0");
-	for (size_t i = 0; i < catalog->count && status == STATUS_OK; i++)
-		status = plan_table(db, &catalog->tables[i], only_look, &present, plan, &current, err);
+	if (status == STATUS_OK)
+		status = shapes_load(db, only_look, &present, err);
+	if (status == STATUS_OK)
+		status = plan_tables(db, catalog, only_look, &present, plan, &current, err);
 	if (status == STATUS_OK && !only_look && passed_over(db, catalog, &present))
 		status = err_set(err, STATUS_TOO_MANY, "table %s is being altered: looking again", passed_over(db, catalog, &present));
 	if (status == STATUS_OK) {

@@ -17,6 +17,7 @@
 
 #include "base/cleanup.h"
 #include "base/mem.h"
+#include "source/mysql/fit.h"
 #include "source/mysql/form.h"
 #include "source/mysql/text.h"
 
@@ -39,25 +40,16 @@ static enum status has_ours(struct my_db *db, const struct my_table *table, bool
 	return status;
 }
 
-static enum status load_then(struct my_db *db, const struct my_table *table, struct my_form_shape *then, struct err *err)
+/* The newest shape of the table, of those that are not retired. */
+static void read_then(const struct my_rows *shapes, const struct my_table *table, struct my_form_shape *then)
 {
-	AUTO_BUF struct buf sql = buf_init(BUF_NO_MAX); /* bounded by a name */
-	AUTO_RESULT MYSQL_RES *rows = NULL;
-	enum status status;
-	MYSQL_ROW row;
-	int64_t there = 0;
+	const struct my_row *row, *newest = NULL;
 
-	status = my_number(db, "SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = 'esink_shape'",
-		&there, err);
-	if (status != STATUS_OK || !there)
-		return status;
-	buf_text(&sql, "SELECT layout FROM esink_shape WHERE retired IS NULL AND topic = ");
-	my_text_literal(&sql, span_of(table->topic));
-	buf_text(&sql, " ORDER BY id DESC LIMIT 1");
-	status = my_query(db, sql.bytes, MY_TIMEOUT_MS, &rows, err);
-	if (status == STATUS_OK && (row = mysql_fetch_row(rows)))
-		my_form_read((struct span){row[0], mysql_fetch_lengths(rows)[0]}, then);
-	return status;
+	for (size_t left = my_rows_find(shapes, table->topic, NULL, &row); left; left--, row++)
+		if (!newest || row->at > newest->at)
+			newest = row;
+	if (newest && newest->cells[SHAPE_LAYOUT])
+		my_form_read(span_of(newest->cells[SHAPE_LAYOUT]), then);
 }
 
 static bool is_anchor(const struct my_form_column *then, const struct my_column *now)
@@ -127,15 +119,18 @@ static void remember(const struct my_form_shape *then, struct my_table *now)
 				suspect(now, j, "");
 }
 
-enum status my_recall_withheld(struct my_db *db, struct my_table *table, struct err *complaint, struct err *err)
+/* What withheld nothing leaves nothing to be remembered, and the server is not asked for the triggers, which takes it a millisecond a table. */
+enum status my_recall_withheld(struct my_db *db, struct my_table *table, const struct my_rows *shapes, struct err *complaint,
+	struct err *err)
 {
 	struct my_form_shape then = {0};
 	bool ours = false;
-	enum status status = has_ours(db, table, &ours, err);
+	enum status status = STATUS_OK;
 
-	if (status == STATUS_OK && ours)
-		status = load_then(db, table, &then, err);
-	if (status == STATUS_OK && then.column_count) {
+	read_then(shapes, table, &then);
+	if (my_fit_withholds(&then))
+		status = has_ours(db, table, &ours, err);
+	if (status == STATUS_OK && ours) {
 		compare(&then, table);
 		remember(&then, table);
 	}

@@ -3,9 +3,11 @@
 #define ESINK_MYSQL_RECALL_H
 
 #include "source/mysql/catalog.h"
+#include "source/mysql/rows.h"
 
 /* After the rules were bound: withholds what may be a withheld column under another name, by comparing with the columns that
  * the table had when its triggers were made last. */
-enum status my_recall_withheld(struct my_db *db, struct my_table *table, struct err *complaint, struct err *err) MUST_CHECK;
+enum status my_recall_withheld(struct my_db *db, struct my_table *table, const struct my_rows *shapes, struct err *complaint,
+	struct err *err) MUST_CHECK;
 
 #endif
