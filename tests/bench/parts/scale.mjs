@@ -1,8 +1,8 @@
 // How costs grow with what is configured and written: 1, 10, 100 and 1,000 watched tables, each with a rule; as many columns of one
 // table that are withheld by FILTERS; rows of 100 bytes to 100 kB. Of each: how long a write takes, one after the other from
 // one session, to a database that does not wait for the disk; what of the relay's processor time each event takes, with one websocket
-// that gets it; how long a start takes, the first one that makes the triggers and any other; and what is used while nothing happens, for
-// tables are looked at each second. On each database. (Connections: scale-network, memory.)
+// that gets it, both with what is looked at each second in them; how long a start takes, the first one that makes the triggers and any other;
+// and what is used while nothing happens. On each database. (Connections: scale-network, memory.)
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -26,6 +26,7 @@ const axes = {
   'watched tables': {
     unit: 'table',
     flat: { write: 1.25, event: 1.25 },
+    lasts: 3000, // so that what is looked at each second is in every measurement, and as much of it
     steps: [1, 10, 100, 1000],
     schema: (n) => Array.from({ length: n }, (_, i) => `CREATE TABLE t${i + 1} (id int PRIMARY KEY, owner int, note varchar(100));`).join('\n'),
     options: (n) => ({ tables: columns(n, (i) => `t${i}`).replaceAll(' ', ''), routing: Object.fromEntries(Array.from({ length: n }, (_, i) => [`t${i + 1}`, 'owner'])) }),
@@ -103,8 +104,10 @@ async function write({ db, relay, got, n }, axis, round, writes) {
   const { pid } = relay.process.child;
   await quiet([pid]);
   const before = got.count, cpu = cpuOf(pid), start = performance.now();
-  for (let i = 0; i < writes; i++) await db.query('UPDATE t1 SET note = $1 WHERE id = 1', [axis.note(n) + round % 10 + i % 10]);
+  let i = 0;
+  for (; i < writes || performance.now() - start < (axis.lasts ?? 0); i++) await db.query('UPDATE t1 SET note = $1 WHERE id = 1', [axis.note(n) + round % 10 + i % 10]);
   const took = performance.now() - start;
+  writes = i;
   await until(() => got.count >= before + writes, () => `${writes} events, have ${got.count - before}`, 60_000);
   return { write: took * 1000 / writes, event: (cpuOf(pid) - cpu) / 1000 / writes };
 }
