@@ -353,8 +353,8 @@ test('a wrong password, a database that is not there, a connection that is kille
   assert.equal(answer.status, 200, answer.text);
 });
 
-test('many tables, in two databases: a new column, a table made anew and a dropped trigger are noticed', async (t) => {
-  const many = Array.from({ length: 20 }, (_, i) => `many${i + 1}`);
+test('tables enough to be looked at in slices, in two databases: a new column, a table made anew and a dropped trigger are noticed', async (t) => {
+  const many = Array.from({ length: 105 }, (_, i) => `many${i + 1}`);
   const db = await database.database(t, many.map((name) => `CREATE TABLE ${name} (id int PRIMARY KEY)`).join('; ')), extra = `${db.name}_more.extra`;
   t.defer(() => db.query(`DROP DATABASE ${db.name}_more`));
   await db.query(`CREATE DATABASE ${db.name}_more; CREATE TABLE ${extra} (id int PRIMARY KEY)`);
@@ -365,9 +365,9 @@ test('many tables, in two databases: a new column, a table made anew and a dropp
     await boss.passed(await db.fence());
     return rows(boss, table).some(({ data }) => data.id === id && fits(data));
   }, () => `${table} to be told as it is now; ${boss.state()}`);
-  for (const table of ['many1', 'many20', extra]) await told(table);
-  await db.query('ALTER TABLE many20 ADD COLUMN note int DEFAULT 5');
-  await told('many20', ({ note }) => note === 5);
+  for (const table of ['many1', 'many105', extra]) await told(table);
+  await db.query('ALTER TABLE many105 ADD COLUMN note int DEFAULT 5');
+  await told('many105', ({ note }) => note === 5);
   await db.query(`DROP TABLE ${extra}; CREATE TABLE ${extra} (id int PRIMARY KEY)`);
   await told(extra);
   const { rows: [{ name }] } = await db.query("SELECT TRIGGER_NAME AS name FROM information_schema.TRIGGERS WHERE EVENT_OBJECT_SCHEMA = DATABASE() AND EVENT_OBJECT_TABLE = 'many10' AND EVENT_MANIPULATION = 'INSERT'");
