@@ -92,6 +92,19 @@ test('two names that were swapped: the data that was withheld stays so', async (
     'rows without both', (event) => JSON.stringify(Object.keys(event.data)) === '["id","owner"]');
 });
 
+test('a schema that changed, and somebody who holds the write lock just then: the triggers are made when it is let go', async (t) => {
+  const db = await sqliteDatabase(t, users);
+  const relay = await startRelay(t, db, rules);
+  const boss = await relay.operator();
+  const writer = await db.connect();
+  await writer.query("BEGIN IMMEDIATE; ALTER TABLE users ADD city TEXT DEFAULT 'x'; COMMIT; BEGIN IMMEDIATE");
+  await relay.notReady();
+  assert.match((await relay.get('/ready')).json.message, /locked by another process/);
+  await writer.query('COMMIT');
+  await seen(relay, boss, (n) => db.query(`INSERT INTO users (id, owner) VALUES (${n}, 7)`), 'the new column', (event) => event.data.city === 'x');
+  await relay.ready();
+});
+
 test('a column that was added is sent once it was looked at; one that FILTERS name is never', async (t) => {
   const db = await sqliteDatabase(t, users);
   const relay = await startRelay(t, db, rules);

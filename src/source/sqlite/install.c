@@ -416,10 +416,13 @@ static enum status attempt(struct db *db, const char *begin, const struct rulese
 enum status lite_install_all(struct db *db, const struct ruleset *rules, bool strict, struct install_result *result,
 	int64_t *schema_version, struct err *complaint, struct err *err)
 {
-	enum status status = attempt(db, "BEGIN", rules, strict, result, schema_version, complaint, err);
+	int64_t version = 0;
+	enum status status = attempt(db, "BEGIN", rules, strict, result, &version, complaint, err);
 
 	if (status == STATUS_OK && result->statements.len)
-		status = attempt(db, "BEGIN IMMEDIATE", rules, strict, result, schema_version, complaint, err);
+		status = attempt(db, "BEGIN IMMEDIATE", rules, strict, result, &version, complaint, err);
+	if (status == STATUS_OK) /* what was looked at and not done is looked at again */
+		*schema_version = version;
 	return status;
 }
 
