@@ -1,4 +1,4 @@
-/* The two clocks. */
+/* The three clocks. */
 #include "base/clock.h"
 
 #include <time.h>
@@ -24,4 +24,9 @@ int64_t clock_ms(void)
 int64_t clock_wall_ms(void)
 {
 	return read_us(CLOCK_REALTIME) / 1000;
+}
+
+int64_t clock_thread_us(void)
+{
+	return read_us(CLOCK_THREAD_CPUTIME_ID);
 }

@@ -12,12 +12,20 @@
 struct subscription;
 
 /* Empty topics: every topic; empty types: every type. STATUS_INVALID with a sentence naming the pattern: does not compile,
- * longer than max_bytes, or too costly; STATUS_TOO_MANY: more than max_patterns. Match and depth limits are set. */
+ * longer than max_bytes, or too costly, by itself or with those before it; STATUS_TOO_MANY: more than max_patterns, or too many
+ * bytes together. Match and depth limits are set. max_patterns SIZE_MAX: they were accepted once, and have only the limits of
+ * each. */
 enum status subscription_create(const struct span *topics, size_t topic_count, const struct span *types,
 	size_t type_count, size_t max_patterns, size_t max_bytes, struct subscription **ret, struct err *err) MUST_CHECK;
+/* The same in two steps, for whom it is not known yet: the first costs nothing but a copy and refuses for numbers and lengths
+ * alone. Between them it may be destroyed and told of, and matches nothing yet. */
+enum status subscription_draft(const struct span *topics, size_t topic_count, const struct span *types,
+	size_t type_count, size_t max_patterns, size_t max_bytes, struct subscription **ret, struct err *err) MUST_CHECK;
+enum status subscription_compile(struct subscription *subscription, struct err *err) MUST_CHECK;
 void subscription_destroy(struct subscription *subscription);
 
-/* type: as this session sees it. A pattern that hits its match limit does not match. */
+/* type: as this session sees it. A pattern that hits its match limit does not match, nor does any once the time for this topic is
+ * up. Of a very long topic only the beginning is looked at. */
 bool subscription_wants(struct subscription *subscription, struct span topic, struct span type);
 
 /* For the `subscribed` message: as given. */

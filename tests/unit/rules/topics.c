@@ -180,6 +180,167 @@ static void test_memo(void **state)
 	subscription_destroy(s);
 }
 
+/* -- all patterns of a subscription together -- */
+
+#define MANY 100
+
+/* The same pattern over and over, as a browser may send it with the limits that are the usual ones. */
+static enum status subscribe_many(const char *pattern, size_t count, struct subscription **ret, struct err *err)
+{
+	struct span topics[MANY];
+
+	for (size_t i = 0; i < count; i++)
+		topics[i] = span_of(pattern);
+	return subscription_create(topics, count, NULL, 0, MANY, 1000, ret, err);
+}
+
+/* A class of so many properties that to look one character up is slow, and four repeats of it. Good enough alone. */
+static void costly_pattern(char pattern[1000])
+{
+	char class[240];
+
+	snprintf(class, sizeof(class), "[%s]", "\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{Mn}\\p{Mc}\\p{Me}\\p{Nl}\\p{No}\\p{Pc}\\p{Po}\\p{Ps}\\p{Pe}"
+		"\\p{Pi}\\p{Pf}\\p{Sm}\\p{Sc}\\p{Sk}\\p{So}\\p{Zs}\\p{Zl}\\p{Zp}\\p{Cf}\\p{Cn}\\p{Co}\\p{Cs}\\p{Thai}\\p{Ll}\\p{Nd}\\p{Pd}");
+	snprintf(pattern, 1000, "%s+%s+%s+%s{1,2}!", class, class, class, class);
+}
+
+static void assert_refused_soon(const char *pattern, size_t count, const char *says)
+{
+	struct subscription *s = NULL;
+	struct err err = {""};
+	int64_t began = clock_thread_us();
+	enum status status = subscribe_many(pattern, count, &s, &err);
+
+	assert_true(clock_thread_us() - began < 20000);
+	assert_int_equal(status, STATUS_INVALID);
+	assert_null(s);
+	if (!strstr(err.text, says))
+		fail_msg("%s", err.text);
+}
+
+static void test_costly_together(void **state)
+{
+	char pattern[1000];
+
+	(void)state;
+	costly_pattern(pattern);
+	assert_refused_soon(pattern, 8, "took longer than the 5 ms allowed");
+}
+
+static void test_large_together(void **state)
+{
+	struct subscription *s = NULL;
+
+	(void)state;
+	assert_int_equal(subscribe_many("(?:ab){3262}", 2, &s, NULL), STATUS_OK);
+	subscription_destroy(s);
+	assert_refused_soon("(?:ab){3262}", 3, "take 98289 bytes once their repeats are written out, at most 65536 are allowed");
+	assert_refused_soon("(?:ab){3262}", MANY, "at most 65536");
+}
+
+static void test_long_together(void **state)
+{
+	struct subscription *s = NULL;
+	struct err err = {""};
+	char word[91];
+	struct span types[MANY];
+
+	(void)state;
+	memset(word, 'w', 90);
+	word[90] = 0;
+	assert_int_equal(subscribe_many(word, 91, &s, &err), STATUS_OK);
+	subscription_destroy(s);
+	s = NULL;
+	assert_int_equal(subscribe_many(word, 92, &s, &err), STATUS_TOO_MANY);
+	assert_string_equal(err.text, "the 92 topic patterns have 8280 bytes together, at most 8192 are allowed");
+	for (size_t i = 0; i < MANY; i++)
+		types[i] = span_of(word);
+	assert_int_equal(subscription_create(NULL, 0, types, MANY, MANY, 1000, &s, &err), STATUS_TOO_MANY);
+	assert_string_equal(err.text, "the 100 types have 9000 bytes together, at most 8192 are allowed");
+	/* More where more patterns are allowed, and one that is as long as it may be always fits. */
+	assert_int_equal(subscription_create(NULL, 0, types, MANY, 2 * MANY, 1000, &s, &err), STATUS_OK);
+	subscription_destroy(s);
+	assert_int_equal(subscription_create(NULL, 0, types, MANY, MANY, 9000, &s, &err), STATUS_OK);
+	subscription_destroy(s);
+}
+
+/* A consumer's, which were good enough when it was registered: nothing that comes later may lose it its events. */
+static void test_accepted_once(void **state)
+{
+	struct subscription *s = NULL;
+	char pattern[1000];
+	struct span topics[20];
+
+	(void)state;
+	costly_pattern(pattern);
+	for (size_t i = 0; i < COUNT(topics); i++)
+		topics[i] = span_of(pattern);
+	assert_int_equal(subscription_create(topics, COUNT(topics), NULL, 0, SIZE_MAX, SIZE_MAX, &s, NULL), STATUS_OK);
+	subscription_destroy(s);
+}
+
+/* A hundred that are plain are far from the bounds. */
+static void test_many_that_are_plain(void **state)
+{
+	static const char *const plain[] = {"public.customer_invoices$", "(?:orders|customers|invoices)_archive$", "\\w+\\.orders.*",
+		".*_invoices_.*", "[a-z]+_[0-9]{4}_[0-9]{2}$"};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(plain); i++) {
+		struct subscription *s = NULL;
+		struct err err = {""};
+
+		if (subscribe_many(plain[i], MANY, &s, &err) != STATUS_OK)
+			fail_msg("%s", err.text);
+		subscription_destroy(s);
+	}
+}
+
+/* Cheap on the made-up topics and dear on a long one, which a client may have sent itself. */
+static void test_a_long_topic(void **state)
+{
+	struct subscription *s = NULL;
+	char *topic = malloc(100000);
+	int64_t began;
+
+	(void)state;
+	memset(topic, 'a', 100000);
+	assert_int_equal(subscribe_many("(?:(?>[\\p{Lu}\\p{Greek}\\p{Ll}]+)b|(?>[\\p{Lu}\\p{Ll}]+)c|a)*!", 10, &s, NULL), STATUS_OK);
+	began = clock_thread_us();
+	assert_false(subscription_wants(s, (struct span){topic, 100000}, span_of("x")));
+	assert_true(clock_thread_us() - began < 20000);
+	subscription_destroy(s);
+	/* Its beginning is looked at, and where that ends is not the topic's end. */
+	assert_int_equal(subscribe("a+", NULL, 40, &s, NULL), STATUS_OK);
+	assert_true(subscription_wants(s, (struct span){topic, 100000}, span_of("x")));
+	subscription_destroy(s);
+	assert_int_equal(subscribe("a+$", NULL, 40, &s, NULL), STATUS_OK);
+	assert_false(subscription_wants(s, (struct span){topic, 100000}, span_of("x")));
+	subscription_destroy(s);
+	free(topic);
+}
+
+/* For whom it is not known yet: nothing is compiled, also not what could not be. */
+static void test_a_draft(void **state)
+{
+	struct span bad[] = {SPAN("(")}, good[] = {SPAN("orders$")};
+	struct subscription *s = NULL;
+	struct err err = {""};
+
+	(void)state;
+	assert_int_equal(subscription_draft(bad, 1, NULL, 0, 4, 40, &s, &err), STATUS_OK);
+	assert_int_equal(subscription_compile(s, &err), STATUS_INVALID);
+	assert_non_null(strstr(err.text, "is not valid at character 2"));
+	subscription_destroy(s);
+	assert_int_equal(subscription_draft(good, 1, good, 1, 4, 4, &s, &err), STATUS_INVALID);
+	assert_int_equal(subscription_draft(good, 1, NULL, 0, 4, 40, &s, &err), STATUS_OK);
+	assert_int_equal(subscription_compile(s, &err), STATUS_OK);
+	assert_int_equal(subscription_compile(s, &err), STATUS_OK);
+	assert_true(subscription_wants(s, span_of("orders"), span_of("x")));
+	assert_false(subscription_wants(s, span_of("order"), span_of("x")));
+	subscription_destroy(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -190,6 +351,13 @@ int main(void)
 		cmocka_unit_test(test_half_built),
 		cmocka_unit_test(test_catastrophe),
 		cmocka_unit_test(test_memo),
+		cmocka_unit_test(test_costly_together),
+		cmocka_unit_test(test_large_together),
+		cmocka_unit_test(test_long_together),
+		cmocka_unit_test(test_accepted_once),
+		cmocka_unit_test(test_many_that_are_plain),
+		cmocka_unit_test(test_a_long_topic),
+		cmocka_unit_test(test_a_draft),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
