@@ -94,6 +94,10 @@ void session_receive(struct session *session, struct span text);
 /* The transport's queue is empty again after SEND_BEHIND, or want_writable() was asked for. */
 void session_writable(struct session *session);
 
+/* Within ops->close(): why it ends, where that could not be said to it and an answer that has not begun may still say it; NULL:
+ * it was said, or there is nothing to say. */
+const char *session_unsaid(const struct session *session);
+
 /* The peer answered a heartbeat or sent anything. */
 void session_heard(struct session *session);
 

@@ -182,6 +182,7 @@ struct hub {
 	char **shown_ids;
 	size_t shown_count, shown_room;
 	struct err refusal; /* session_open()'s sentence, until its next call */
+	const char *unsaid; /* session_unsaid() */
 };
 
 /* -- ingest.c, flush.c -- */

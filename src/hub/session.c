@@ -57,7 +57,7 @@ static bool take_request(struct session *session, const struct session_request *
 	}
 	if (!request->topic_count && !request->type_count)
 		return true;
-	return subscription_create(request->topics, request->topic_count, request->types,
+	return subscription_draft(request->topics, request->topic_count, request->types,
 		       request->type_count, config->max_patterns, config->max_pattern_bytes,
 		       &session->subscription, err) == STATUS_OK;
 }
@@ -105,6 +105,17 @@ bool session_open(struct session *session, struct hub *hub, const struct transpo
 
 /* -- admitted: it is known who it is -- */
 
+/* What it asked for until now was only kept: to compile it takes time, which nobody gets who may not come in. */
+static bool compile_request(struct session *session)
+{
+	struct err err = {""};
+
+	if (!session->subscription || subscription_compile(session->subscription, &err) == STATUS_OK)
+		return true;
+	session_end_saying(session, 400, err.text, CLOSE_BAD_MESSAGE);
+	return false;
+}
+
 void session_admit(struct session *session, struct identity *identity)
 {
 	struct hub *hub = session->hub;
@@ -127,7 +138,7 @@ void session_admit(struct session *session, struct identity *identity)
 	}
 	free(identity->user);
 	identity->user = NULL;
-	if (!session_usable(session))
+	if (!session_usable(session) || !compile_request(session))
 		return;
 	session->deadline = hub->now + hub->config->live_timeout_ms;
 	session_set_state(session, SESSION_WAITING);
@@ -333,16 +344,24 @@ void session_end(struct session *session, enum close_reason reason)
 	session->ops->close(session, reason);
 }
 
+const char *session_unsaid(const struct session *session)
+{
+	return session->hub->unsaid;
+}
+
 void session_end_saying(
 	struct session *session, int code, const char *message, enum close_reason reason)
 {
+	struct hub *hub = session->hub;
 	const struct transport_ops *ops = session->ops;
 	bool silent = (session->behind && !ops->fetches) ||
 		      (ops->encoding == ENCODING_SSE && !session_connected(session));
 
 	if (!silent && session_usable(session))
 		say_error_now(session, code, message);
+	hub->unsaid = silent ? message : NULL;
 	session_end(session, reason);
+	hub->unsaid = NULL;
 }
 
 void session_forget(struct session *session, struct hub_shared *shared, enum close_reason reason)

@@ -1,5 +1,9 @@
 /* subscribe and unsubscribe: what a session wants of what it may see. A new subscription replaces
  * the old one whole, and only when all of it is good.
+ *
+ * A client need not wait for `connected`. As long as its token is being looked up, what it wants is kept as it is and compiled
+ * when it is let in, like what its request asked for: nobody has a thread's time who has not shown a token. A pattern that
+ * turns out bad then ends the session, for by then the one before was let go.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +18,11 @@ static bool only_known_keys(const json_t *data)
 {
 	return json_object_size(data) == (size_t)(json_object_get(data, "topics") != NULL) +
 						 (size_t)(json_object_get(data, "types") != NULL);
+}
+
+static bool is_admitted(const struct session *session)
+{
+	return session->state != SESSION_OPENED && session->state != SESSION_AUTHENTICATING;
 }
 
 static enum status parse(const struct session *session, const json_t *data,
@@ -32,7 +41,7 @@ static enum status parse(const struct session *session, const json_t *data,
 	else if (!topic_count && !type_count)
 		status = STATUS_OK;
 	else
-		status = subscription_create(topics, topic_count, types, type_count,
+		status = (is_admitted(session) ? subscription_create : subscription_draft)(topics, topic_count, types, type_count,
 			config->max_patterns, config->max_pattern_bytes, ret, err);
 	free(topics);
 	free(types);

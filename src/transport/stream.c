@@ -78,7 +78,7 @@ static void stream_close(struct session *session, enum close_reason reason)
 	if (conn->gone || conn->closing)
 		return;
 	if (!conn->started)
-		refuse(conn, reason, NULL);
+		refuse(conn, reason, session_unsaid(session));
 	end(conn, reason);
 }
 

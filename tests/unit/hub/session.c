@@ -4,6 +4,7 @@
  */
 #include "world.h"
 
+#include "base/clock.h"
 #include "hub/internal.h"
 
 static void test_connected_says_who_and_where(void **state)
@@ -113,20 +114,78 @@ static void test_limits_hold_over_hubs(void **state)
 static void test_bad_requests_are_refused(void **state)
 {
 	struct world *world = *state;
-	struct session_request bad = {.topics = (struct span[]){{"(", 1}}, .topic_count = 1};
+	char text[300];
+	struct session_request long_one = {.topics = (struct span[]){{text, sizeof(text)}}, .topic_count = 1};
 	struct client *client = client_open(world, "7", "yesterday");
+
+	memset(text, 'x', sizeof(text));
 
 	assert_true(client->refused);
 	assert_int_equal(client->reason, CLOSE_BAD_MESSAGE);
-	client = client_open_with(world, &fake_websocket, &bad);
+	client = client_open_with(world, &fake_websocket, &long_one);
 	assert_true(client->refused);
 	assert_int_equal(client->reason, CLOSE_BAD_MESSAGE);
-	assert_non_null(strchr(client->refusal, '('));
+	assert_non_null(strstr(client->refusal, "has 300 bytes, at most 200 are allowed"));
 	client = stream_open(world, NULL, NULL);
 	assert_true(client->refused);
 	assert_int_equal(client->reason, CLOSE_UNAUTHORIZED);
 	assert_int_equal(hub_session_count(world->hub), 0);
 	assert_int_equal(world->lookup_count, 0);
+}
+
+/* Patterns take time to compile: of one that cannot be compiled nobody hears who has no good token, nor does it last long until
+ * such a one is told no, however many costly ones it asks for. */
+static void test_patterns_wait_for_the_token(void **state)
+{
+	struct world *world = *state;
+	struct span bad[] = {{"(", 1}}, costly[10];
+	struct session_request request = {.token = {"t", 1}, .topics = bad, .topic_count = 1}, dear = {.topics = costly, .topic_count = 10};
+	struct client *stranger = client_open_with(world, &fake_websocket, &request), *user, *stream, *boss, *asks;
+	int64_t began;
+
+	assert_false(stranger->refused);
+	lookup_answer(world, STATUS_UNAUTHORIZED, NULL, false);
+	assert_sent(stranger, "error:401");
+	user = client_open_with(world, &fake_websocket, &request);
+	stream = client_open_with(world, &fake_stream, &request);
+	assert_sent(user, "");
+	lookup_answer(world, STATUS_OK, "7", false);
+	assert_non_null(strstr(json_string_value(json_object_get(message_data(user, 0), "message")), "topic pattern \"(\" is not valid"));
+	assert_sent(user, "error:400");
+	assert_int_equal(user->reason, CLOSE_BAD_MESSAGE);
+	lookup_answer(world, STATUS_OK, "7", false);
+	assert_sent(stream, "");
+	assert_non_null(strstr(stream->unsaid, "topic pattern \"(\" is not valid"));
+	request.token = span_of(OPERATOR);
+	boss = client_open_with(world, &fake_websocket, &request);
+	assert_sent(boss, "error:400");
+	for (size_t i = 0; i < 10; i++)
+		costly[i] = span_of("(?:(?:(?:a?){20}){20}){8}");
+	asks = client_open_with(world, &fake_websocket, &dear);
+	began = clock_thread_us();
+	client_say(asks, "{\"event\":\"auth\",\"data\":{\"token\":\"t\"}}");
+	for (int i = 0; i < 10; i++)
+		client_say(asks, "{\"event\":\"subscribe\",\"data\":{\"topics\":[\"(?:(?:(?:a?){20}){20}){8}\",\"(?:(?:(?:b?){20}){20}){8}\"]}}");
+	assert_true(clock_thread_us() - began < 3000);
+	lookup_answer(world, STATUS_UNAUTHORIZED, NULL, false);
+	assert_sent(asks, "error:401");
+}
+
+/* It need not wait for `connected`; the last one holds, and a bad one ends the session. */
+static void test_subscribed_before_the_token_is_known(void **state)
+{
+	struct world *world = *state;
+	struct client *good = client_open(world, "t", NULL), *bad = client_open(world, "t", NULL);
+
+	client_say(good, "{\"event\":\"subscribe\",\"data\":{\"topics\":[\"other\"]}}");
+	client_say(good, "{\"event\":\"subscribe\",\"data\":{\"topics\":[\"nothing$\"]}}");
+	client_say(bad, "{\"event\":\"subscribe\",\"data\":{\"topics\":[\"(\"]}}");
+	lookup_answer(world, STATUS_OK, "7", false);
+	lookup_answer(world, STATUS_OK, "7", false);
+	publish(world, "7");
+	assert_sent(good, "connected subscribed subscribed");
+	assert_sent(bad, "error:400");
+	assert_int_equal(bad->reason, CLOSE_BAD_MESSAGE);
 }
 
 static void test_connected_waits_for_live(void **state)
@@ -287,6 +346,8 @@ int main(void)
 		IN_A_WORLD(test_sessions_per_user),
 		IN_A_WORLD(test_limits_hold_over_hubs),
 		IN_A_WORLD(test_bad_requests_are_refused),
+		IN_A_WORLD(test_patterns_wait_for_the_token),
+		IN_A_WORLD(test_subscribed_before_the_token_is_known),
 		IN_A_WORLD(test_connected_waits_for_live),
 		IN_A_WORLD(test_waiting_ends_with_503),
 		IN_A_WORLD(test_another_journal_closes),

@@ -62,6 +62,7 @@ static void fake_close(struct session *session, enum close_reason reason)
 	assert_false(client->closed);
 	client->closed = true;
 	client->reason = reason;
+	snprintf(client->unsaid, sizeof(client->unsaid), "%s", session_unsaid(session) ? session_unsaid(session) : "");
 	if (client->takes_along) {
 		client_gone(client->takes_along);
 		memset(&client->takes_along->session, 0, sizeof(client->takes_along->session));

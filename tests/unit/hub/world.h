@@ -44,6 +44,7 @@ struct client {
 	unsigned long in_flight;
 	size_t room; /* what room() answers */
 	char refusal[512];
+	char unsaid[512]; /* within close() */
 };
 
 struct world {
