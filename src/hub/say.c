@@ -191,6 +191,36 @@ static void user_json(struct buf *json, const struct session *session)
 		buf_json_string(json, session->user->id);
 }
 
+/* `connected` comes first, also when it has to wait itself: what was held before it goes behind it. */
+static void hold_behind(struct session *session, struct buf *earlier)
+{
+	struct buf *held = session->held;
+
+	if (!earlier)
+		return;
+	if (session_usable(session) && !held) {
+		session->held = earlier;
+		return;
+	}
+	if (session_usable(session) && !buf_span(held, buf_as_span(earlier)))
+		session_end(session, CLOSE_TOO_MANY);
+	buf_finish(earlier);
+	free(earlier);
+}
+
+static bool say_first(struct session *session, struct span json)
+{
+	struct buf *earlier = session->held;
+
+	session->held = NULL;
+	if (session->kind == SESSION_TEST)
+		say(session, "connected", json);
+	else
+		say_with_id(session, "connected", json);
+	hold_behind(session, earlier);
+	return session_usable(session);
+}
+
 /* A stream's id: is its position, not the head: one that breaks off in the middle of its replay
  * resumes where it was. A TEST session has no part in the journal, so it is not told how far that
  * has come. */
@@ -210,9 +240,7 @@ bool say_connected(struct session *session, bool recovered)
 	buf_text(&json, "\",\"id\":\"");
 	buf_number(&json, (int64_t)head);
 	buf_text(&json, recovered ? "\",\"recovered\":true}" : "\",\"recovered\":false}");
-	if (session->kind == SESSION_TEST)
-		return say(session, "connected", buf_as_span(&json));
-	return say_with_id(session, "connected", buf_as_span(&json));
+	return say_first(session, buf_as_span(&json));
 }
 
 bool say_position(struct session *session)

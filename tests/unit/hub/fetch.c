@@ -81,6 +81,22 @@ static void test_paused_before_it_is_connected(void **state)
 	assert_sent(client, "connected changes:101");
 }
 
+/* What it said before it was let in is answered behind `connected`, also when it happens not to ask while it is let in. */
+static void test_connected_comes_first(void **state)
+{
+	struct world *world = *state;
+	struct session_request request = {.token = span_of("7"), .address = "192.0.2.1"};
+	struct client *client = client_open_with(world, &fake_fetching, &request);
+
+	session_pause(&client->session);
+	client_say(client, "{\"event\":\"subscribe\",\"data\":{\"topics\":[\"other\"]}}");
+	client_say(client, "{\"event\":\"nonsense\"}");
+	lookup_answer(world, STATUS_OK, "7", false);
+	publish(world, "7");
+	client_writable(client);
+	assert_sent(client, "connected subscribed error:400");
+}
+
 enum step { PAUSE, WRITABLE };
 
 struct step_task {
@@ -246,6 +262,7 @@ int main(void)
 		IN_A_WORLD(test_a_large_event_whole),
 		IN_A_WORLD(test_paused_until_it_asks),
 		IN_A_WORLD(test_paused_before_it_is_connected),
+		IN_A_WORLD(test_connected_comes_first),
 		IN_A_WORLD(test_paused_in_the_middle_of_a_turn),
 		IN_A_WORLD(test_last_words_while_behind),
 		IN_A_WORLD(test_asks_no_more),
