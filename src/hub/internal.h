@@ -265,6 +265,7 @@ uint64_t session_position(const struct session *session);
 
 /* -- login.c -- */
 void login(struct session *session, struct span token);
+bool login_renewing(const struct session *session); /* an `auth` message of a session that is in is being looked up */
 void login_tick(struct session *session);
 void login_interrupt(struct session *session); /* its look-up's answer will not reach it; the next login_tick() asks again */
 void login_forget(struct session *session);

@@ -5,7 +5,8 @@
  * - LOGIN: the first token; while the database is away it is tried again until live_timeout, then
  *   503.
  *
- * - RENEW: another `auth` message; must name the same user, else the session ends.
+ * - RENEW: another `auth` message; must name the same user, else the session ends. One at a time: a
+ *   verdict that is under way must come, or a session would put its end off with each message.
  *
  * - RECHECK: the table token again, every auth_recheck: a token that is gone ends the session, a
  *   database that is away does not.
@@ -164,6 +165,13 @@ void login(struct session *session, struct span token)
 	} else {
 		unauthorized(session, CLOSE_UNAUTHORIZED);
 	}
+}
+
+bool login_renewing(const struct session *session)
+{
+	const struct credentials *credentials = session->auth;
+
+	return credentials && credentials->pending && credentials->occasion == RENEW;
 }
 
 /* Re-checks never crowd out those who wait at the door: they take at most half of the look-ups

@@ -43,7 +43,7 @@ static void auth_message(struct session *session, const json_t *data)
 {
 	const json_t *token = json_object_get(data, "token");
 
-	if (session->state == SESSION_AUTHENTICATING) {
+	if (session->state == SESSION_AUTHENTICATING || login_renewing(session)) {
 		say_error(session, 400, "An earlier auth message is still being looked at.");
 		return;
 	}

@@ -285,6 +285,51 @@ static void test_gone_while_rechecked(void **state)
 	memset(&client->session, 0, sizeof(client->session));
 }
 
+/* An `auth` message again and again must not make an answer go by that would end the session. */
+static void test_renewed_before_the_answer(void **state)
+{
+	struct world *world = *state;
+	struct client *client = client_of(world, "7");
+
+	renew(client, "gone");
+	renew(client, "gone");
+	renew(client, "7");
+	assert_int_equal(world->lookup_count, 1);
+	assert_sent(client, "error:400 error:400");
+	lookup_answer(world, STATUS_UNAUTHORIZED, NULL, false);
+	assert_sent(client, "error:401");
+	assert_int_equal(client->reason, CLOSE_UNAUTHORIZED);
+}
+
+/* A re-check gives way to one such message: whose token was replaced must not be ended for the old one. */
+static void test_renewed_while_rechecked(void **state)
+{
+	struct world *world = *state;
+	struct client *client, *patient;
+
+	world->config.auth_recheck_ms = 20;
+	client = client_of(world, "7");
+	pause_ms(30);
+	hub_tick(world->hub);
+	assert_int_equal(world->lookup_count, 1);
+	renew(client, "new");
+	renew(client, "newer");
+	assert_sent(client, "error:400");
+	lookup_answer(world, STATUS_UNAUTHORIZED, NULL, false);
+	assert_false(client->closed);
+	assert_string_equal(world->lookups[0]->token, "new");
+	lookup_answer(world, STATUS_UNAUTHORIZED, NULL, false);
+	assert_int_equal(client->reason, CLOSE_UNAUTHORIZED);
+	/* While the database is away nothing is under way: it may bring another. */
+	patient = client_of(world, "7");
+	renew(patient, "8");
+	lookup_answer(world, STATUS_UNAVAILABLE, NULL, false);
+	renew(patient, "9");
+	lookup_answer(world, STATUS_OK, "7", false);
+	assert_sent(patient, "");
+	assert_false(patient->closed);
+}
+
 #define IN_A_WORLD(test) cmocka_unit_test_setup_teardown(test, world_setup, world_teardown)
 
 int main(void)
@@ -305,6 +350,8 @@ int main(void)
 		IN_A_WORLD(test_renewed_as_somebody_else),
 		IN_A_WORLD(test_rechecked),
 		IN_A_WORLD(test_gone_while_rechecked),
+		IN_A_WORLD(test_renewed_before_the_answer),
+		IN_A_WORLD(test_renewed_while_rechecked),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
