@@ -51,7 +51,7 @@ struct inquiry *hub_inquire(struct hub *hub, struct span token, inquiry_fn *answ
 	inquiry = mem_zero(1, sizeof(*inquiry));
 	inquiry->answer = answer;
 	inquiry->context = context;
-	inquiry->lookup = lookup_begin(hub, token, looked_up, inquiry);
+	inquiry->lookup = lookup_begin(hub, token, false, looked_up, inquiry);
 	lookups_go_on(hub);
 	return inquiry;
 }

@@ -168,6 +168,7 @@ struct hub {
 	size_t read_max;                        /* events to ask for: fewer where they are large */
 	struct lookup *lookups, **lookups_last; /* wait their turn */
 	size_t reads_under_way, lookups_under_way;
+	size_t rechecks; /* of the look-ups, under way or waiting */
 	struct republish *republishing;
 	struct consume *consumes; /* questions of consumers */
 	size_t parked;            /* of them, polls that wait */
@@ -273,9 +274,10 @@ void login_forget(struct session *session);
 /* -- lookup.c: of sessions (login.c) and of requests (inquiry.c) -- */
 /* What no token can be is not worth a look-up. */
 bool lookup_worth(struct span token);
-/* Queues it; answered() is called once, on the hub's thread and not in this call, unless it is forgotten before. It may take
- * job->user.id. */
-struct lookup *lookup_begin(struct hub *hub, struct span token, void (*answered)(void *asker, struct lookup_job *job), void *asker);
+/* Queues it, a re-check ahead of all others; answered() is called once, on the hub's thread and not in this call, unless it is
+ * forgotten before. It may take job->user.id. */
+struct lookup *lookup_begin(struct hub *hub, struct span token, bool recheck, void (*answered)(void *asker, struct lookup_job *job),
+	void *asker);
 void lookup_forget(struct lookup *lookup); /* NULL is fine */
 void lookups_go_on(struct hub *hub);
 

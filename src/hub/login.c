@@ -128,7 +128,8 @@ static void look_up(struct session *session)
 {
 	struct credentials *credentials = session->auth;
 
-	credentials->pending = lookup_begin(session->hub, span_of(credentials->token), looked_up, session);
+	credentials->pending = lookup_begin(
+		session->hub, span_of(credentials->token), credentials->occasion == RECHECK, looked_up, session);
 	lookups_go_on(session->hub);
 }
 
@@ -174,13 +175,13 @@ bool login_renewing(const struct session *session)
 	return credentials && credentials->pending && credentials->occasion == RENEW;
 }
 
-/* Re-checks never crowd out those who wait at the door: they take at most half of the look-ups
- * under way. */
+/* Re-checks have half of the look-ups under way to themselves. More would crowd out those who wait at the door; and if it were
+ * they who wait, whoever keeps many at the door, with tokens that are nobody's, would keep tokens alive that were withdrawn. */
 static bool crowded(const struct hub *hub, enum occasion occasion)
 {
 	uint32_t max = hub->config->max_pending_auth;
 
-	return occasion == RECHECK && (hub->lookups || (max && hub->lookups_under_way > max / 2));
+	return occasion == RECHECK && max && hub->rechecks >= (max + 1) / 2;
 }
 
 void login_tick(struct session *session)

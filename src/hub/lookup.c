@@ -1,6 +1,6 @@
 /* Tokens on their way to the token table and back: to a lane, and home through the hub's inbox. Whoever asked may have gone by
- * then. So many are under way at once per hub (max_pending_auth), the others wait in order, and those whose asker goes meanwhile
- * go with it: so no more wait than there are connections, however long the table does not answer.
+ * then. So many are under way at once per hub (max_pending_auth), the others wait in order, re-checks first, and those whose
+ * asker goes meanwhile go with it: so no more wait than there are connections, however long the table does not answer.
  */
 #include <stddef.h>
 
@@ -14,6 +14,7 @@ struct lookup {
 	struct hub *hub;
 	void (*answered)(void *asker, struct lookup_job *job);
 	void *asker; /* NULL: gone meanwhile */
+	bool recheck;
 	struct lookup *next, **at; /* waiting in the hub's queue; at NULL: under way */
 };
 
@@ -28,6 +29,15 @@ static void enqueue(struct hub *hub, struct lookup *lookup)
 	lookup->at = hub->lookups_last;
 	*lookup->at = lookup;
 	hub->lookups_last = &lookup->next;
+}
+
+/* Ahead of all others. */
+static void enqueue_first(struct hub *hub, struct lookup *lookup)
+{
+	lookup->next = hub->lookups;
+	lookup->at = &hub->lookups;
+	*(lookup->next ? &lookup->next->at : &hub->lookups_last) = &lookup->next;
+	hub->lookups = lookup;
 }
 
 static void dequeue(struct lookup *lookup)
@@ -47,6 +57,7 @@ void lookup_forget(struct lookup *lookup)
 	if (!lookup->at)
 		return;
 	dequeue(lookup);
+	lookup->hub->rechecks -= lookup->recheck;
 	lookup_job_free(&lookup->job);
 }
 
@@ -57,6 +68,7 @@ static void lookup_done(struct task *task)
 	struct hub *hub = lookup->hub;
 
 	hub->lookups_under_way--;
+	hub->rechecks -= lookup->recheck;
 	if (lookup->asker)
 		lookup->answered(lookup->asker, &lookup->job);
 	lookup_job_free(&lookup->job);
@@ -70,7 +82,8 @@ static void on_lane(struct lookup_job *job)
 	inbox_post(&lookup->hub->inbox, &lookup->task);
 }
 
-struct lookup *lookup_begin(struct hub *hub, struct span token, void (*answered)(void *asker, struct lookup_job *job), void *asker)
+struct lookup *lookup_begin(struct hub *hub, struct span token, bool recheck, void (*answered)(void *asker, struct lookup_job *job),
+	void *asker)
 {
 	struct lookup *lookup = mem_zero(1, sizeof(*lookup));
 
@@ -80,17 +93,10 @@ struct lookup *lookup_begin(struct hub *hub, struct span token, void (*answered)
 	lookup->hub = hub;
 	lookup->answered = answered;
 	lookup->asker = asker;
-	enqueue(hub, lookup);
+	lookup->recheck = recheck;
+	hub->rechecks += recheck;
+	(recheck ? enqueue_first : enqueue)(hub, lookup);
 	return lookup;
-}
-
-/* The first again. */
-static void put_back(struct hub *hub, struct lookup *lookup)
-{
-	lookup->next = hub->lookups;
-	lookup->at = &hub->lookups;
-	*(lookup->next ? &lookup->next->at : &hub->lookups_last) = &lookup->next;
-	hub->lookups = lookup;
 }
 
 /* Hands over what may be under way; a full queue at the lane means: at the next tick. */
@@ -107,7 +113,7 @@ void lookups_go_on(struct hub *hub)
 		if (config->services.lookup(config->services.context, &lookup->job))
 			continue;
 		hub->lookups_under_way--;
-		put_back(hub, lookup);
+		enqueue_first(hub, lookup);
 		return;
 	}
 }

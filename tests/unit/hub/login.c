@@ -2,6 +2,7 @@
  * renewed as somebody else; a look-up that comes back to a session that has gone; a database that
  * is away throwing out those who are in.
  */
+#include "hub/internal.h"
 #include "world.h"
 
 static void test_bad_tokens(void **state)
@@ -285,6 +286,68 @@ static void test_gone_while_rechecked(void **state)
 	memset(&client->session, 0, sizeof(client->session));
 }
 
+static void never_mind(void *context, enum status status, struct identity *identity)
+{
+	(void)context;
+	(void)status;
+	if (identity)
+		free(identity->user);
+}
+
+/* Requests whose tokens are nobody's keep every place taken, and more wait: whose token is due is asked after all the same. */
+static void test_rechecked_in_a_crowd(void **state)
+{
+	struct world *world = *state;
+	struct client *client;
+	bool asked = false;
+
+	world->config.auth_recheck_ms = 1000;
+	world->config.max_pending_auth = 4;
+	client = client_of(world, "7");
+	for (int i = 0; i < 8; i++)
+		assert_non_null(hub_inquire(world->hub, span_of("nobody's"), never_mind, NULL));
+	for (int i = 0; i < 40 && !client->closed; i++) {
+		bool session = strcmp(world->lookups[0]->token, "7") == 0;
+
+		pause_ms(100);
+		hub_tick(world->hub);
+		asked |= session;
+		assert_true(world->hub->lookups_under_way <= 4);
+		lookup_answer(world, STATUS_UNAUTHORIZED, NULL, false);
+		if (!session)
+			assert_non_null(hub_inquire(world->hub, span_of("nobody's"), never_mind, NULL));
+	}
+	assert_true(asked);
+	assert_int_equal(client->reason, CLOSE_REVOKED);
+}
+
+/* Many that are due at once leave room for those at the door. */
+static void test_rechecks_leave_room(void **state)
+{
+	struct world *world = *state;
+	int answers;
+
+	world->config.auth_recheck_ms = 1000;
+	world->config.max_pending_auth = 4;
+	for (int i = 0; i < 10; i++)
+		client_of(world, "7");
+	pause_ms(1100);
+	hub_tick(world->hub);
+	assert_int_equal(world->lookup_count, 2);
+	client_open(world, "new", NULL);
+	client_open(world, "new", NULL);
+	client_gone(client_open(world, "goes", NULL));
+	assert_int_equal(world->lookup_count, 4);
+	assert_string_equal(world->lookups[2]->token, "new");
+	for (answers = 0; world->lookup_count; answers++) { /* each in its turn */
+		assert_true(world->hub->rechecks <= 2);
+		lookup_answer(world, STATUS_OK, "7", false);
+		hub_tick(world->hub);
+	}
+	assert_int_equal(answers, 12);
+	assert_int_equal(world->hub->rechecks, 0);
+}
+
 /* An `auth` message again and again must not make an answer go by that would end the session. */
 static void test_renewed_before_the_answer(void **state)
 {
@@ -350,6 +413,8 @@ int main(void)
 		IN_A_WORLD(test_renewed_as_somebody_else),
 		IN_A_WORLD(test_rechecked),
 		IN_A_WORLD(test_gone_while_rechecked),
+		IN_A_WORLD(test_rechecked_in_a_crowd),
+		IN_A_WORLD(test_rechecks_leave_room),
 		IN_A_WORLD(test_renewed_before_the_answer),
 		IN_A_WORLD(test_renewed_while_rechecked),
 	};
