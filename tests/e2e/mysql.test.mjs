@@ -256,6 +256,23 @@ test('rows of all lengths, also beyond what is packed with others, are told whol
   for (const client of [boss, again]) assert.deepEqual(rows(client, 'things').map(({ data }) => data.body?.length), expected);
 });
 
+// Chunks go into the journal by a prepared statement, and of those a server has a number for all its clients.
+test('a server that has no prepared statement left: rows are moved all the same', async (t) => {
+  const db = await database.database(t, 'CREATE TABLE things (id int PRIMARY KEY, body blob)');
+  const { rows: [{ most }] } = await db.query('SELECT @@GLOBAL.max_prepared_stmt_count AS most');
+  await db.fence(); // has a prepared statement of its own from now on
+  await db.query('SET GLOBAL max_prepared_stmt_count = 0');
+  t.defer(() => db.query(`SET GLOBAL max_prepared_stmt_count = ${most}`));
+  const relay = await startRelay(t, db, { tables: 'things', env });
+  const boss = await relay.operator();
+  await db.query(`INSERT INTO things ${series(1, 300, "i, x'00275cff'")}`);
+  await relay.fence(boss);
+  assert.deepEqual(rows(boss, 'things').map(({ data }) => [data.id, data.body]), Array.from({ length: 300 }, (_, i) => [i + 1, 'ACdc/w==']));
+  await db.query(`SET GLOBAL max_prepared_stmt_count = ${most}`);
+  await db.query('INSERT INTO things VALUES (301, NULL)');
+  await relay.fence(boss);
+});
+
 test('RETENTION: what is older is gone from the journal, and whoever resumes before it is told', async (t) => {
   const db = await database.database(t, 'CREATE TABLE things (id int PRIMARY KEY)');
   const relay = await startRelay(t, db, { tables: 'things', env: { ...env, RETENTION: '1s' } });

@@ -532,6 +532,26 @@ static enum status fetch_rows(struct my_db *db, struct call *call, int *count, s
 	}
 }
 
+static enum status execute(struct my_db *db, MYSQL_BIND *in, struct call *call, struct err *err)
+{
+	int ret = 0, want;
+
+	if (mysql_stmt_bind_param(db->stmt, in))
+		return stmt_failure(db, err);
+	want = mysql_stmt_execute_start(&ret, db->stmt);
+	FINISH(call, want, mysql_stmt_execute_cont(&ret, db->stmt, got_))
+	if (call->given_up != STATUS_OK)
+		return given_up(call, err);
+	return ret ? stmt_failure(db, err) : STATUS_OK;
+}
+
+enum status my_execute_write(struct my_db *db, MYSQL_BIND *params, int timeout_ms, struct err *err)
+{
+	struct call call = call_begin(db, timeout_ms);
+
+	return execute(db, params, &call, err);
+}
+
 enum status my_execute(struct my_db *db, struct span param, int timeout_ms, int *count, char *value, size_t size, size_t *len,
 	struct err *err)
 {
@@ -546,13 +566,10 @@ enum status my_execute(struct my_db *db, struct span param, int timeout_ms, int 
 	for (int i = 0; i < 2; i++)
 		in[i] = (MYSQL_BIND){.buffer_type = MYSQL_TYPE_STRING, .buffer = (void *)(uintptr_t)param.p, .buffer_length = in_len,
 			.length = &in_len};
-	if (mysql_stmt_bind_param(db->stmt, in))
-		return stmt_failure(db, err);
-	want = mysql_stmt_execute_start(&ret, db->stmt);
-	FINISH(&call, want, mysql_stmt_execute_cont(&ret, db->stmt, got_))
-	if (call.given_up != STATUS_OK)
-		return given_up(&call, err);
-	if (ret || mysql_stmt_bind_result(db->stmt, &out))
+	status = execute(db, in, &call, err);
+	if (status != STATUS_OK)
+		return status;
+	if (mysql_stmt_bind_result(db->stmt, &out))
 		return stmt_failure(db, err);
 	want = mysql_stmt_store_result_start(&ret, db->stmt);
 	FINISH(&call, want, mysql_stmt_store_result_cont(&ret, db->stmt, got_))

@@ -15,7 +15,7 @@ struct my_db {
 	const struct source_config *config;
 	MYSQL *conn; /* NULL: closed */
 	MYSQL_RES *stream;
-	MYSQL_STMT *stmt; /* the one prepared statement of a look-up */
+	MYSQL_STMT *stmt; /* the one prepared statement of a connection */
 	bool maria;       /* MariaDB, not MySQL */
 	unsigned error;   /* of the last call that failed */
 	int idle_s;       /* as my_connect() was told */
@@ -48,9 +48,11 @@ enum status my_number(struct my_db *db, const char *sql, int64_t *ret, struct er
 enum status my_stream_begin(struct my_db *db, const char *sql, int timeout_ms, struct err *err) MUST_CHECK;
 enum status my_stream_next(struct my_db *db, int timeout_ms, MYSQL_ROW *row, unsigned long **lengths, struct err *err) MUST_CHECK;
 
-/* The statement of a look-up, with one text parameter and rows of two texts. */
+/* Becomes the connection's one prepared statement. */
 enum status my_prepare(struct my_db *db, const char *sql, int timeout_ms, struct err *err) MUST_CHECK;
-/* Rows (at most two are looked at) into *count; the first one's first column, at most size bytes of it, into value; *len more
+/* One without rows. A failure of the statement's own ends it. */
+enum status my_execute_write(struct my_db *db, MYSQL_BIND *params, int timeout_ms, struct err *err) MUST_CHECK;
+/* A look-up, with text parameters that are all the same one, and rows of two texts: rows (at most two are looked at) into *count; the first one's first column, at most size bytes of it, into value; *len more
  * than size: too long; SIZE_MAX: NULL. */
 enum status my_execute(struct my_db *db, struct span param, int timeout_ms, int *count, char *value, size_t size, size_t *len,
 	struct err *err) MUST_CHECK;

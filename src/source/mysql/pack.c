@@ -69,7 +69,9 @@ void my_pack_add(struct buf *out, struct span bytes)
 		buf_text(out, ",");
 		return;
 	}
-	buf_printf(out, ":%zu:", bytes.len);
+	buf_text(out, ":");
+	buf_number(out, (int64_t)bytes.len);
+	buf_text(out, ":");
 	buf_span(out, bytes);
 }
 

@@ -34,12 +34,12 @@ async function two(t) {
 const moments = [
   ['while nothing happens', ({ proxy }) => proxy.hush()],
   ['before a move arrives', async ({ proxy, db }) => {
-    const sprung = proxy.on(/INSERT INTO esink_journal/, () => (proxy.hush(), true));
+    const sprung = proxy.on(/UPDATE esink_meta SET head/, () => (proxy.hush(), true));
     await insert(db, 101, 200);
     await sprung;
   }],
   ['in the middle of a move', async ({ proxy, db }) => {
-    const sprung = proxy.on(/INSERT INTO esink_journal/, (link) => proxy.after(link, 0, () => proxy.hush()));
+    const sprung = proxy.on(/DELETE FROM `esink_pubsub`/, (link) => proxy.after(link, 0, () => proxy.hush()));
     await insert(db, 101, 200);
     await sprung;
   }],
