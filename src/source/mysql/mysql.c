@@ -30,7 +30,9 @@
 #define CLAIM_MS 100           /* between two tries to become the mover */
 #define WINDOW_US 20000        /* over which the rate of events is measured */
 #define BUSY_RATE 2500         /* events a second */
-#define BUSY_PAUSE_MS 20 /* docs/ARCHITECTURE.md says what it saves */
+#define BUSY_PAUSE_MS 20       /* docs/ARCHITECTURE.md says what it saves */
+#define BUSY_PAUSE_MAX_MS 50
+#define BUSY_SHARE 250         /* events a second for each millisecond between the two */
 #define PAUSE_MS 2
 #define AWAKE_MS 300 /* after the last event */
 #define CALM 8       /* after that, one part of so many of the time since then is waited */
@@ -337,6 +339,13 @@ static enum status advance(struct mysql *source, struct event_batch *batch, stru
 	return status;
 }
 
+static int64_t busy_pause(int64_t rate)
+{
+	int64_t pause = rate / BUSY_SHARE;
+
+	return pause < BUSY_PAUSE_MS ? BUSY_PAUSE_MS : pause > BUSY_PAUSE_MAX_MS ? BUSY_PAUSE_MAX_MS : pause;
+}
+
 /* How long to wait before the next look. Each costs the server some statements and a flush of its log, and a move of many rows
  * far less for each of them than a move of few, so while events come in fast it pays to let some gather. */
 static int64_t pace(const struct mysql *source, int64_t now)
@@ -345,7 +354,7 @@ static int64_t pace(const struct mysql *source, int64_t now)
 
 	if (source->full || source->db.stream || source->head > source->position)
 		return 0;
-	pause = is_busy(source, now) ? BUSY_PAUSE_MS : since < AWAKE_MS ? PAUSE_MS : since / CALM;
+	pause = is_busy(source, now) ? busy_pause(source->rate) : since < AWAKE_MS ? PAUSE_MS : since / CALM;
 	pause = (pause < most ? pause : most) - (now - source->last_look);
 	return pause > 0 ? pause : 0;
 }
