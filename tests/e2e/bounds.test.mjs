@@ -2,7 +2,9 @@
 // frame against the protocol with the wrong answer; a misspelt subscription that is taken as everything.
 import assert from 'node:assert/strict';
 import net from 'node:net';
+import { Wire } from './lib/engineio.mjs';
 import { test, usePostgres } from './lib/harness.mjs';
+import { cpu, rss, sanitized } from './lib/health.mjs';
 import { startRelay } from './lib/relay.mjs';
 import { ended, frame, rawSession } from './lib/sessions.mjs';
 import { patience, until } from './lib/wait.mjs';
@@ -130,6 +132,55 @@ test('patterns: too many, too long, too costly; a misspelt key is no wish for ev
   assert.equal(session.count, 1, 'nothing of what was refused took effect');
   assert.equal(await refused(rawSession(t, relay, 'sse', `token=${token}&topics=a&topics=b&topics=c&topics=d`)), 400);
   assert.deepEqual(await refused(rawSession(t, relay, 'ws', `token=${token}&topics=(`)), [400, 4400]);
+});
+
+// A class of many properties, which is slow to look a character up in, and repeats of it: good enough alone.
+const properties = 'Lu Lt Lm Lo Mn Mc Me Nl No Pc Po Ps Pe Pi Pf Sm Sc Sk So Zs Zl Zp Cf Cn Co Cs Thai Ll Nd Pd'.split(' ');
+const slowClass = `[${properties.map((property) => `\\p{${property}}`).join('')}]`;
+const costly = `${slowClass}+${slowClass}+${slowClass}+${slowClass}{1,2}!`;
+
+test('who has shown no good token has no time of a network thread: not by a hundred costly patterns, not by some within the bounds', async (t) => {
+  const { relay, token, db } = await setUp(t, { NETWORK_THREADS: '1' });
+  const witness = await relay.ws(token);
+  for (const topics of [Array(100).fill(costly), Array(10).fill(costly)]) {
+    const wires = Array.from({ length: 30 }, () => new Wire(t, `${relay.origin}/socket.io/`));
+    for (const wire of wires) await wire.handshake();
+    const before = cpu(relay);
+    for (const wire of wires) wire.send(`40${JSON.stringify({ token: 'no such token', topics })}`);
+    await db.query(`INSERT INTO notes VALUES (${topics.length}, '1', 'meanwhile ${topics.length}')`);
+    await witness.event((event) => event.data.body === `meanwhile ${topics.length}`);
+    for (const wire of wires) await wire.closed();
+    if (!sanitized()) assert.ok(cpu(relay) - before < 500, `${cpu(relay) - before} ms of the processor for ${topics.length} patterns`);
+    const codes = wires.map((wire) => wire.named('error')[0]?.code);
+    assert.deepEqual(codes, Array(30).fill(topics.length === 100 ? 400 : 401));
+  }
+  // With a good token they are refused with a sentence that says what is wrong.
+  const user = relay.openIo(token, { mode: 'websocket', auth: { token, topics: Array(10).fill(costly) } });
+  await user.closing();
+  assert.match(user.errors[0]?.message ?? '', /^topic pattern ".*" is too costly: to try the patterns up to here took longer than the 5 ms allowed/);
+});
+
+test('a stream hears what is wrong with its patterns', async (t) => {
+  const { relay, token } = await setUp(t, {});
+  for (const [topics, says] of [['(', /^topic pattern "\(" is not valid at character 2/], ['(a+)+$', /too many ways/]]) {
+    const answer = await relay.get(`/stream?token=${token}&topics=${encodeURIComponent(topics)}`);
+    assert.equal(answer.status, 400);
+    assert.match(answer.json.message, says);
+    assert.equal((await relay.get(`/stream?token=nobody&topics=${encodeURIComponent(topics)}`)).status, 401);
+  }
+});
+
+test('patterns that are short as written and large once compiled: without a token nothing is compiled', async (t) => {
+  const { relay, token } = await setUp(t, { AUTH_TIMEOUT: '30s' });
+  const before = rss(relay);
+  const query = Array(80).fill(`topics=${encodeURIComponent('(?:ab){3262}')}`).join('&');
+  const sessions = Array.from({ length: 200 }, () => rawSession(t, relay, 'ws', query));
+  for (const session of sessions) await until(() => session.status === 101, () => session.state());
+  await relay.ws(token);
+  if (!sanitized()) assert.ok(rss(relay) - before < 30, `${before} to ${rss(relay)} MB`);
+  const user = rawSession(t, relay, 'ws', `token=${token}&${query}`);
+  assert.deepEqual(await refused(user), [400, 4400]);
+  assert.match(user.error.message, /take 98289 bytes once their repeats are written out, at most 65536 are allowed/);
 });
 
 test('frames against RFC 6455: the close code that it asks for, and no harm to others', async (t) => {
