@@ -55,6 +55,9 @@ struct transport_ops {
 	/* Bytes that the peer's socket takes now, about; 0: few, or not known. What is beyond that of a large event is sent later, from
 	 * where it lies. NULL: not known. */
 	size_t (*room)(struct session *session);
+	/* The same of a large event's whole frame, which lives as long as the event: the transport need not copy it. Where the peer
+	 * fetches; NULL: send() as any other. */
+	enum send_result (*send_event)(struct session *session, struct event *event, const struct frame *frame);
 	/* Will be called before long: what send() looks at may be brought into the processor's cache. NULL: nothing. */
 	void (*soon)(struct session *session);
 	/* Asks for session_writable() in a later loop turn (a long replay yields this way). */

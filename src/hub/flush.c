@@ -45,8 +45,9 @@ bool pack_add(struct session *session, struct pack *pack, struct event *event, e
 /* To a peer that fetches even a large one whole: an answer must not end within a packet. */
 bool pack_send(struct session *session, const struct pack *pack)
 {
-	if (pack->frames == 1 && pack->len > LARGE_EVENT && !session->ops->fetches)
-		return large_send(session, pack->event, pack->only);
+	if (pack->frames == 1 && pack->len > LARGE_EVENT)
+		return session->ops->fetches ? session_put_event(session, pack->event, pack->only) :
+					       large_send(session, pack->event, pack->only);
 	return session_put(
 		session, pack->frames == 1 ? pack->only->bytes : session->hub->scratch, pack->len);
 }

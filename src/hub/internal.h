@@ -229,6 +229,7 @@ static inline bool session_connected(const struct session *session)
 void session_set_state(struct session *session, enum session_state state);
 /* Sends now; the session must not be behind. False: it is not to be used any more. */
 bool session_put(struct session *session, const char *bytes, size_t len);
+bool session_put_event(struct session *session, struct event *event, const struct frame *frame); /* whole */
 /* The same outside of the flush: a session that is behind then leaves LIVE where it stands. */
 bool session_tell(struct session *session, const char *bytes, size_t len);
 /* It may still be spoken to, but not before its socket takes more: behind until session_writable(). */

@@ -245,10 +245,8 @@ static void now_behind(struct session *session)
 	session->progress_at = session->hub->now;
 }
 
-bool session_put(struct session *session, const char *bytes, size_t len)
+static bool put(struct session *session, enum send_result result)
 {
-	enum send_result result = session->ops->send(session, bytes, len);
-
 	if (!session_usable(session))
 		return false;
 	session->quiet_since = session->hub->now;
@@ -267,6 +265,18 @@ void session_yield(struct session *session)
 {
 	now_behind(session);
 	session->ops->want_writable(session);
+}
+
+bool session_put(struct session *session, const char *bytes, size_t len)
+{
+	return put(session, session->ops->send(session, bytes, len));
+}
+
+bool session_put_event(struct session *session, struct event *event, const struct frame *frame)
+{
+	if (!session->ops->send_event)
+		return session_put(session, frame->bytes, frame->len);
+	return put(session, session->ops->send_event(session, event, frame));
 }
 
 bool session_tell(struct session *session, const char *bytes, size_t len)

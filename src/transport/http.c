@@ -414,20 +414,39 @@ void exchange_reply_later(struct conn *conn, const struct reply *reply)
 
 	whole.close = reply->close || closes(conn);
 	reply_write(&exchange->answer, &whole, &exchange->head, conn->thread->tls);
+	exchange->rest = reply->apart ? reply->body : (struct span){"", 0};
 	exchange->answer_waits = true;
 	lws_rx_flow_control(conn->wsi, 1);
 	lws_callback_on_writable(conn->wsi);
+}
+
+void exchange_reply_borrowed(struct conn *conn, const struct reply *reply)
+{
+	struct reply whole = *reply;
+
+	whole.apart = true;
+	exchange_reply_later(conn, &whole);
+}
+
+static struct span next_piece(const struct exchange *exchange)
+{
+	size_t sent = exchange->answer_sent, len = exchange->answer.len;
+	struct span left = sent < len ? (struct span){exchange->answer.bytes + sent, len - sent} :
+					(struct span){exchange->rest.p + (sent - len), exchange->rest.len - (sent - len)};
+
+	left.len = left.len < PIECE_BYTES ? left.len : PIECE_BYTES;
+	return left;
 }
 
 /* A long one in pieces, of which libwebsockets need not keep more than one for a peer that is slow. *more: there are others.
  * False: the connection is dead. */
 static bool send_answer(struct conn *conn, struct exchange *exchange, bool *more)
 {
-	size_t left = exchange->answer.len - exchange->answer_sent, len = left < PIECE_BYTES ? left : PIECE_BYTES;
-	bool sent = conn_send(conn, exchange->answer.bytes + exchange->answer_sent, len) != SEND_DEAD;
+	struct span piece = next_piece(exchange);
+	bool sent = conn_send(conn, piece.p, piece.len) != SEND_DEAD;
 
-	exchange->answer_sent += len;
-	*more = sent && left > len;
+	exchange->answer_sent += piece.len;
+	*more = sent && exchange->answer_sent < exchange->answer.len + exchange->rest.len;
 	if (sent && !*more) {
 		errand_free(exchange->errand);
 		exchange->errand = NULL;

@@ -33,7 +33,8 @@ struct exchange {
 	struct errand *errand;     /* under way to an Engine.IO session, or its answer waits; socketio/errand.h */
 	bool idle;                 /* a poll that waits: nobody's work */
 	struct buf answer;         /* written when the socket is writable */
-	size_t answer_sent;        /* of it, in pieces */
+	struct span rest;          /* what of it lies elsewhere, with the errand or what it shares */
+	size_t answer_sent;        /* of both, in pieces */
 	bool answer_waits;
 };
 
@@ -49,6 +50,8 @@ int http_foreign(struct lws *wsi, const char *bytes, size_t len); /* what is no 
 
 /* Answers as soon as the socket is writable; for answers that come later. What reply points to is the caller's. */
 void exchange_reply_later(struct conn *conn, const struct reply *reply);
+/* The same, but that the body is not copied: it must stay until the exchange ends, or the errand that it is of is freed here. */
+void exchange_reply_borrowed(struct conn *conn, const struct reply *reply);
 void exchange_answer_later(struct conn *conn, int status, struct span body); /* with JSON */
 /* Sends an answer now. False: the connection is dead. */
 bool exchange_reply(struct conn *conn, const struct reply *reply);

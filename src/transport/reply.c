@@ -95,7 +95,7 @@ void reply_write(struct buf *buf, const struct reply *reply, const struct head *
 		buf_text(buf, "Retry-After: 1\r\n");
 	buf_printf(buf, "Connection: %s\r\n\r\n",
 		reply->stream || reply->close ? "close" : reply->status == 426 ? "keep-alive, Upgrade" : "keep-alive");
-	if (!reply->stream && !bodiless(reply) && !(head && head->method == METHOD_HEAD))
+	if (!reply->stream && !reply->apart && !bodiless(reply) && !(head && head->method == METHOD_HEAD))
 		buf_span(buf, reply->body);
 }
 

@@ -123,6 +123,7 @@ static void on_tick(uv_timer_t *tick)
 	conn_overdue(thread);
 	linger_tick(thread);
 	events_tick(thread);
+	answers_tick(&thread->answers);
 	listen_resume(thread);
 	hub_tick(thread->hub);
 	thread_touch(thread);

@@ -62,7 +62,8 @@ static void due_now(uv_timer_t *clock)
 	struct thread *thread = clock->data;
 	struct engineio_host *host = &thread->engines;
 	struct engineio_timers *const lists[] = {
-		&host->pings, &host->pongs, &host->connects, &host->last_words, &host->goodbyes, &host->probes};
+		&host->pings, &host->pongs, &host->connects, &host->last_words, &host->goodbyes, &host->probes,
+		&host->crowded};
 	int64_t now = clock_ms();
 
 	host->clock_due = 0;

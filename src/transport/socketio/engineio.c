@@ -19,12 +19,14 @@
 #include "transport/socketio/errand.h"
 #include "transport/socketio/polling.h"
 #include "transport/socketio/registry.h"
+#include "transport/socketio/share.h"
 #include "transport/thread.h"
 #include "transport/websocket.h"
 
 #define LAST_WORDS_MS 3000 /* for a polling client to fetch them */
 #define GOODBYE_MS 100     /* for a client that said `close` and polled at the same moment */
 #define NOOP_MS 20         /* a poll is kept waiting that long while its client turns to a websocket */
+#define CROWDED_MS 50      /* before a large event that there was no room for is tried again */
 #define ANSWER_ENOUGH 65536 /* an answer that holds this much is given before more is taken */
 #define STUFFED 65536 /* unfetched, while nobody polls */
 
@@ -148,6 +150,35 @@ void engine_said(struct engineio *engine)
 	engine->ping_at = engine_progress(engine) + engine_in_flight(engine); /* a ping may have waited */
 }
 
+enum send_result engine_send_event(struct engineio *engine, struct event *event, const struct frame *frame)
+{
+	if (engine->over || engine->conn || engine->share)
+		return engine_send(engine, frame->bytes, frame->len);
+	engine->share = share_create(event, frame);
+	engine_touch(engine);
+	return SEND_BEHIND;
+}
+
+void engine_forget_event(struct engineio *engine)
+{
+	share_free(engine->share);
+	engine->share = NULL;
+}
+
+void engine_unshare(struct engineio *engine)
+{
+	if (!engine->share)
+		return;
+	buf_span(&engine->out, share_bytes(engine->share));
+	engine_forget_event(engine);
+}
+
+/* Something waits to be fetched. */
+static bool loaded(const struct engineio *engine)
+{
+	return engine->out.len || engine->share;
+}
+
 static enum send_result send_packet(struct engineio *engine, enum engineio_type type, bool binary, struct span data)
 {
 	AUTO_BUF struct buf packet = buf_init(BUF_NO_MAX); /* by data */
@@ -263,8 +294,10 @@ void engine_ask_to_upgrade(struct engineio *engine)
 
 void engine_stay(struct engineio *engine)
 {
-	if (engine->probes && --engine->probes == 0)
-		engine_timer_stop(&engine->noop);
+	if (!engine->probes || --engine->probes)
+		return;
+	engine_timer_stop(&engine->noop);
+	engine_touch(engine); /* it may have been crowded */
 }
 
 bool engine_overdue(struct engineio *engine)
@@ -290,11 +323,11 @@ void engine_polled(struct engineio *engine, struct errand *poll)
 	engine->poll = poll;
 	engine->polled++;
 	engine->waits = false;
-	if (!engine->closing)
-		engine_config(engine)->app->writable(engine);
-	else if (!engine->out.len)
+	if (engine->closing && !loaded(engine))
 		say_goodbye(engine);
-	if (engine->out.len)
+	else if (!engine->closing && !engine->share)
+		engine_config(engine)->app->writable(engine);
+	if (loaded(engine))
 		engine_touch(engine);
 	else if (engine->probes)
 		engine_timer_set(&host_of(engine)->probes, &engine->noop);
@@ -309,7 +342,7 @@ static bool has_last_words(const struct engineio *engine, enum close_reason reas
 {
 	int http = close_reason_http(reason);
 
-	return engine->out.len && http >= 400 && reason != CLOSE_RESTART && reason != CLOSE_JOURNAL;
+	return loaded(engine) && http >= 400 && reason != CLOSE_RESTART && reason != CLOSE_JOURNAL;
 }
 
 void engine_close(struct engineio *engine, enum close_reason reason)
@@ -326,7 +359,7 @@ void engine_close(struct engineio *engine, enum close_reason reason)
 	engine->closing = true;
 	engine_touch(engine);
 	engine_timer_stop(&engine->beat);
-	if (engine->poll && !engine->out.len)
+	if (engine->poll && !loaded(engine))
 		say_goodbye(engine);
 	else if (!engine->poll && reason != CLOSE_CLIENT && !has_last_words(engine, reason))
 		engine_end(engine, reason);
@@ -380,6 +413,7 @@ void engine_host(struct engineio *engine)
 void engine_free(struct engineio *engine)
 {
 	buf_finish(&engine->out);
+	engine_forget_event(engine);
 	free(engine);
 }
 
@@ -418,17 +452,28 @@ static void over(struct engineio *engine)
 	engine_free(engine);
 }
 
-void engine_answer(struct engineio *engine)
+static void take_answer(struct engineio *engine, struct errand *poll)
+{
+	buf_finish(&poll->body);
+	if (engine->out.len) {
+		engine->polled += engine->out.len;
+		poll->body = engine->out;
+		engine->out = buf_init(BUF_NO_MAX);
+	} else {
+		engine->polled += engine->share->frame->len;
+		poll->share = engine->share;
+		engine->share = NULL;
+	}
+}
+
+static void answer(struct engineio *engine)
 {
 	struct errand *poll = engine->poll;
 
 	engine->poll = NULL;
 	engine_timer_stop(&engine->noop);
-	engine->polled += engine->out.len;
-	buf_finish(&poll->body);
-	poll->body = engine->out;
+	take_answer(engine, poll);
 	poll->status = 200;
-	engine->out = buf_init(BUF_NO_MAX);
 	errand_return(poll);
 	if (engine->goodbye) {
 		engine_end(engine, (enum close_reason)engine->close_reason);
@@ -438,11 +483,23 @@ void engine_answer(struct engineio *engine)
 	}
 }
 
+/* It is not its peer who is slow. */
+static void wait_for_room(struct engineio *engine)
+{
+	engine->polled++;
+	engine_timer_set(&host_of(engine)->crowded, &engine->noop);
+}
+
+static bool has_room(const struct engineio *engine)
+{
+	return engine->out.len || answers_admit(&engine->poll->from->answers, engine->share->event);
+}
+
 /* writable() may ask for itself again: that is for the next turn. */
 static void go_on(struct engineio *engine)
 {
 	engine->wants = false;
-	if (engine->poll && !engine->closing && !engine->out.len)
+	if (engine->poll && !engine->closing && !loaded(engine))
 		engine_config(engine)->app->writable(engine);
 }
 
@@ -463,8 +520,10 @@ void engine_turn(struct thread *thread)
 			tell_end(engine);
 		if (engine->over)
 			over(engine);
-		else if (engine->poll && engine->out.len)
-			engine_answer(engine);
+		else if (engine->poll && loaded(engine) && has_room(engine))
+			answer(engine);
+		else if (engine->poll && engine->share)
+			wait_for_room(engine);
 	}
 	if (host->dirty)
 		thread_touch(thread);
@@ -517,6 +576,7 @@ void engine_host_init(struct thread *thread)
 	host->connects = (struct engineio_timers){.after_ms = config->connect_timeout_ms, .due = not_connected};
 	host->goodbyes = (struct engineio_timers){.after_ms = GOODBYE_MS, .due = not_fetched};
 	host->last_words = (struct engineio_timers){.after_ms = LAST_WORDS_MS, .due = not_fetched};
+	host->crowded = (struct engineio_timers){.after_ms = CROWDED_MS, .due = engine_touch};
 	host->probes = (struct engineio_timers){.after_ms = NOOP_MS, .due = noop};
 	engine_clock_init(thread);
 }

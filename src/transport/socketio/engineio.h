@@ -10,7 +10,7 @@
  * turn of the loop.
  *
  * Sending while polling: packets wait in `out` until a poll asks; the answer goes out at the end of the turn, with all that
- * came together by then. After it the peer takes nothing until it polls again (paused()).
+ * came together by then. After it the peer takes nothing until it polls again (paused()). A large event is an answer of its own.
  */
 #ifndef ESINK_ENGINEIO_H
 #define ESINK_ENGINEIO_H
@@ -28,6 +28,7 @@ struct conn;
 struct engineio;
 struct engineio_registry;
 struct errand;
+struct share;
 struct thread;
 
 #define SID_LEN 20
@@ -84,7 +85,7 @@ struct engineio_timers {
 
 /* What a network thread keeps of its sessions. */
 struct engineio_host {
-	struct engineio_timers pings, pongs, connects, last_words, goodbyes, probes;
+	struct engineio_timers pings, pongs, connects, last_words, goodbyes, probes, crowded;
 	struct engineio *dirty, *turning; /* have something to do at the end of the turn, of this turn */
 	uv_timer_t clock;
 	int64_t clock_due;      /* when it is set for; 0: it is not */
@@ -98,6 +99,7 @@ struct engineio {
 	struct engineio *dirty_next;
 	struct buf out;       /* polling: packets for the next answer, a record separator before each; else frames of our own that wait
 	                       * until the application's message is whole */
+	struct share *share;  /* polling: a large event, the answer after the next one of out; NULL: none */
 	struct engineio_timer beat, patience, noop;
 	unsigned long polled; /* grows with what the peer fetches */
 	unsigned long ping_seen, ping_at; /* progress when the ping was sent, and once it has got there */
@@ -145,6 +147,10 @@ enum send_result engine_send(struct engineio *engine, const char *bytes, size_t 
 /* The same of packets beside what the application sends: they wait while it is within() a message. */
 enum send_result engine_say(struct engineio *engine, const char *bytes, size_t len);
 void engine_said(struct engineio *engine); /* what waits is sent, if it may be */
+/* A large event's frame, which must be in the session's encoding. A polling session shares it in place of a copy, but when so much is on
+ * its way out to others that there is no room for it, it waits. */
+enum send_result engine_send_event(struct engineio *engine, struct event *event, const struct frame *frame);
+void engine_forget_event(struct engineio *engine); /* nobody waits for it any more */
 /* One message packet. */
 enum send_result engine_message(struct engineio *engine, bool binary, struct span data);
 /* Asks for writable() in a later turn. */
@@ -164,9 +170,8 @@ void engine_end(struct engineio *engine, enum close_reason reason); /* nobody ca
 void engine_ask_to_upgrade(struct engineio *engine); /* a probe has come: polls are answered at once from now on */
 void engine_stay(struct engineio *engine); /* its websocket came to nothing: polls wait as before */
 bool engine_overdue(struct engineio *engine); /* it has missed its pong, and is over now */
+void engine_unshare(struct engineio *engine); /* it is not polled for any more: what waits is in out, all of it */
 void engine_polled(struct engineio *engine, struct errand *poll);
-/* What has come together is the answer to the poll that waits. */
-void engine_answer(struct engineio *engine);
 /* Off the lists of its thread, and onto those of another. */
 void engine_unhost(struct engineio *engine);
 void engine_host(struct engineio *engine);

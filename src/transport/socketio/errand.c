@@ -9,6 +9,7 @@
 #include "transport/conn.h"
 #include "transport/socketio/polling.h"
 #include "transport/socketio/registry.h"
+#include "transport/socketio/share.h"
 #include "transport/socketio/upgrade.h"
 #include "transport/thread.h"
 
@@ -31,6 +32,7 @@ void errand_free(struct errand *errand)
 	if (errand->body.bytes)
 		memset(errand->body.bytes, 0, errand->body.len); /* it may hold a token */
 	buf_finish(&errand->body);
+	share_free(errand->share);
 	free(errand);
 }
 

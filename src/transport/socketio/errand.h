@@ -14,6 +14,8 @@
 #include "base/inbox.h"
 #include "transport/socketio/engineio.h"
 
+struct share;
+
 enum errand_kind {
 	ERRAND_POLL,    /* waits at home until there is something to say */
 	ERRAND_POST,    /* packets from the client */
@@ -33,6 +35,7 @@ struct errand {
 	bool probed;             /* upgrade: ERRAND_PROBE has gone ahead */
 	bool sent, answered;     /* answered: it is home again, and its answer waits for the socket */
 	struct buf body;         /* of the request; on the way back, of the answer, with a separator first */
+	struct share *share;     /* on the way back of a poll: is the answer, in place of body; NULL: none */
 	int status;              /* on the way back; other than 200: code tells why */
 	int code;                /* Engine.IO's number of the error */
 	enum close_reason reason; /* abort */

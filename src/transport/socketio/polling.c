@@ -11,9 +11,11 @@
 #include "transport/http.h"
 #include "transport/socketio/errand.h"
 #include "transport/socketio/registry.h"
+#include "transport/socketio/share.h"
 #include "transport/thread.h"
 
 #define TEXT "text/plain; charset=UTF-8"
+#define SHORT_BYTES 16384
 
 static void take(struct engineio_request *request, struct span name, struct span value)
 {
@@ -234,18 +236,35 @@ void polling_posted(struct errand *errand, struct engineio *engine)
 
 /* -- back -- */
 
+/* Packets, without the separator ahead of the first. A short one goes out in one piece with its head; of a long one there is no second
+ * copy. */
+static void answer_poll(struct conn *conn, struct errand *errand)
+{
+	struct share *share = errand->share;
+	struct span packets = share ? share_bytes(share) : buf_as_span(&errand->body);
+	struct reply reply = {.status = 200, .type = TEXT, .body = {packets.p + 1, packets.len - 1}};
+
+	if (packets.len > SHORT_BYTES) {
+		exchange_reply_borrowed(conn, &reply);
+	} else {
+		exchange_reply_later(conn, &reply);
+		buf_finish(&errand->body);
+	}
+	if (share)
+		answers_add_event(&conn->thread->answers, &share->answer, conn, share->event, share->event->size + packets.len);
+}
+
 void polling_answered(struct errand *errand)
 {
 	struct conn *conn = errand->conn;
-	bool poll = errand->kind == ERRAND_POLL;
-	struct reply reply = {.status = 200, .type = poll ? TEXT : "text/html", .body = span_of("ok")};
 
 	errand->answered = true;
 	if (errand->status != 200) {
 		refuse_later(conn, (enum engineio_error)errand->code);
 		return;
 	}
-	if (poll)
-		reply.body = (struct span){errand->body.bytes + 1, errand->body.len - 1};
-	exchange_reply_later(conn, &reply);
+	if (errand->kind == ERRAND_POLL)
+		answer_poll(conn, errand);
+	else
+		exchange_reply_later(conn, &(struct reply){.status = 200, .type = "text/html", .body = span_of("ok")});
 }

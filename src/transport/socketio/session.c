@@ -78,6 +78,14 @@ static size_t client_room(struct session *session)
 	return engine_room(engine_under(session));
 }
 
+static enum send_result client_send_event(struct session *session, struct event *event, const struct frame *frame)
+{
+	struct engineio *engine = engine_under(session);
+
+	accept_client(engine);
+	return engine_send_event(engine, event, frame);
+}
+
 static void client_want_writable(struct session *session)
 {
 	engine_want(engine_under(session));
@@ -107,6 +115,7 @@ static const struct transport_ops over_polling = {
 	.encoding = ENCODING_SOCKETIO_POLLING,
 	.fetches = true,
 	.send = client_send,
+	.send_event = client_send_event,
 	.want_writable = client_want_writable,
 	.close = client_close,
 	.progress = client_progress,
@@ -257,6 +266,7 @@ static bool is_within(const struct engineio *engine)
 static void on_disconnect(struct engineio *engine, struct span namespace)
 {
 	(void)namespace;
+	engine_forget_event(engine);
 	session_disconnected(&client_of(engine)->session, CLOSE_CLIENT);
 	if (is_within(engine)) /* nothing could be said any more */
 		engine_close(engine, CLOSE_CLIENT);

@@ -199,6 +199,7 @@ void upgrade_asked(struct errand *errand, struct engineio *engine)
 		errand_return(errand);
 		return;
 	}
+	engine_unshare(engine);
 	if (engine->closing) {
 		hand_over_last_words(errand, engine);
 		return;

@@ -261,23 +261,34 @@ struct client socketio_open(int port, const char *user)
 	return client;
 }
 
-bool client_take_answer(struct client *client)
+char *client_take_body(struct client *client)
 {
+	char *body;
 	int64_t deadline = clock_ms() + PATIENCE_MS;
 	const char *end, *length;
-	size_t whole;
+	size_t head, whole;
 
 	while (!(end = memmem(client->in, client->len, "\r\n\r\n", 4)))
 		if (more(client, deadline) <= 0)
-			return false;
+			return NULL;
 	length = strcasestr(client->in, "\r\nContent-Length: ");
 	whole = (size_t)(end + 4 - client->in) + (length && length < end ? strtoul(length + 18, NULL, 10) : 0);
+	head = (size_t)(end + 4 - client->in);
 	while (client->len < whole)
 		if (more(client, deadline) <= 0)
-			return false;
+			return NULL;
+	body = mem_text_n(client->in + head, whole - head);
 	memmove(client->in, client->in + whole, client->len - whole + 1);
 	client->len -= whole;
-	return true;
+	return body;
+}
+
+bool client_take_answer(struct client *client)
+{
+	char *body = client_take_body(client);
+
+	free(body);
+	return body;
 }
 
 void polling_say(struct client *client, const char *sid)

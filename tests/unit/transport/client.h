@@ -47,5 +47,7 @@ struct client polling_open(int port, const char *user, char sid[21]);
 void polling_say(struct client *client, const char *sid);
 /* Takes one answer, head and body, off what has come, waiting for the rest of it. False: the end or no more time. */
 bool client_take_answer(struct client *client);
+/* The same; the body, malloc'ed. NULL: false. */
+char *client_take_body(struct client *client);
 
 #endif

@@ -1,0 +1,194 @@
+/* Prevents: one large row that costs a copy for each client that polls for it; answers whose clients have taken leave, and do
+ * not read, that are kept beside every bound; clients that wait for ever because of them. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "client.h"
+#include "relay.h"
+
+#define MEGABYTE 1000000
+#define SID_BYTES 21
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define RESIDENT_IS_TRUE 0 /* what was freed is kept for a while */
+#else
+#define RESIDENT_IS_TRUE 1
+#endif
+
+static long resident_mb(void)
+{
+	FILE *file = fopen("/proc/self/statm", "r");
+	long pages = 0;
+
+	assert_non_null(file);
+	assert_int_equal(fscanf(file, "%*d %ld", &pages), 1);
+	fclose(file);
+	return pages * sysconf(_SC_PAGESIZE) >> 20;
+}
+
+static void assert_grown_less(long before, long mb)
+{
+	long now = resident_mb();
+
+	if (RESIDENT_IS_TRUE && now - before >= mb)
+		fail_msg("%ld MB have grown to %ld, by %ld and more", before, now, mb);
+}
+
+static bool has_come(const struct client *client, int ms)
+{
+	struct pollfd fd = {.fd = client->fd, .events = POLLIN};
+
+	return poll(&fd, 1, ms) == 1;
+}
+
+/* A poll of its own connection that has reached the session's home. */
+static struct client wait_for_events(int port, const char *user, char sid[SID_BYTES])
+{
+	struct client client = polling_open(port, user, sid);
+
+	assert_int_equal(strlen(sid), SID_BYTES - 1);
+	polling_say(&client, sid);
+	return client;
+}
+
+/* The first polls may bring a ping or the like. */
+static void takes_the_event(struct client *client, const char *sid, size_t bytes)
+{
+	size_t len = 0;
+
+	for (int i = 0; i < 5 && len < bytes; i++) {
+		char *body = client_take_body(client);
+
+		assert_non_null(body);
+		len = strlen(body);
+		free(body);
+		polling_say(client, sid);
+	}
+	assert_true(len >= bytes);
+}
+
+static int say(int port, const char *sid, const char *packets)
+{
+	char *request = mem_format("POST /socket.io/?EIO=4&transport=polling&sid=%s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+				   "Content-Length: %zu\r\n\r\n%s", sid, strlen(packets), packets);
+	char *text = client_ask(port, request);
+	int status = client_status(text);
+
+	free(text);
+	free(request);
+	return status;
+}
+
+#define CROWD 50
+
+static void a_large_event_is_shared(unsigned threads)
+{
+	const struct relay_options options = {.server = {.threads = threads}};
+	struct relay *relay = relay_start(&options);
+	char sids[CROWD][SID_BYTES];
+	struct client clients[CROWD];
+	long before;
+
+	for (size_t i = 0; i < CROWD; i++)
+		clients[i] = wait_for_events(relay_port(relay), "7", sids[i]);
+	before = resident_mb();
+	relay_emit(relay, "7", 1, 5 * MEGABYTE);
+	for (size_t i = 0; i < CROWD; i++)
+		assert_true(has_come(&clients[i], 5000));
+	assert_grown_less(before, 100);
+	for (size_t i = 0; i < CROWD; i++) {
+		takes_the_event(&clients[i], sids[i], 10 * MEGABYTE);
+		client_close(&clients[i]);
+	}
+	relay_stop(relay);
+}
+
+static void a_large_event_is_shared_by_all_who_poll(void **state)
+{
+	(void)state;
+	a_large_event_is_shared(1);
+	a_large_event_is_shared(2);
+}
+
+/* Each is polled for, not read, and its client says `close`: the session is gone, and counts nowhere. */
+static void who_takes_leave_does_not_leave_answers(void **state)
+{
+	const struct relay_options options = {.hub = {.tail_bytes = 16 * MEGABYTE, .max_sessions_per_user = 3}};
+	struct relay *relay = relay_start(&options);
+	char sid[SID_BYTES];
+	struct client clients[40], late;
+	long before = resident_mb();
+
+	(void)state;
+	for (size_t i = 0; i < 40; i++) {
+		clients[i] = wait_for_events(relay_port(relay), "7", sid);
+		assert_int_equal(say(relay_port(relay), sid, "3"), 200);
+		relay_emit(relay, "7", 1, 5 * MEGABYTE);
+		has_come(&clients[i], 200);
+		assert_int_equal(say(relay_port(relay), sid, i % 2 ? "41" : "1"), 200);
+	}
+	assert_grown_less(before, 230);
+	/* There is room for who reads, once those have had their time. */
+	late = wait_for_events(relay_port(relay), "8", sid);
+	assert_int_equal(say(relay_port(relay), sid, "3"), 200);
+	relay_emit(relay, "8", 1, 5 * MEGABYTE);
+	assert_true(has_come(&late, 15000));
+	takes_the_event(&late, sid, 10 * MEGABYTE);
+	client_close(&late);
+	for (size_t i = 0; i < 40; i++)
+		client_close(&clients[i]);
+	relay_stop(relay);
+}
+
+/* What comes before the large one and after it, in order, each once. */
+static void order_is_kept(void **state)
+{
+	const struct relay_options options = {.server = {.threads = 2}};
+	struct relay *relay = relay_start(&options);
+	static const size_t sizes[] = {10, 300000, 10, 300000, 300000, 10};
+	char sid[SID_BYTES];
+	struct client client = wait_for_events(relay_port(relay), "7", sid);
+	uint64_t last = 0;
+
+	(void)state;
+	for (size_t i = 0; i < 6; i++)
+		last = relay_emit(relay, "7", 1, sizes[i]);
+	for (uint64_t id = last - 5; id <= last;) {
+		char *body = client_take_body(&client);
+
+		assert_non_null(body);
+		for (const char *at = body; (at = strstr(at, "[\"changes\",")); at++) {
+			char *want = mem_format("[\"changes\",{\"id\":\"%llu\"", (unsigned long long)id++);
+
+			if (strncmp(at, want, strlen(want)) != 0)
+				fail_msg("%.60s and not %s", at, want);
+			free(want);
+		}
+		free(body);
+		polling_say(&client, sid);
+	}
+	client_close(&client);
+	relay_stop(relay);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_large_event_is_shared_by_all_who_poll),
+		cmocka_unit_test(who_takes_leave_does_not_leave_answers),
+		cmocka_unit_test(order_is_kept),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
