@@ -49,6 +49,7 @@ enum encoding engine_encoding(const struct engineio *engine)
 
 struct engineio *engine_create(struct conn *conn, bool websocket)
 {
+	char evicted[SID_LEN + 1];
 	struct thread *thread = conn->thread;
 	struct engineio *engine = mem_zero(1, sizeof(*engine) + thread->shared->config.engineio.app->size);
 
@@ -58,10 +59,12 @@ struct engineio *engine_create(struct conn *conn, bool websocket)
 	engine->beat.engine = engine->patience.engine = engine->noop.engine = engine;
 	random_word(engine->sid, SID_LEN);
 	peer_address(conn, engine->address);
-	if (!registry_add(thread->shared->engines, engine)) {
+	if (!registry_add(thread->shared->engines, engine, evicted)) {
 		free(engine);
 		return NULL;
 	}
+	if (evicted[0])
+		errand_abort(thread, evicted, CLOSE_TOO_MANY);
 	if (websocket) {
 		engine->conn = conn;
 		conn->engine = engine;

@@ -112,7 +112,12 @@ struct engineio {
 	bool told;         /* the application knows that it has ended */
 	bool over;         /* to be told and freed at the end of the turn */
 	bool away;         /* the application has departed and not arrived */
-	bool claimed;      /* by a websocket that wants to upgrade it; the registry's */
+	/* the registry's, under its lock */
+	struct engineio *stranger_next, *stranger_prev;
+	bool stranger; /* in its list */
+	bool claimed;  /* by a websocket that wants to upgrade it, or is it */
+	bool speaks;   /* it is in a namespace */
+	bool evicted;  /* on its way out, to make room for another */
 	char sid[SID_LEN + 1];
 	char address[46];  /* of the handshake's peer; "" when it had gone already */
 };

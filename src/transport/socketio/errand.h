@@ -22,7 +22,8 @@ enum errand_kind {
 	ERRAND_PROBE,   /* a websocket works: polls are to be answered at once */
 	ERRAND_STAY,    /* and has gone again: they need not */
 	ERRAND_UPGRADE, /* brings the session, which goes on over the websocket */
-	ERRAND_ABORT    /* the request of a waiting poll, or its answer, was lost, and packets with it: the client must begin anew */
+	ERRAND_ABORT    /* the request of a waiting poll, or its answer, was lost, and packets with it, or there is no
+			   place for it: the client must begin anew */
 };
 
 struct errand {

@@ -1,5 +1,8 @@
 /* A map behind a lock. A session is taken out by its home thread before it is freed, so that what registry_at_home() returns
  * stays valid for the rest of that thread's call.
+ *
+ * A handshake by polling costs its client a request and no connection. So that nobody shuts the others out with them, those
+ * who have not got further stand in a list, the oldest first, from which one goes when there is no place.
  */
 #include "transport/socketio/registry.h"
 
@@ -23,6 +26,8 @@ struct engineio_registry {
 	pthread_mutex_t lock;
 	struct map sessions, addresses; /* addresses: only where their number is limited */
 	size_t max, max_of_address;     /* max_of_address: 0: no limit */
+	struct engineio *first, *last;  /* strangers, by stranger_next */
+	size_t leaving;                 /* evicted, and not removed yet */
 };
 
 struct engineio_registry *registry_create(size_t max, size_t max_per_address)
@@ -85,17 +90,70 @@ static void address_leave(struct engineio_registry *registry, const struct engin
 	free(address);
 }
 
-bool registry_add(struct engineio_registry *registry, struct engineio *engine)
+/* In the list or not, by what is known of it. */
+static void list(struct engineio_registry *registry, struct engineio *engine, bool stranger)
+{
+	if (stranger == engine->stranger)
+		return;
+	engine->stranger = stranger;
+	if (stranger) {
+		engine->stranger_next = NULL;
+		engine->stranger_prev = registry->last;
+		*(registry->last ? &registry->last->stranger_next : &registry->first) = engine;
+		registry->last = engine;
+		return;
+	}
+	*(engine->stranger_prev ? &engine->stranger_prev->stranger_next : &registry->first) = engine->stranger_next;
+	*(engine->stranger_next ? &engine->stranger_next->stranger_prev : &registry->last) = engine->stranger_prev;
+}
+
+static void list_anew(struct engineio_registry *registry, struct engineio *engine)
+{
+	list(registry, engine, !engine->speaks && !engine->claimed && !engine->evicted);
+}
+
+static bool make_room(struct engineio_registry *registry, char *evicted)
+{
+	struct engineio *oldest = registry->first;
+
+	if (registry->sessions.count - registry->leaving < registry->max)
+		return true;
+	if (!oldest)
+		return false;
+	oldest->evicted = true;
+	list_anew(registry, oldest);
+	registry->leaving++;
+	memcpy(evicted, oldest->sid, sizeof(oldest->sid));
+	return true;
+}
+
+bool registry_add(struct engineio_registry *registry, struct engineio *engine, char *evicted)
 {
 	struct span sid = {engine->sid, SID_LEN};
 	bool room;
 
+	evicted[0] = 0;
 	pthread_mutex_lock(&registry->lock);
-	room = registry->sessions.count < registry->max && address_enter(registry, engine);
-	if (room)
+	room = address_enter(registry, engine);
+	if (room && !make_room(registry, evicted)) {
+		address_leave(registry, engine);
+		room = false;
+	}
+	if (room) {
 		map_put(&registry->sessions, hash_bytes(sid.p, sid.len), sid, engine);
+		list_anew(registry, engine);
+	}
 	pthread_mutex_unlock(&registry->lock);
 	return room;
+}
+
+void registry_speaks(struct engineio_registry *registry, struct engineio *engine, bool speaks)
+{
+	pthread_mutex_lock(&registry->lock);
+	engine->speaks = speaks;
+	if (find(registry, (struct span){engine->sid, SID_LEN}) == engine)
+		list_anew(registry, engine);
+	pthread_mutex_unlock(&registry->lock);
 }
 
 void registry_remove(struct engineio_registry *registry, struct engineio *engine)
@@ -106,6 +164,8 @@ void registry_remove(struct engineio_registry *registry, struct engineio *engine
 	if (find(registry, sid) == engine) {
 		map_remove(&registry->sessions, hash_bytes(sid.p, sid.len), sid);
 		address_leave(registry, engine);
+		list(registry, engine, false);
+		registry->leaving -= engine->evicted;
 	}
 	pthread_mutex_unlock(&registry->lock);
 }
@@ -158,9 +218,11 @@ bool registry_claim(struct engineio_registry *registry, struct span sid)
 
 	pthread_mutex_lock(&registry->lock);
 	engine = find(registry, sid);
-	claimed = engine && !engine->claimed;
-	if (claimed)
+	claimed = engine && !engine->claimed && !engine->evicted;
+	if (claimed) {
 		engine->claimed = true;
+		list_anew(registry, engine);
+	}
 	pthread_mutex_unlock(&registry->lock);
 	return claimed;
 }
@@ -171,7 +233,9 @@ void registry_unclaim(struct engineio_registry *registry, struct span sid)
 
 	pthread_mutex_lock(&registry->lock);
 	engine = find(registry, sid);
-	if (engine)
+	if (engine) {
 		engine->claimed = false;
+		list_anew(registry, engine);
+	}
 	pthread_mutex_unlock(&registry->lock);
 }

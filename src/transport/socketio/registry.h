@@ -17,7 +17,10 @@ struct thread;
 struct engineio_registry *registry_create(size_t max, size_t max_per_address);
 void registry_destroy(struct engineio_registry *registry); /* NULL is fine; must be empty */
 
-bool registry_add(struct engineio_registry *registry, struct engineio *engine); /* false: there are too many */
+/* False: there are too many. Where only those make them too many who keep no connection and are in no namespace, the one that has been so
+ * for longest has to go: evicted is its sid, and the caller's to end; else "". */
+bool registry_add(struct engineio_registry *registry, struct engineio *engine, char *evicted);
+void registry_speaks(struct engineio_registry *registry, struct engineio *engine, bool speaks); /* it is in a namespace, or in none any more */
 void registry_remove(struct engineio_registry *registry, struct engineio *engine);
 /* The session of that sid, if its home is this thread: only there may it be touched. */
 struct engineio *registry_at_home(struct engineio_registry *registry, struct span sid, const struct thread *thread);

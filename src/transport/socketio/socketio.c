@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "transport/socketio/registry.h"
 #include "transport/thread.h"
 
 struct assembly {
@@ -93,6 +94,7 @@ void socketio_accept(struct engineio *engine, struct span namespace, const char 
 		return;
 	}
 	socketio->namespaces[i] = mem_text_n(namespace.p, namespace.len);
+	registry_speaks(engine->home->shared->engines, engine, true);
 	buf_text(&json, "{\"sid\":");
 	buf_json_string(&json, span_of(sid));
 	buf_text(&json, "}");
@@ -143,6 +145,7 @@ static void whole(struct engineio *engine, const struct socketio_packet *packet,
 		app_of(engine)->connect(engine, packet->namespace, packet->root);
 	} else if (packet->type == SOCKETIO_DISCONNECT && in) {
 		leave(socketio, packet->namespace);
+		registry_speaks(engine->home->shared->engines, engine, !socketio_idle(engine));
 		app_of(engine)->disconnect(engine, packet->namespace);
 	} else if (packet->type != SOCKETIO_CONNECT && in) {
 		app_of(engine)->packet(engine, packet, attachments);

@@ -1,5 +1,6 @@
 /* Prevents: events that a Socket.IO client gets twice because they came together with the close packet; packets beside the
- * vocabulary that cost unbounded memory; a heartbeat among the fragments of a large event, which no client can read; polls that are answered at once for ever after a websocket that came to nothing. */
+ * vocabulary that cost unbounded memory; handshakes that keep others out; a heartbeat among the fragments of a large event, which no
+ * client can read; polls that are answered at once for ever after a websocket that came to nothing. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -362,6 +363,38 @@ static struct client open_socket(int port, const char *sid)
 	return client;
 }
 
+static bool is_let_in(int port)
+{
+	struct client client = socketio_open(port, "9");
+	bool in = client_await(&client, "Successfully connected.");
+
+	client_close(&client);
+	return in;
+}
+
+/* Handshakes without a CONNECT, on one thread or several: whoever is oldest of those makes room, and of nobody else. */
+static void handshakes_do_not_keep_others_out(void **state)
+{
+	(void)state;
+	for (unsigned threads = 1; threads <= 2; threads++) {
+		const struct relay_options options = {.server = {.threads = threads, .max_connections = 8}};
+		struct relay *relay = relay_start(&options);
+		char joined[SID_LEN + 1], left[SID_LEN + 1], sids[20][SID_LEN + 1];
+
+		join(relay_port(relay), joined);
+		join(relay_port(relay), left);
+		assert_int_equal(post(relay_port(relay), left, "41"), 200);
+		for (size_t i = 0; i < 20; i++)
+			handshake(relay_port(relay), sids[i]);
+		assert_true(is_let_in(relay_port(relay)));
+		assert_int_equal(post(relay_port(relay), joined, "3"), 200);
+		assert_int_equal(post(relay_port(relay), sids[19], "3"), 200);
+		assert_int_equal(post(relay_port(relay), sids[0], "3"), 400);
+		assert_int_equal(post(relay_port(relay), left, "3"), 400);
+		relay_stop(relay);
+	}
+}
+
 /* -- websockets that come to nothing -- */
 
 static void polls_wait_again_after_a_probe(void **state)
@@ -468,6 +501,7 @@ int main(void)
 		cmocka_unit_test(bodies_for_nobody_are_not_kept),
 		cmocka_unit_test(attachments_are_not_awaited_with_all_that_was_read),
 		cmocka_unit_test(an_address_has_a_bound_before_connect_too),
+		cmocka_unit_test(handshakes_do_not_keep_others_out),
 		cmocka_unit_test(polls_wait_again_after_a_probe),
 		cmocka_unit_test(who_does_not_read_is_not_answered_for_ever),
 		cmocka_unit_test(nothing_stands_within_a_large_event),
