@@ -4,6 +4,8 @@
  * connection half open when libwebsockets closes its own. What comes is read and thrown away, up to LINGER_BYTES; then
  * the client's writes wait, and it finds the answer. The end comes with the client's, after LINGER_MS at the latest.
  *
+ * Until then it is one of MAX_CONNECTIONS, by which descriptors are reckoned; where those are all there, it is closed as it is.
+ *
  * With TLS the bytes are encrypted ones: nobody looks at them.
  */
 #include "transport/linger.h"
@@ -37,6 +39,24 @@ static void on_closed(uv_handle_t *handle)
 	free((struct lingering *)handle);
 }
 
+/* A descriptor of its own for the socket, which counts; -1: there is none. */
+static int take_descriptor(struct shared *shared, int fd)
+{
+	int own = -1;
+
+	if (atomic_fetch_add(&shared->connections, 1) < shared->config.max_connections)
+		own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	if (own < 0)
+		atomic_fetch_sub(&shared->connections, 1);
+	return own;
+}
+
+static void give_descriptor_back(struct shared *shared, int own)
+{
+	close(own);
+	atomic_fetch_sub(&shared->connections, 1);
+}
+
 static void drop(struct thread *thread, struct lingering *one)
 {
 	if (one->next)
@@ -47,7 +67,7 @@ static void drop(struct thread *thread, struct lingering *one)
 		thread->lingering = one->next;
 	thread->lingering_count--;
 	uv_close((uv_handle_t *)&one->poll, on_closed);
-	close(one->fd);
+	give_descriptor_back(thread->shared, one->fd);
 }
 
 static void on_readable(uv_poll_t *poll, int status, int events)
@@ -76,14 +96,14 @@ void linger_begin(struct conn *conn)
 
 	if (thread->lingering_count >= LINGER_MAX || lws_partial_buffered(conn->wsi))
 		return;
-	own = fcntl(conn->fd, F_DUPFD_CLOEXEC, 0);
+	own = take_descriptor(thread->shared, conn->fd);
 	if (own < 0)
 		return;
 	if (!thread->tls)
 		shutdown(own, SHUT_WR);
 	one = mem_zero(1, sizeof(*one));
 	if (uv_poll_init(&thread->loop, &one->poll, own) < 0) {
-		close(own);
+		give_descriptor_back(thread->shared, own);
 		free(one);
 		return;
 	}

@@ -142,6 +142,47 @@ test('a limit of open files that is too small is said at the start', async (t) =
   await health.after('a small limit');
 });
 
+test('requests that are refused unread, and linger, leave descriptors for capture', { timeout: 90_000 }, async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'esink-ulimit-'));
+  t.defer(() => rmSync(folder, { recursive: true }));
+  const small = join(folder, 'esink');
+  writeFileSync(small, `#!/bin/sh\nulimit -n 556\nexec ${binary()} "$@"\n`);
+  chmodSync(small, 0o755);
+  const { db, relay, witness, health } = await setUp(t, { MAX_CONNECTIONS: '300', NETWORK_THREADS: '2', HANDSHAKE_TIMEOUT: '60s' }, small);
+  const free = fds(relay);
+  const held = Array.from({ length: 250 }, () => trickle(t, relay.port, 'GET /ping'));
+  await until(() => fds(relay) >= free + 250, 'the places to be taken');
+  let most = 0;
+  let flooding = true;
+  const sockets = new Set();
+  const flood = (async () => {
+    while (flooding) {
+      for (let i = 0; i < 15; i++) {
+        const socket = net.connect({ port: relay.port, host: '127.0.0.1', allowHalfOpen: true }, () => socket.write('POST /publish HTTP/1.1\r\nHost: x\r\n\r\n'));
+        socket.on('error', () => {});
+        socket.on('close', () => sockets.delete(socket));
+        socket.resume();
+        sockets.add(socket);
+      }
+      await pause(20);
+      most = Math.max(most, fds(relay));
+    }
+  })();
+  t.defer(() => { flooding = false; });
+  await pause(2500);
+  await db.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'esink'");
+  await db.query("INSERT INTO notes VALUES (1, '1')");
+  await witness.count(1);
+  flooding = false;
+  await flood;
+  assert.doesNotMatch(relay.log, /Too many open files/);
+  assert.ok(most - free <= 310, `${free} descriptors grew to ${most}`);
+  for (const socket of sockets) socket.destroy();
+  for (const state of held) state.socket.destroy();
+  await until(async () => (await relay.get('/ping').catch(() => ({}))).text === 'pong', 'a place');
+  await health.after('lingering sockets');
+});
+
 test('thousands that come and go leave nothing', { timeout: 90_000 }, async (t) => {
   const { relay, health, token } = await setUp(t);
   const before = rss(relay);
