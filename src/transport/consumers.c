@@ -6,7 +6,7 @@
  * then.
  *
  * What a poll that waits will bring is not known before it comes: where the answers that are on their way out are too many (answers.c) it
- * is given up, 503, and its events come again.
+ * is given up, 503, and its events come again. So they do where the operator's token was replaced meanwhile: 401.
  */
 #include "transport/consumers.h"
 
@@ -191,6 +191,13 @@ static bool no_room(struct conn *conn)
 	return true;
 }
 
+static bool is_operator(struct conn *conn)
+{
+	const char *bearer = conn->exchange->bearer;
+
+	return bearer && auth_is_operator(hub_config(conn_hub(conn))->auth, span_of(bearer));
+}
+
 static void answered(void *owner, struct consumer_job *job)
 {
 	AUTO_BUF struct buf body = buf_init(BUF_NO_MAX); /* by CONSUMER_BYTES_MAX, or by the consumers there are */
@@ -200,6 +207,8 @@ static void answered(void *owner, struct consumer_job *job)
 	call->consume = NULL;
 	if (!job) {
 		answer_error(conn, 503, NULL, NULL, "The database did not answer in time: try again");
+	} else if (job->verb == CONSUMER_POLL && !is_operator(conn)) {
+		answer_error(conn, 401, NULL, NULL, "Unauthorized"); /* no more: it may have waited long */
 	} else if (job->status != STATUS_OK) {
 		answer_failure(conn, job);
 	} else if (!job->event_count || !no_room(conn)) {
@@ -266,7 +275,7 @@ void consumers_begin(struct conn *conn)
 	if (!exchange->bearer)
 		exchange->bearer = request_bearer(conn->wsi);
 	hold(conn);
-	if (!exchange->bearer || !auth_is_operator(config->auth, span_of(exchange->bearer)))
+	if (!is_operator(conn))
 		answer_error(conn, 401, NULL, NULL, "Unauthorized");
 	else if (question_read(&question, &exchange->head, buf_as_span(&exchange->body), config, &err))
 		submit(conn, &question);

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { test, usePostgres } from './lib/harness.mjs';
 import { jwt, soon } from './lib/jwt.mjs';
 import { startRelay } from './lib/relay.mjs';
+import { Consumers } from './lib/service.mjs';
 import { ended, rawSession } from './lib/sessions.mjs';
 import { until } from './lib/wait.mjs';
 
@@ -109,6 +110,24 @@ test('SIGHUP: a broken key file keeps the old keys and says so; a key that is go
   await wereEnded([old]);
   await refused(relay, signed(a, 'a'), 'a key that was taken out');
   await (await relay.ws(signed(b, 'same'))).close();
+});
+
+test('SIGHUP: a consumer\'s poll that waits with a SECURITY_TOKEN that was replaced is told nothing', async (t) => {
+  const at = scratch(t);
+  const successor = 'operators-next-token-4712';
+  writeFileSync(at('operator'), operator);
+  const { db, relay } = await setUp(t, { SECURITY_TOKEN: '', SECURITY_TOKEN_FILE: at('operator'), JWT_SECRET: secret, LOG_LEVEL: 'info' });
+  relay.secret(successor);
+  const [old, young] = [new Consumers(relay, operator), new Consumers(relay, successor)];
+  await old.register('a', { topics: ['notes'] });
+  const waits = old.ask('POST', '/consumers/a/poll', { wait: 20 });
+  await until(async () => (await relay.get('/ping')).status === 200 && Number((await old.get('a')).lag) === 0, 'the poll to be there');
+  writeFileSync(at('operator'), successor);
+  await hup(relay, withdrawn(0));
+  await db.query("INSERT INTO notes VALUES (1, '7')");
+  const answer = await waits;
+  assert.deepEqual([answer.status, answer.json], [401, { code: 401, message: 'Unauthorized' }]);
+  assert.deepEqual((await young.poll('a', { wait: 10 })).events.map(({ data }) => data.id), [1]);
 });
 
 for (const threads of ['1', '4']) {
