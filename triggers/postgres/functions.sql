@@ -618,25 +618,41 @@ BEGIN
   DELETE FROM esink.mark;
 END $$;
 
--- Says once a second that a relay with these rules is at work. False: one with other rules is, and was seen in the last
--- three seconds; the triggers are its own, and whoever is told by other rules must not deliver what they write.
+-- The relays that are at work, each with the fingerprint of its rules: the end of one says nothing of the others.
+CREATE TABLE IF NOT EXISTS esink.claimant (
+  relay         text COLLATE "C" PRIMARY KEY,     -- random, one of each process
+  configuration text NOT NULL,
+  seen          timestamptz NOT NULL
+);
+
+-- Says once a second, and with each trigger that is made, that this relay with these rules is at work. False: one with other rules is,
+-- and was seen in the last three seconds; the triggers are its own, and whoever is told by other rules must not deliver what they write.
+-- One claim at a time, until the end of its transaction: what was made under it is there before another configuration looks.
 -- Looks at meta, which neither draining nor reading the newest tick needs: whoever dropped it is to be answered by a new journal.
--- Writes: relay   Reads: meta
-CREATE OR REPLACE FUNCTION esink.claim(wanted text) RETURNS boolean LANGUAGE plpgsql VOLATILE
+-- Writes: relay, claimant   Reads: meta
+DROP FUNCTION IF EXISTS esink.claim(text);
+CREATE OR REPLACE FUNCTION esink.claim(wanted text, who text) RETURNS boolean LANGUAGE plpgsql VOLATILE
   SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   PERFORM FROM esink.meta;
-  UPDATE esink.relay r SET configuration = wanted, seen = clock_timestamp()
-    WHERE r.configuration = wanted OR r.seen IS NULL OR r.seen < clock_timestamp() - interval '3 seconds';
+  PERFORM FROM esink.relay FOR UPDATE;
+  IF EXISTS (SELECT FROM esink.claimant c WHERE c.configuration <> wanted AND c.seen >= clock_timestamp() - interval '3 seconds') THEN
+    RETURN false;
+  END IF;
+  DELETE FROM esink.claimant c WHERE c.relay <> who AND c.seen < clock_timestamp() - interval '3 seconds';
+  INSERT INTO esink.claimant AS c (relay, configuration, seen) VALUES (who, wanted, clock_timestamp())
+    ON CONFLICT (relay) DO UPDATE SET configuration = excluded.configuration, seen = excluded.seen;
+  UPDATE esink.relay r SET configuration = wanted, seen = clock_timestamp();
   RETURN FOUND;
 END $$;
 
--- The relay ends: another configuration need not wait.
--- Writes: relay
-CREATE OR REPLACE FUNCTION esink.release(wanted text) RETURNS void LANGUAGE plpgsql VOLATILE
+-- The relay ends: when it was the last, another configuration need not wait.
+-- Writes: claimant
+DROP FUNCTION IF EXISTS esink.release(text);
+CREATE OR REPLACE FUNCTION esink.release_claim(who text) RETURNS void LANGUAGE plpgsql VOLATILE
   SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  UPDATE esink.relay r SET seen = NULL WHERE r.configuration = wanted;
+  DELETE FROM esink.claimant c WHERE c.relay = who;
 END $$;
 
 -- For a writer's trigger (see capture.sql): the number before that of the event which replaced this version of a row; NULL when

@@ -312,6 +312,7 @@ enum status pg_status_of(const char *sqlstate)
 		enum status status;
 	} known[] = {
 		{"ES001", STATUS_GONE},
+		{"ES002", STATUS_CONFLICT},
 		{"42501", STATUS_DENIED},
 		{"42P01", STATUS_NOT_FOUND},
 		{"3F000", STATUS_NOT_FOUND},

@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "source/postgres/capture.h"
+#include "source/postgres/claim.h"
 #include "source/postgres/expression.h"
 #include "source/postgres/guard.h"
 #include "source/postgres/recall.h"
@@ -147,6 +148,7 @@ static bool has_function(const struct installed *installed, const struct pg_tabl
 /* Where the statements go: executed, or shown. */
 struct steps {
 	struct pg *pg;
+	const struct claim *claim; /* NULL: what is done needs none */
 	struct buf *plan; /* NULL: execute */
 	struct summary *summary; /* of the plan */
 	enum summary_verb verb;
@@ -156,17 +158,21 @@ struct steps {
 	char busy[160];   /* what could not be done because a table was busy; "" when all was */
 };
 
-/* As one statement, so that one time-out holds for all its waits. */
+/* As one statement, so that one time-out holds for all its waits. The claim is asked for in it: while we stood still another
+ * configuration may have replaced what we made, and would never look at what we make now. */
 static void write_step(struct buf *script, const struct steps *steps, const char *sql)
 {
 	AUTO_BUF struct buf body = buf_init(BUF_NO_MAX); /* bounded by the catalogue */
 
 	buf_printf(script,
-		"BEGIN; SET LOCAL synchronous_commit = %s; SET LOCAL lock_timeout = %d; SET LOCAL "
+		"BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL synchronous_commit = %s; SET LOCAL lock_timeout = %d; SET LOCAL "
 		"statement_timeout = %zu; DO LANGUAGE plpgsql ",
 		steps->together ? "off" : "on", LOCK_MS,
 		STEP_MS + steps->relations * STEP_PER_TRIGGER_MS + strlen(sql) / STEP_PER_MS_BYTES);
-	buf_text(&body, "BEGIN EXECUTE ");
+	buf_text(&body, "BEGIN ");
+	if (steps->claim)
+		claim_write(&body, steps->claim);
+	buf_text(&body, "EXECUTE ");
 	sql_literal(&body, sql);
 	buf_text(&body, "; END");
 	sql_literal(script, body.bytes);
@@ -426,10 +432,10 @@ static enum status difference(
 	return flush_steps(steps, status, err);
 }
 
-enum status install_tables(
-	struct pg *pg, const struct pg_catalog *catalog, bool remove, struct err *err)
+enum status install_tables(struct pg *pg, const struct pg_catalog *catalog, const struct claim *claim,
+	bool remove, struct err *err)
 {
-	struct steps steps = {.pg = pg, .together = true};
+	struct steps steps = {.pg = pg, .claim = claim, .together = true};
 	enum status status = difference(&steps, catalog, remove, err);
 
 	if (status == STATUS_OK && steps.busy[0])

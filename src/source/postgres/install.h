@@ -8,6 +8,7 @@
 #include "esink/event.h"
 #include "source/postgres/catalog.h"
 
+struct claim;
 struct summary;
 
 /* Schema and functions; then *journal (JOURNAL_LEN + 1 bytes) is the journal of this very database,
@@ -17,11 +18,11 @@ enum status install_schema(struct pg *pg, char *journal, struct err *err) MUST_C
 /* Begins another journal in place of *journal, whose events are gone; *journal is the new one then. */
 enum status install_journal(struct pg *pg, char *journal, struct err *err) MUST_CHECK;
 
-/* Functions and triggers of the catalogue's tables. Each statement on an application's table waits
- * at most 100 ms for its lock; STATUS_TOO_MANY: a table was busy, the rest is done: call again.
+/* Functions and triggers of the catalogue's tables, each under the claim; STATUS_CONFLICT: it was lost. Each statement on an
+ * application's table waits at most 100 ms for its lock; STATUS_TOO_MANY: a table was busy, the rest is done: call again.
  * remove: also take out tables that are not in the catalogue. What is done is logged. */
-enum status install_tables(
-	struct pg *pg, const struct pg_catalog *catalog, bool remove, struct err *err) MUST_CHECK;
+enum status install_tables(struct pg *pg, const struct pg_catalog *catalog, const struct claim *claim,
+	bool remove, struct err *err) MUST_CHECK;
 
 /* The same as statements for a person, changing nothing: appends `CREATE ...;` lines, or nothing
  * where all is in place. */

@@ -75,7 +75,7 @@ static enum status missing_relation(struct pg *pg, char name[NAME_MAX + 1], stru
 	return missing_of(pg, &names, name, err);
 }
 
-/* A function, or a table of consumers: without these the journal goes on. */
+/* A function, or a table of consumers or claims: without these the journal goes on. */
 static enum status missing_function(struct pg *pg, char name[NAME_MAX + 1], struct err *err)
 {
 	AUTO_BUF struct buf functions = buf_init(BUF_NO_MAX), tables = buf_init(BUF_NO_MAX); /* bounded by our own text */
@@ -86,6 +86,7 @@ static enum status missing_function(struct pg *pg, char name[NAME_MAX + 1], stru
 	names_behind(&functions, sql_postgres_consumers, "\nCREATE OR REPLACE FUNCTION esink.");
 	names_behind(&functions, sql_postgres_functions, "\nCREATE OR REPLACE FUNCTION esink.");
 	names_behind(&tables, sql_postgres_consumers, "\nCREATE TABLE IF NOT EXISTS esink.");
+	names_behind(&tables, sql_postgres_functions, "\nCREATE TABLE IF NOT EXISTS esink.");
 	status = missing(pg,
 		"SELECT w.name FROM pg_catalog.unnest($1::text[]) w(name) WHERE NOT EXISTS (SELECT FROM "
 		"pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname = 'esink' "
@@ -249,6 +250,6 @@ enum status mend_schema(struct pg *pg, bool *there, struct err *err)
 		status = settle(pg, name, err);
 	if (status != STATUS_OK || !name[0])
 		return status == STATUS_OK ? tell_missing_index(pg, err) : status;
-	log_warn("postgres", "esink.%s is gone: the functions of schema esink and the tables of consumers are made anew", name);
+	log_warn("postgres", "esink.%s is gone: the functions of schema esink, the tables of consumers and that of claims are made anew", name);
 	return pg_script(pg, "UPDATE esink.relay SET functions_version = ''", MEND_TIMEOUT_MS, err);
 }

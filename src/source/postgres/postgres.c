@@ -19,7 +19,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "source/postgres/auth_table.h"
-#include "source/postgres/claim.h"
 #include "source/postgres/install.h"
 #include "source/postgres/url.h"
 #include "source/silence.h"
@@ -44,6 +43,7 @@ static void *create(const struct source_config *config)
 	source->pg.stop_fd = config->stop_fd;
 	source->pg.watch_url = config->url;
 	source->reader.today.rules = config->rules;
+	claim_init(&source->claim, config->rules);
 	pthread_mutex_init(&source->lock, NULL);
 	return source;
 }
@@ -140,6 +140,7 @@ static enum status open_source(void *opaque, struct source_position *head, struc
 		&source->pg, source->config->url, PG_CONNECT_TIMEOUT_MS, err);
 
 	source->streaming = false;
+	source->next_claim = 0;
 	forget_tick(source);
 	if (status == STATUS_OK)
 		status = check_server(&source->pg, err);
@@ -148,7 +149,7 @@ static enum status open_source(void *opaque, struct source_position *head, struc
 	if (status == STATUS_OK)
 		status = install_schema(&source->pg, journal, err);
 	if (status == STATUS_OK)
-		status = claim_configuration(&source->pg, source->config, err);
+		status = claim_configuration(&source->pg, &source->claim, err);
 	if (status == STATUS_OK)
 		status = upkeep_install(source, !source->started, err);
 	if (status == STATUS_OK)
@@ -197,7 +198,8 @@ static void close_source(void *opaque)
 	reconnect_to_leave(source);
 	if (!source->streaming) {
 		wakeup_finish(&source->wakeup, &source->pg);
-		claim_release(&source->pg, source->config);
+		if (!pg_pause(&source->pg, 0)) /* for good: or another configuration would come in between */
+			claim_release(&source->pg, &source->claim);
 	}
 	pg_close(&source->pg);
 }
@@ -332,7 +334,8 @@ static enum status fetch(void *opaque, int timeout_ms, struct event_batch *batch
 		if (status == STATUS_OK && any)
 			status = wakeup_busy(
 				&source->wakeup, &source->pg, source->head - source->position, err);
-		if (status == STATUS_OK && any)
+		/* What a long look found is read under a claim that is as new as any: others may have come meanwhile. */
+		if (status == STATUS_OK && any && clock_ms() < source->next_claim)
 			status = begin_read(source, err);
 		if (status == STATUS_OK && !any)
 			status = wakeup_idle(&source->wakeup, &source->pg, timeout_ms, err);

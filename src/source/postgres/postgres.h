@@ -6,6 +6,7 @@
 
 #include "esink/source.h"
 #include "source/postgres/catalog.h"
+#include "source/postgres/claim.h"
 #include "source/postgres/connection.h"
 #include "source/postgres/reader.h"
 #include "source/postgres/wakeup.h"
@@ -13,6 +14,7 @@
 struct postgres {
 	const struct source_config *config;
 	struct pg pg; /* capture's connection */
+	struct claim claim;
 	struct pg_reader reader;
 	struct wakeup wakeup;
 	struct pg_fingerprint fingerprint; /* of the catalogue that the triggers were made from */
@@ -27,7 +29,7 @@ struct postgres {
 	bool streaming; /* a read is under way: rows are still coming */
 	uint64_t read_from; /* the position where it began */
 	PGresult *tick;     /* what drain() said last; NULL: nothing that is still to be read */
-	int64_t next_drift, next_rotation, next_hold, next_marks; /* ms, monotonic */
+	int64_t next_claim, next_drift, next_rotation, next_hold, next_marks; /* ms, monotonic */
 	int busy_retry_ms; /* after a drift check that found a table busy */
 	int64_t held_back_since;           /* rotation; 0: not */
 	pthread_mutex_t lock;              /* complaint */

@@ -13,13 +13,13 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "source/postgres/claim.h"
 #include "source/postgres/hold.h"
 #include "source/postgres/install.h"
 #include "source/postgres/mend.h"
 #include "source/postgres/postgres.h"
 #include "source/postgres/recall.h"
 
+#define CLAIM_EVERY_MS 1000
 #define DRIFT_EVERY_MS 1000
 #define BUSY_RETRY_MIN_MS 200 /* doubling: writers wait behind each try */
 #define BUSY_RETRY_MAX_MS 5000
@@ -74,7 +74,7 @@ enum status upkeep_install(struct postgres *source, bool strict, struct err *err
 	if (!strict)
 		status = find_uncaptured(&source->pg, catalog, &uncaptured, err);
 	if (status == STATUS_OK)
-		status = install_tables(&source->pg, catalog, true, err);
+		status = install_tables(&source->pg, catalog, &source->claim, true, err);
 	recall_complaint(catalog, &complaint);
 	if (status == STATUS_OK)
 		status = install_complaint(&source->pg, &complaint, err);
@@ -100,11 +100,8 @@ enum status upkeep_install(struct postgres *source, bool strict, struct err *err
 static enum status watch_drift(struct postgres *source, struct err *err)
 {
 	struct pg_fingerprint now = {0};
-	enum status status = claim_configuration(&source->pg, source->config, err);
+	enum status status = catalog_fingerprint(&source->pg, source->config->rules, &now, err);
 	struct err busy;
-
-	if (status == STATUS_OK)
-		status = catalog_fingerprint(&source->pg, source->config->rules, &now, err);
 
 	source->next_drift = clock_ms() + DRIFT_EVERY_MS;
 	if (status != STATUS_OK ||
@@ -190,7 +187,11 @@ enum status upkeep_run(struct postgres *source, struct err *err)
 {
 	enum status status = STATUS_OK;
 
-	if (clock_ms() >= source->next_drift)
+	if (clock_ms() >= source->next_claim) {
+		status = claim_configuration(&source->pg, &source->claim, err);
+		source->next_claim = clock_ms() + CLAIM_EVERY_MS;
+	}
+	if (status == STATUS_OK && clock_ms() >= source->next_drift)
 		status = watch_drift(source, err);
 	if (status == STATUS_OK && clock_ms() >= source->next_hold)
 		status = hold_drop_silent(source, err);
