@@ -1,5 +1,6 @@
 // Prevents: sessions of a relay being told by the rules of another: because a relay that stood still while it made its triggers goes
-// on making them after another has taken over, or because one relay's end gave away what others with its rules still hold.
+// on making them after another has taken over, because one relay's end gave away what others with its rules still hold, or because
+// a replaced trigger function is never looked at.
 import assert from 'node:assert/strict';
 import { test, usePostgres } from './lib/harness.mjs';
 import { startRelay } from './lib/relay.mjs';
@@ -31,6 +32,16 @@ test('a relay stands still in the middle of its triggers; another one with other
   for (const name of names) await db.query(`INSERT INTO ${name} VALUES (1, 1, 2, 3)`);
   await second.fence(...clients);
   assert.deepEqual(clients.map(({ events }) => events.length), [0, names.length]);
+});
+
+test('a trigger function is replaced by hand: made again', async (t) => {
+  const db = await postgres.database(t, 'CREATE TABLE notes (id int, first int, second int)');
+  const relay = await startRelay(t, db, { tables: 'notes', routing: { notes: 'first' } });
+  const source = async () => (await db.query("SELECT pg_get_functiondef(p.oid) AS text FROM pg_proc p WHERE proname = 'capture_' || 'notes'::regclass::oid")).rows[0].text;
+  const before = await source();
+  await db.query(before.replaceAll('"first"', '"second"'));
+  assert.notEqual(await source(), before);
+  await until(async () => await source() === before, () => `the function to be as it was; the relay's log:\n${relay.log}`);
 });
 
 test('of two relays with the same rules one ends, or fails: one with others goes on waiting, until both have ended', async (t) => {

@@ -72,7 +72,8 @@ static const char members_sql[] =
 		  "FROM member m JOIN pg_class c ON c.oid = m.oid JOIN pg_namespace n ON n.oid = "
 		  "c.relnamespace "
 		  "WHERE c.relkind IN ('r', 'p', 'f') ORDER BY m.root, m.oid <> m.root, m.oid";
-/* Everything above in one word, and the triggers of ours that are there and enabled in another. */
+/* Everything above in one word, and the triggers of ours that are there and enabled in another, with what tells that their
+ * function was replaced. */
 static const char fingerprint_sql[] =
 	FOUND_SQL "SELECT pg_catalog.md5(pg_catalog.concat("
 		  "(SELECT pg_catalog.string_agg(pg_catalog.concat_ws("
@@ -92,8 +93,8 @@ static const char fingerprint_sql[] =
 		  "',' ORDER BY m.root, m.oid) FROM member m "
 		  "JOIN pg_class c ON c.oid = m.oid))), "
 		  "pg_catalog.md5(pg_catalog.concat((SELECT pg_catalog.string_agg(pg_catalog.concat_ws("
-		  "' ', t.tgrelid, t.tgname, t.tgfoid, t.tgenabled), "
-		  "',' ORDER BY t.oid) FROM pg_trigger t "
+		  "' ', t.tgrelid, t.tgname, t.tgfoid, p.xmin, t.tgenabled), "
+		  "',' ORDER BY t.oid) FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid "
 		  "WHERE t.tgrelid IN (SELECT oid FROM member) "
 		  "AND t.tgname OPERATOR(pg_catalog.~~) '!esink%'::text)))";
 
