@@ -166,3 +166,22 @@ test('what esink does not know: row-level security does not route, and a generat
   await relay.fence(again);
   assert.deepEqual(steps(again), [['notes', 'insert', { id: 1, owner: 1 }]]);
 });
+
+test('a routing value is spelt as the user is called, however the writer\'s session spells it', async (t) => {
+  const kinds = { bytea: "'7'", octets: "'7'", date: "'2024-02-01'", timestamp: "'2024-02-01'", box_of: "ROW('7')", point: "'(0.30000000000000004,1)'" };
+  const names = Object.keys(kinds).map((kind) => `by_${kind}`);
+  const db = await postgres.database(t, `CREATE TABLE people (id text, token text); CREATE DOMAIN octets AS bytea; CREATE TYPE box_of AS (value bytea);
+    ${Object.keys(kinds).map((kind) => `CREATE TABLE by_${kind} (id int, owner ${kind})`).join(';')}`);
+  const relay = await startRelay(t, db, { tables: names.join(), routing: Object.fromEntries(names.map((name) => [name, 'owner'])), env: AUTH });
+  const right = ['\\x37', '2024-02-01', '2024-02-01 00:00:00', '("\\\\x37")', '(0.30000000000000004,1)'], wrong = ['7', '01/02/2024', '01/02/2024 00:00:00', '(7)', '(0.3,1)'];
+  const users = await people(t, db, relay, [...right, ...wrong]);
+  for (const odd of ['', "SET bytea_output = 'escape'; SET DateStyle = 'SQL, DMY'; SET extra_float_digits = 0"]) {
+    const writer = await db.connect();
+    await writer.query(`${odd}; ${Object.entries(kinds).map(([kind, value]) => `INSERT INTO by_${kind} VALUES (1, ${value})`).join(';')}`);
+  }
+  await relay.fence(...Object.values(users));
+  assert.deepEqual(Object.fromEntries([...right, ...wrong].map((user) => [user, users[user].events.map(({ table }) => table)])), {
+    ...Object.fromEntries(right.map((user, i) => [user, i ? [names[i + 1], names[i + 1]] : [names[0], names[1], names[0], names[1]]])),
+    ...Object.fromEntries(wrong.map((user) => [user, []])),
+  });
+});

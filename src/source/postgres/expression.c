@@ -348,7 +348,8 @@ void expression_users(struct buf *sql, const struct pg_catalog *catalog, pg_oid 
 		users_of_array(sql, base_type(catalog, type->element), value, flat, settings);
 		return;
 	}
-	*settings |= type && depends_on_session(type);
+	/* A session may spell nearly all of the rest in its own way, as the members of a composite type. */
+	*settings |= !casts_to_text(type) && !(type && (type->oid == BOOL || type->kind == 'e'));
 	/* char(n) as text loses its padding, and so does the user's id. */
 	if (casts_to_text(type))
 		buf_printf(sql, "ARRAY[%s::pg_catalog.text]", value);
