@@ -141,3 +141,43 @@ test('prepared and forgotten over restarts of relay and server: told once when i
   const told = after.events.map(({ data }) => data.id).sort((a, b) => a - b);
   assert.deepEqual(told, (await db.query('SELECT id FROM notes ORDER BY id')).rows.map(({ id }) => id));
 });
+
+// The reader has its snapshot, waits for the rotation's lock, and finds the tables empty that its snapshot knows to be full.
+for (const what of ['older ticks', 'all ticks', 'a part of a tick', 'a part of a big tick']) {
+  test(`read() waits for a rotation that empties the pair of tables with ${what}: told that they are gone, nothing under another id`, async (t) => {
+    const db = await postgres.database(t, 'CREATE TABLE notes (id serial PRIMARY KEY, body text)');
+    await (await startRelay(t, db, { tables: 'notes' })).stop();
+    const write = (session, count) => session.query(`INSERT INTO notes (body) SELECT 'x' FROM generate_series(1, ${count})`);
+    const drain = () => db.query('SELECT esink.drain()');
+    const rotate = async (wanted) => assert.equal((await db.query("SELECT esink.rotate('0') AS what")).rows[0].what, wanted);
+    const late = await db.connect();
+    const big = what.includes('big') ? 1500 : 20;
+    if (what.includes('part')) {
+      await late.query('BEGIN');
+      await write(late, 2);
+    } else {
+      for (let n = 0; n < 3; n++) await write(db, 1).then(drain);
+    }
+    if (what !== 'older ticks') await write(db, 1).then(drain);
+    await rotate('switched');
+    if (what.includes('part')) {
+      await db.query('BEGIN');
+      await write(db, big);
+      await late.query('COMMIT');
+      await db.query('COMMIT'); // both visible in one tick, for nobody drains
+    } else if (what === 'older ticks') {
+      await write(db, big);
+    }
+    await drain();
+    const after = what.includes('part') ? 1 : 0;
+    const [mixed] = (await db.query('SELECT bool_or(u.mixed) AS yes FROM (SELECT * FROM esink.tick_0 UNION ALL SELECT * FROM esink.tick_1) u')).rows;
+    assert.equal(mixed.yes, what.includes('part'));
+    const [rotating, reading] = [await db.connect(), await db.connect()];
+    await rotating.query('BEGIN');
+    assert.equal((await rotating.query("SELECT esink.rotate('0') AS what")).rows[0].what, 'discarded');
+    const read = reading.query(`SELECT id FROM esink.read(${after}, 0, 10)`).then(({ rows }) => rows.map(({ id }) => Number(id)), ({ code }) => code);
+    await until(async () => (await db.query("SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")).rowCount > 0, 'the reader to wait');
+    await rotating.query('COMMIT');
+    assert.equal(await read, 'ES001');
+  });
+}
