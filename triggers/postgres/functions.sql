@@ -3,6 +3,17 @@
 -- They run for the relay alone, but for number_before, same and emit (what else runs for writers is made from capture.sql). Their search_path and the settings that
 -- steer the planner belong to the functions: behind a pooler a session is not ours to change.
 
+-- For what takes a lock and judges by what it sees then: with one snapshot for the whole transaction that would be from before the lock.
+-- The relay sees to it when it connects, but a reload of the server's configuration reaches sessions that are open.
+CREATE OR REPLACE FUNCTION esink.want_read_committed() RETURNS void LANGUAGE plpgsql STABLE
+  SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF current_setting('transaction_isolation') <> 'read committed' THEN
+    RAISE EXCEPTION 'esink: transactions are % by default now: connecting again', current_setting('transaction_isolation')
+      USING ERRCODE = 'ES003';
+  END IF;
+END $$;
+
 -- The newest tick: its end is where the next one begins, its `after` is what that one leaves out. It is in the pair that writers use,
 -- unless there is none in it yet.
 -- Calls: -   Reads: tick_0, tick_1, meta
@@ -38,7 +49,7 @@ END $$;
 -- first, low, high, place: of a small tick that was made now, what is needed to read it without looking for it; place is the event table that
 -- all of it is in, NULL when it is in both, or when there is no such tick.
 -- Nearly every look of a relay is one of these, so what newest_tick and spans mostly find is found here, without calling them.
--- Calls: newest_tick, spans, pending, blank, map_first   Writes: tick_0 or tick_1   Reads: event_0, event_1, guard
+-- Calls: want_read_committed, newest_tick, spans, pending, blank, map_first   Writes: tick_0 or tick_1   Reads: event_0, event_1, guard
 DROP FUNCTION IF EXISTS esink.drain(); -- a former one has another result
 CREATE OR REPLACE FUNCTION esink.drain(OUT head bigint, OUT drained bigint, OUT asleep boolean, OUT crowded boolean,
   OUT first bigint, OUT low xid8[], OUT high xid8[], OUT place integer)
@@ -57,7 +68,8 @@ BEGIN
   drained := 0;
   asleep := pg_sequence_last_value('esink.sleep') % 2 = 1;
   crowded := false;
-  IF NOT pg_catalog.pg_try_advisory_xact_lock(1702062446, 1) THEN
+  IF pg_catalog.current_setting('transaction_isolation') <> 'read committed' OR NOT pg_catalog.pg_try_advisory_xact_lock(1702062446, 1) THEN
+    PERFORM esink.want_read_committed();
     SELECT t.next - 1 INTO head FROM esink.newest_tick() t;
     RETURN;
   END IF;
@@ -236,12 +248,13 @@ END $$;
 
 -- The other pages of the big tick that holds the event after an id, once read() gave nothing for it. False: there is no
 -- such tick. Under the drainers' lock, so that two relays do not do it twice.
--- Calls: map_pages   Reads: tick_0, tick_1, page_0, page_1
+-- Calls: want_read_committed, map_pages   Reads: tick_0, tick_1, page_0, page_1
 CREATE OR REPLACE FUNCTION esink.map_rest(after_id bigint) RETURNS boolean LANGUAGE plpgsql VOLATILE
   SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
 DECLARE
   t record;
 BEGIN
+  PERFORM esink.want_read_committed();
   PERFORM pg_advisory_xact_lock(1702062446, 1);
   SELECT * INTO t FROM (
       (SELECT 0 AS pair, a.* FROM esink.tick_0 a WHERE a.first <= after_id + 1 AND a.count > 0 ORDER BY a.first DESC LIMIT 1)
@@ -513,7 +526,7 @@ END $$;
 --   nothing | switched | discarded | undrained (drain, and call again at once) | locked (somebody reads or writes the old
 --   pair: again later) | held (a consumer needs it; writers stay where they are meanwhile)
 -- TRUNCATE takes its lock first and gives up quickly, and looks for undrained rows only under the lock: nobody writes then.
--- Calls: newest_tick, spans, pending, held   Writes: all
+-- Calls: want_read_committed, newest_tick, spans, pending, held   Writes: all
 CREATE OR REPLACE FUNCTION esink.rotate(retention interval) RETURNS text
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
   SET lock_timeout = '20ms' SET jit = off SET enable_seqscan = off AS $$
@@ -528,6 +541,7 @@ DECLARE
   v_mixed_end bigint;
   v_used    boolean;
 BEGIN
+  PERFORM esink.want_read_committed();
   IF NOT pg_try_advisory_xact_lock(1702062446, 1) THEN
     RETURN 'nothing';
   END IF;
@@ -594,7 +608,7 @@ END $$;
 -- what made the row. Of a restored row the transaction is one of the other cluster: it would have to lie just there by chance.
 -- Gives up quickly where somebody writes: whoever writes next would wait behind our waiting lock.
 -- So does what a consumer has not read yet, and consumers begin at the start of it: their cursors are ids of the old one.
--- Calls: newest_tick, unread   Writes: everything
+-- Calls: want_read_committed, newest_tick, unread   Writes: everything
 CREATE OR REPLACE FUNCTION esink.begin_journal(name text) RETURNS void LANGUAGE plpgsql VOLATILE
   SET search_path = pg_catalog, pg_temp SET lock_timeout = '100ms' AS $$
 DECLARE
@@ -604,6 +618,7 @@ DECLARE
   v_since  bigint;        -- what began after this wrote its rows here; NULL: nothing was restored
   v_unread bigint[];
 BEGIN
+  PERFORM esink.want_read_committed();
   LOCK TABLE esink.event_0, esink.event_1, esink.tick_0, esink.tick_1 IN ACCESS EXCLUSIVE MODE;
   SELECT t.snapshot INTO v_newest FROM esink.newest_tick() t;
   SELECT v_now - least(age(m.xmin), (SELECT min(age(t.xmin)) FROM esink.tick_0 t), (SELECT min(age(t.xmin)) FROM esink.tick_1 t))

@@ -313,6 +313,7 @@ enum status pg_status_of(const char *sqlstate)
 	} known[] = {
 		{"ES001", STATUS_GONE},
 		{"ES002", STATUS_CONFLICT},
+		{"ES003", STATUS_UNAVAILABLE},
 		{"42501", STATUS_DENIED},
 		{"42P01", STATUS_NOT_FOUND},
 		{"3F000", STATUS_NOT_FOUND},
@@ -351,6 +352,8 @@ static enum status check_result(struct pg *pg, const PGresult *result, struct er
 	text = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
 	if (status == STATUS_INVALID)
 		text = "a value does not fit its type";
+	if (strcmp(state, "ES003") == 0)
+		pg_close(pg); /* what detect_pooler() found out is true no more */
 	return err_set(err, status, "PostgreSQL: %s (SQLSTATE %s)", text ? text : "error", state);
 }
 

@@ -110,3 +110,32 @@ for (const level of ['repeatable read', 'serializable']) {
     same(clients);
   });
 }
+
+test('transactions become repeatable read by a reload, under two running relays: they connect again', { timeout: 120_000 }, async (t) => {
+  const db = await postgres.database(t, schema);
+  const options = { tables: 'cells', env: { SECURITY_TOKEN: operator, RETENTION: '1s' } };
+  await (await startRelay(t, db, options)).stop();
+  await slower(db, 'drain', 'BEGIN\n', 0.01);
+  await slower(db, 'rotate', 'IF v_used THEN', 0.1);
+  const relays = [await startRelay(t, db, options), await startRelay(t, db, options)];
+  const clients = [await relays[0].operator(), await relays[1].operator()];
+  t.defer(async () => {
+    await db.query('ALTER SYSTEM RESET default_transaction_isolation');
+    await db.query('SELECT pg_reload_conf()');
+  });
+  let stop = false;
+  const writing = write(db, 8, () => stop);
+  const rotations = async () => Number((await db.query("SELECT pg_sequence_last_value('esink.rotation') AS n")).rows[0].n);
+  await until(() => clients.every(({ messages }) => messages.length > 50), 'events');
+  await db.query("ALTER SYSTEM SET default_transaction_isolation = 'repeatable read'");
+  await db.query('SELECT pg_reload_conf()');
+  const before = await rotations();
+  await until(async () => await rotations() >= before + 3, 'three rotations', 30_000);
+  stop = true;
+  const changes = await writing;
+  await relays[0].fence(...clients);
+  assert.ok(changes > 300, 'too little happened to prove anything');
+  for (const client of clients) whole(client, changes);
+  same(clients);
+  for (const relay of relays) assert.match(relay.log, /repeatable read by default now/);
+});
