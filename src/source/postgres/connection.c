@@ -169,7 +169,8 @@ static enum status detect_pooler(struct pg *pg, int timeout_ms, struct err *err)
 		"a.backend_start)::pg_catalog.text "
 		"FROM pg_catalog.pg_stat_activity a WHERE a.pid = pg_catalog.pg_backend_pid()), "
 		"pg_catalog.current_setting('transaction_isolation') <> 'read committed' "
-		"OR pg_catalog.current_setting('statement_timeout') <> '0'",
+		"OR pg_catalog.current_setting('statement_timeout') <> '0' "
+		"OR (pg_catalog.current_setting('transaction_timeout', true) <> '0') IS TRUE",
 		0, NULL, timeout_ms, &result, err);
 
 	if (status != STATUS_OK)
@@ -444,7 +445,11 @@ enum status pg_call(struct pg *pg, const char *sql, int count, const char *const
 	struct err ignored;
 
 	if (pg->strict)
-		status = pg_script(pg, "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_timeout = 0",
+		status = pg_script(pg,
+			PQserverVersion(pg->conn) >= 170000
+				? "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_timeout = 0; "
+				  "SET LOCAL transaction_timeout = 0"
+				: "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_timeout = 0",
 			timeout_ms, err);
 	if (status == STATUS_OK)
 		status = pg_query(pg, sql, count, params, timeout_ms, result, err);

@@ -17,7 +17,7 @@ struct pg {
 	int stop_fd;  /* -1: nothing interrupts */
 	bool pooled; /* a transaction-mode pooler sits between: no LISTEN, nothing that belongs to a
 			session */
-	bool strict; /* a transaction that says nothing has one snapshot (REPEATABLE READ or SERIALIZABLE), or a statement_timeout */
+	bool strict; /* a transaction that says nothing has one snapshot (REPEATABLE READ or SERIALIZABLE), or a time-out of the server ends it */
 	/* Calls then end a few seconds after the server has stopped working on them, and need no deadline; see
 	 * watch.c. NULL: they do not. Borrowed. */
 	const char *watch_url;

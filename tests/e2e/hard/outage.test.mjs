@@ -208,24 +208,28 @@ test('a full disk: nothing ends, and once there is room all that was committed a
   assert.equal(ws.named('connected').length, 1);
 });
 
-test('a statement_timeout of the database, meant for the application, ends no drain: after a long outage it would begin anew for ever', async (t) => {
-  const db = await postgres.database(t, schema);
-  await db.query(`ALTER DATABASE ${db.name} SET statement_timeout = '700ms'`);
-  const relay = await startRelay(t, db, rules);
-  const ws = await relay.ws(await db.user(1));
-  const holder = await db.connect();
-  // What a big drain is for its length, a small one is for a lock.
-  await insert(db, 1, 3);
-  await ws.count(3); // or it would be their reading that waits
-  await holder.query('BEGIN; LOCK TABLE esink.event_0 IN ACCESS EXCLUSIVE MODE');
-  await db.query('CREATE TABLE other ()');
-  const waiting = () => db.query("SELECT FROM pg_stat_activity WHERE datname = current_database() AND query ~ 'esink.drain' AND wait_event_type = 'Lock'");
-  await until(async () => (await waiting()).rows.length > 0, 'a drain that waits');
-  await new Promise((resolve) => setTimeout(resolve, 1500));
-  assert.equal((await relay.get('/ready')).status, 200);
-  await holder.query('COMMIT');
-  await insert(db, 4, 6);
-  await ws.count(6);
-  assert.deepEqual(ids(ws), upTo(6));
-  assert.doesNotMatch(relay.log, /statement timeout/);
-});
+for (const setting of ['statement_timeout', 'transaction_timeout']) {
+  test(`a ${setting} of the database, meant for the application, ends no drain: after a long outage it would begin anew for ever`, async (t) => {
+    const db = await postgres.database(t, schema);
+    if ((await db.query('SELECT FROM pg_settings WHERE name = $1', [setting])).rowCount === 0) return; // PostgreSQL 17 has transaction_timeout
+    await db.query(`ALTER DATABASE ${db.name} SET ${setting} = '700ms'`);
+    const relay = await startRelay(t, db, rules);
+    const ws = await relay.ws(await db.user(1));
+    const holder = await db.connect();
+    await holder.query(`SET ${setting} = 0`);
+    // What a big drain is for its length, a small one is for a lock.
+    await insert(db, 1, 3);
+    await ws.count(3); // or it would be their reading that waits
+    await holder.query('BEGIN; LOCK TABLE esink.event_0 IN ACCESS EXCLUSIVE MODE');
+    await db.query('CREATE TABLE other ()');
+    const waiting = () => db.query("SELECT FROM pg_stat_activity WHERE datname = current_database() AND query ~ 'esink.drain' AND wait_event_type = 'Lock'");
+    await until(async () => (await waiting()).rows.length > 0, 'a drain that waits');
+    await new Promise((resolve) => setTimeout(resolve, 1500));
+    assert.equal((await relay.get('/ready')).status, 200);
+    await holder.query('COMMIT');
+    await insert(db, 4, 6);
+    await ws.count(6);
+    assert.deepEqual(ids(ws), upTo(6));
+    assert.doesNotMatch(relay.log, /(statement|transaction) timeout/);
+  });
+}
