@@ -3,7 +3,9 @@
  * moved, all of it, whatever its id: it is read in the order of its ids, and in one transaction it gets the next events' ids,
  * is written into the journal in chunks, and the very rows that were read are deleted from the outbox. A row that is changed
  * twice by two transactions is in order, because the second one waited for the first one's commit: whoever sees the second, sees
- * both.
+ * both. That holds where a read view is made at one moment. MariaDB makes it while transactions come and go, and may see the second
+ * alone; but a view that it makes afterwards has both. So there a second one counts (take_ids), and a row that only it shows, and whatever
+ * was written behind that, are left for the next move.
  *
  * The rows pass through us, who have to tell them anyway, since for the server a row costs far more than its bytes: a row in the
  * journal for each would be the larger part of what a move takes from the writers (docs/ARCHITECTURE.md).
@@ -153,23 +155,71 @@ static enum status read_rows(struct mysql *source, struct my_moved *moved, bool 
 
 /* -- writing ---------------------------------------------------------------------------------------------------------- */
 
-static enum status take_ids(struct my_db *db, uint64_t head, size_t count, struct err *err)
+static void add_behind(struct buf *sql, const struct my_db *db, const struct my_moved *moved)
 {
-	AUTO_FREE char *sql = mem_format("UPDATE esink_meta SET head = %" PRIu64 " WHERE head = %" PRIu64, head + count, head);
-	enum status status = my_run(db, sql, MOVE_TIMEOUT_MS, err);
+	buf_text(sql, " FROM ");
+	my_text_name(sql, db->config->outbox);
+	buf_printf(sql, " WHERE " MY_PRELOCK " = 0 AND id <= %" PRIu64, moved->rows[moved->count - 1].seq);
+}
 
-	if (status == STATUS_OK && my_changed(db) != 1)
+/* whole: only if nobody else's row is before the last of ours by now. That costs the server a look at what it has just read. */
+static enum status take_ids(struct my_db *db, uint64_t head, const struct my_moved *moved, bool whole, bool *taken, struct err *err)
+{
+	AUTO_BUF struct buf sql = buf_init(BUF_NO_MAX); /* a name */
+	enum status status;
+
+	buf_printf(&sql, "UPDATE esink_meta SET head = %" PRIu64 " WHERE head = %" PRIu64, head + moved->count, head);
+	if (whole) {
+		buf_text(&sql, " AND (SELECT COUNT(*)");
+		add_behind(&sql, db, moved);
+		buf_printf(&sql, ") = %zu", moved->count);
+	}
+	status = my_run_buf(db, &sql, MOVE_TIMEOUT_MS, err);
+	*taken = status == STATUS_OK && my_changed(db) == 1;
+	if (status == STATUS_OK && !*taken && !whole)
 		return err_set(err, STATUS_UNAVAILABLE, "the journal does not end at event %" PRIu64 " any more: somebody else moves", head);
 	return status;
 }
 
-static enum status write_rows(struct mysql *source, const struct my_moved *moved, struct err *err)
+/* Before the first row that our view had not. What comes before that has no predecessor that is missing: it would be the first. */
+static enum status cut_off(struct my_db *db, struct my_moved *moved, struct err *err)
+{
+	AUTO_BUF struct buf sql = buf_init(BUF_NO_MAX); /* a name */
+	enum status status;
+	size_t same = 0;
+	bool on = true;
+
+	buf_text(&sql, "SELECT id");
+	add_behind(&sql, db, moved);
+	buf_text(&sql, " ORDER BY id");
+	status = my_stream_begin(db, sql.bytes, MOVE_TIMEOUT_MS, err);
+	while (status == STATUS_OK && db->stream) {
+		unsigned long *lengths = NULL;
+		MYSQL_ROW row = NULL;
+
+		status = my_stream_next(db, MOVE_TIMEOUT_MS, &row, &lengths, err);
+		on = on && row && same < moved->count && strtoull(row[0], NULL, 10) == moved->rows[same].seq;
+		same += on;
+	}
+	if (status == STATUS_OK)
+		moved->count = same;
+	return status;
+}
+
+static enum status write_rows(struct mysql *source, struct my_moved *moved, struct err *err)
 {
 	struct my_db *db = &source->db;
 	enum status status = my_run(db, "START TRANSACTION", MY_TIMEOUT_MS, err);
+	bool taken = false;
 
 	if (status == STATUS_OK)
-		status = take_ids(db, source->head, moved->count, err);
+		status = take_ids(db, source->head, moved, db->maria, &taken, err);
+	if (status == STATUS_OK && !taken)
+		status = cut_off(db, moved, err);
+	if (status == STATUS_OK && !moved->count)
+		return my_run(db, "ROLLBACK", MY_TIMEOUT_MS, err);
+	if (status == STATUS_OK && !taken)
+		status = take_ids(db, source->head, moved, false, &taken, err);
 	if (status == STATUS_OK)
 		status = my_moved_write(moved, db, source->head, source->packet, err);
 	if (status == STATUS_OK)
@@ -194,6 +244,7 @@ enum status my_move(struct mysql *source, struct my_moved *moved, struct err *er
 	int64_t begun = clock_ms();
 	bool cut = false;
 	enum status status;
+	size_t count;
 
 	my_moved_clear(moved);
 	if (!source->move_max)
@@ -201,6 +252,7 @@ enum status my_move(struct mysql *source, struct my_moved *moved, struct err *er
 	if (source->move_max > source->config->drain_max) /* they are one batch */
 		source->move_max = source->config->drain_max;
 	status = read_rows(source, moved, &cut, err);
+	count = moved->count;
 	if (status == STATUS_OK && moved->count)
 		status = my_guard_moved(&source->guard, &source->db, moved, err);
 	if (status == STATUS_TOO_MANY) { /* a table is being altered: in a moment */
@@ -219,8 +271,10 @@ enum status my_move(struct mysql *source, struct my_moved *moved, struct err *er
 		return status;
 	}
 	source->head += moved->count;
+	if (count) /* also of a move that left all of them: soon again */
+		source->last_event = begun;
 	if (source->guard.doubt && !source->busy_retry_ms)
 		source->next_look = 0; /* new triggers at once */
-	adapt(source, moved->count, clock_ms() - begun, cut);
+	adapt(source, count, clock_ms() - begun, cut);
 	return STATUS_OK;
 }
