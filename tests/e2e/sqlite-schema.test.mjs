@@ -2,6 +2,7 @@
 // renamed, swapped, added or dropped, a table that was renamed, made anew, rebuilt as migration tools do, triggers that were
 // dropped, tables of esink that were dropped.
 import assert from 'node:assert/strict';
+import { storeOf } from './lib/consumers.mjs';
 import { test } from './lib/harness.mjs';
 import { runToEnd, startRelay } from './lib/relay.mjs';
 import { sqliteDatabase } from './lib/sqlite.mjs';
@@ -178,6 +179,26 @@ test('fewer tables, other filters: a start takes triggers out and makes them ane
   await db.query("INSERT INTO users VALUES (1, 7, 'a', 'b'); INSERT INTO other VALUES (1)");
   await relay.fence(boss);
   assert.deepEqual(boss.events.filter((event) => event.table !== 'fence').map((event) => event.data), [{ id: 1, owner: 7 }]);
+});
+
+test('what rows of a version of a table mean is known as long as a consumer keeps them, and no longer', async (t) => {
+  const store = storeOf('sqlite');
+  const db = await sqliteDatabase(t, 'CREATE TABLE a (id INTEGER PRIMARY KEY); CREATE TABLE b (id INTEGER PRIMARY KEY)');
+  const relay = await startRelay(t, db, { tables: 'a,b', fence: false, env: { SECURITY_TOKEN: operator, RETENTION: '1s', CONSUMER_MAX_SILENCE: '1h' } });
+  await store.register(db, 'slow', 0);
+  await db.query('INSERT INTO b VALUES (1); INSERT INTO a VALUES (1); ALTER TABLE a ADD COLUMN more TEXT');
+  const one = async (sql) => (await db.query(sql)).rows[0].n;
+  const retired = await until(() => one("SELECT max(retired) AS n FROM esink_shape WHERE topic = 'a'"), () => `a new version; ${relay.log}`);
+  // Twice RETENTION, and a look or two at what may go.
+  await until(() => one(`SELECT julianday('now') - ${retired} > 4 / 86400.0 AS n`), 'the version to be an old one', 30_000);
+  await relay.stop();
+  await relay.start();
+  const boss = await relay.operator({ after: `${await store.name(db)}:0` });
+  await db.query('INSERT INTO a VALUES (2, NULL)');
+  await until(() => boss.events.length >= 3, () => `three events; ${boss.state()}`);
+  assert.deepEqual(boss.events.map(({ table, data }) => [table, data]), [['b', { id: 1 }], ['a', { id: 1 }], ['a', { id: 2, more: null }]]);
+  await store.advance(db, 'slow', 3);
+  await until(async () => !await one("SELECT count(*) AS n FROM esink_shape WHERE topic = 'a' AND retired IS NOT NULL"), () => `the old version to be forgotten; ${relay.log}`, 30_000);
 });
 
 test("what was sealed under yesterday's rules is told under today's as well", async (t) => {

@@ -136,15 +136,17 @@ static void roll_back(struct db *db)
 		sqlite3_exec(db->conn, "ROLLBACK", NULL, NULL, NULL);
 }
 
+/* Of shapes that no row has any more. The rows of a shape are all older than its end; that its id is also less than that of the oldest row's shape is asked
+ * for the sake of a clock that was set back. */
 static enum status forget_shapes(struct sqlite *source, struct err *err)
 {
-	char where[256], sql[640];
+	char where[320], sql[768];
 	int64_t count = 0;
 	enum status status;
 
 	snprintf(where, sizeof(where),
 		"SELECT id FROM esink_shape WHERE retired < julianday('now') - %.9f AND id < (SELECT coalesce(max(shape), 0) FROM "
-		"(SELECT shape FROM esink_event ORDER BY id LIMIT 1))", (double)source->config->retention_ms / 43200000.0);
+		"(SELECT shape FROM esink_event ORDER BY id LIMIT 1)) AND retired < (SELECT at FROM esink_event ORDER BY id LIMIT 1)", (double)source->config->retention_ms / 43200000.0);
 	snprintf(sql, sizeof(sql), "SELECT count(*) FROM (%s)", where);
 	status = db_number(&source->db, sql, &count, err);
 	if (status != STATUS_OK || !count)
