@@ -144,7 +144,7 @@ static enum status watch_tables(struct mysql *source, size_t count, struct err *
 	bool same = true;
 
 	for (size_t i = 0; i < count && same && status == STATUS_OK; i++) {
-		char word[sizeof(*source->words)];
+		char word[17];
 
 		status = my_catalog_word(&source->db, source->slice, word, err);
 		/* cppcheck-suppress legacyUninitvar ; STATUS_OK: it was written */
