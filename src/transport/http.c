@@ -539,7 +539,7 @@ int http_upgrade(struct lws *wsi, char *protocol)
 	if (lws_hdr_total_length(wsi, WSI_TOKEN_UPGRADE) <= 0)
 		return -1;
 	conn = conn_get(wsi);
-	if (conn->kind != CONN_HTTP || conn->closing)
+	if (conn->kind != CONN_HTTP || conn->closing || unanswered(conn->exchange))
 		return -1;
 	if (strcasecmp(protocol, "websocket") != 0) {
 		protocol[0] = '-'; /* h2c: it goes on in HTTP/1.1 when it does not recognise its own copy of the word */
@@ -563,7 +563,7 @@ void http_unfit(struct lws *wsi)
 	char *path = NULL;
 	int len = 0;
 
-	if (conn->kind != CONN_HTTP || conn->closing || conn->gone)
+	if (conn->kind != CONN_HTTP || conn->closing || conn->gone || unanswered(conn->exchange))
 		return;
 	if (lws_http_get_uri_and_method(wsi, &path, &len) < 0 || len <= 0 || path[0] != '/')
 		message = "The target of a request must be a path that begins with /";
@@ -582,6 +582,8 @@ int http_foreign(struct lws *wsi, const char *bytes, size_t len)
 	const char *space = memchr(bytes, ' ', len < 32 ? len : 32);
 	struct reply reply = {.status = 400, .close = true};
 
+	if (conn->kind != CONN_HTTP || conn->closing || unanswered(conn->exchange))
+		return -1;
 	if (!space) {
 		reply_error_body(&body, 400, "This is no HTTP request");
 	} else if (len - (size_t)(space - bytes) > 7 && memcmp(space, " /ping ", 7) == 0) {

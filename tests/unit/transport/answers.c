@@ -1,5 +1,5 @@
 /* Prevents: one large row that costs a copy for each client that polls for it; answers whose clients have taken leave, and do
- * not read, that are kept beside every bound; clients that wait for ever because of them. */
+ * not read, that are kept beside every bound; clients that wait for ever because of them; another answer in the midst of one. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -182,12 +182,52 @@ static void order_is_kept(void **state)
 	relay_stop(relay);
 }
 
+/* What comes behind a poll while its answer is on its way, or is waited for. None of it may be answered into the middle. */
+static void nothing_cuts_into_an_answer(void **state)
+{
+	static const char *const next[] = {
+		"GET /ws?token=user-7 HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
+		"GET /nowhere HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
+		"GET /ping HTTP/1.1\r\nHost: x\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n",
+		"GET /ping HTTP/1.1\r\nHost: x\r\nUpgrade: foo\r\nConnection: Upgrade\r\n\r\n",
+		"GET http://x/ping HTTP/1.1\r\nHost: x\r\n\r\n",
+		"GET /%zz HTTP/1.1\r\nHost: x\r\n\r\n",
+		"GET /ping HTTP/1.1\r\nHost: x\r\n\r\n",
+		"BREW /ping HTTP/1.1\r\nHost: x\r\n\r\n",
+		"hello\r\n\r\n",
+	};
+	const struct relay_options options = {0};
+	struct relay *relay = relay_start(&options);
+
+	(void)state;
+	for (size_t i = 0; i < 2 * sizeof(next) / sizeof(*next); i++) {
+		char sid[SID_BYTES];
+		struct client client = wait_for_events(relay_port(relay), "7", sid);
+
+		assert_int_equal(say(relay_port(relay), sid, "3"), 200); /* the poll is there */
+		if (i % 2) {
+			relay_emit(relay, "7", 1, 5 * MEGABYTE);
+			assert_true(has_come(&client, 5000));
+		}
+		client_say(&client, next[i / 2]);
+		if (!client_ends(&client))
+			fail_msg("it goes on after %s", next[i / 2]);
+		if (memmem(client.in + (i % 2), client.len - (i % 2), "HTTP/1.1 ", 9))
+			fail_msg("%.60s is answered: %.200s", next[i / 2],
+				(char *)memmem(client.in + (i % 2), client.len - (i % 2), "HTTP/1.1 ", 9));
+		client_close(&client);
+	}
+	relay_stop(relay);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_large_event_is_shared_by_all_who_poll),
 		cmocka_unit_test(who_takes_leave_does_not_leave_answers),
 		cmocka_unit_test(order_is_kept),
+		cmocka_unit_test(nothing_cuts_into_an_answer),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
