@@ -420,14 +420,6 @@ void exchange_reply_later(struct conn *conn, const struct reply *reply)
 	lws_callback_on_writable(conn->wsi);
 }
 
-void exchange_reply_borrowed(struct conn *conn, const struct reply *reply)
-{
-	struct reply whole = *reply;
-
-	whole.apart = true;
-	exchange_reply_later(conn, &whole);
-}
-
 static struct span next_piece(const struct exchange *exchange)
 {
 	size_t sent = exchange->answer_sent, len = exchange->answer.len;

@@ -48,10 +48,9 @@ int http_upgrade(struct lws *wsi, char *protocol); /* may it become a websocket?
 void http_unfit(struct lws *wsi); /* answers what libwebsockets itself refuses: strict.c */
 int http_foreign(struct lws *wsi, const char *bytes, size_t len); /* what is no HTTP request that libwebsockets knows */
 
-/* Answers as soon as the socket is writable; for answers that come later. What reply points to is the caller's. */
+/* Answers as soon as the socket is writable; for answers that come later. What reply points to is the caller's; a body apart must stay
+ * until the exchange ends, or the errand that it is of is freed here. */
 void exchange_reply_later(struct conn *conn, const struct reply *reply);
-/* The same, but that the body is not copied: it must stay until the exchange ends, or the errand that it is of is freed here. */
-void exchange_reply_borrowed(struct conn *conn, const struct reply *reply);
 void exchange_answer_later(struct conn *conn, int status, struct span body); /* with JSON */
 /* Sends an answer now. False: the connection is dead. */
 bool exchange_reply(struct conn *conn, const struct reply *reply);

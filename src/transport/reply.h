@@ -19,7 +19,7 @@ struct reply {
 	bool preflight;
 	bool stream;       /* headers only, the body follows until the connection ends */
 	bool close;
-	bool apart;        /* the body is not written here: it is sent behind this */
+	bool apart;        /* the body is not written here: it is sent behind this, from where it lies */
 };
 
 /* head NULL: the request could not be read. */

@@ -242,14 +242,11 @@ static void answer_poll(struct conn *conn, struct errand *errand)
 {
 	struct share *share = errand->share;
 	struct span packets = share ? share_bytes(share) : buf_as_span(&errand->body);
-	struct reply reply = {.status = 200, .type = TEXT, .body = {packets.p + 1, packets.len - 1}};
+	struct reply reply = {.status = 200, .type = TEXT, .body = {packets.p + 1, packets.len - 1}, .apart = packets.len > SHORT_BYTES};
 
-	if (packets.len > SHORT_BYTES) {
-		exchange_reply_borrowed(conn, &reply);
-	} else {
-		exchange_reply_later(conn, &reply);
+	exchange_reply_later(conn, &reply);
+	if (!reply.apart)
 		buf_finish(&errand->body);
-	}
 	if (share)
 		answers_add_event(&conn->thread->answers, &share->answer, conn, share->event, share->event->size + packets.len);
 }

@@ -182,7 +182,7 @@ static void order_is_kept(void **state)
 	relay_stop(relay);
 }
 
-/* What comes behind a poll while its answer is on its way, or is waited for. None of it may be answered into the middle. */
+/* What comes behind a poll while its answer is on its way, or is waited for, and behind a stream. None of it may be answered into the middle. */
 static void nothing_cuts_into_an_answer(void **state)
 {
 	static const char *const next[] = {
@@ -216,6 +216,13 @@ static void nothing_cuts_into_an_answer(void **state)
 		if (memmem(client.in + (i % 2), client.len - (i % 2), "HTTP/1.1 ", 9))
 			fail_msg("%.60s is answered: %.200s", next[i / 2],
 				(char *)memmem(client.in + (i % 2), client.len - (i % 2), "HTTP/1.1 ", 9));
+		client_close(&client);
+		client = client_open(relay_port(relay));
+		client_say(&client, "GET /stream?token=user-7 HTTP/1.1\r\nHost: x\r\n\r\n");
+		assert_true(client_await(&client, "Successfully connected."));
+		client_say(&client, next[i / 2]);
+		assert_true(client_ends(&client));
+		assert_null(memmem(client.in + 1, client.len - 1, "HTTP/1.1 ", 9));
 		client_close(&client);
 	}
 	relay_stop(relay);
