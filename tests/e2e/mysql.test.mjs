@@ -364,6 +364,32 @@ test('a read-only server is waited for', async (t) => {
   assert.ok(boss);
 });
 
+// Sessions begin with these, whoever set them for whom.
+for (const [setting, value, usual] of [['completion_type', "'CHAIN'", "'NO_CHAIN'"], ['completion_type', "'RELEASE'", "'NO_CHAIN'"], ['sql_select_limit', '1', 'DEFAULT'],
+  ['max_join_size', '1', 'DEFAULT'], ['sql_safe_updates', '1', '0'], ['max_statement_time', '0.001', '0']]) {
+  test(`a server whose ${setting} is ${value}: everything works all the same`, async (t) => {
+    const db = await database.database(t, 'CREATE TABLE notes (id int PRIMARY KEY, body text)');
+    const token = await db.user(7);
+    await db.query(`SET GLOBAL ${setting} = ${value}`);
+    try {
+      const relay = await startRelay(t, db, { tables: 'notes', env });
+      const [boss, seven] = [await relay.operator(), await relay.ws(token)];
+      await db.query(`INSERT INTO notes ${series(1, 500, `i, REPEAT('x', 1000)`)}`);
+      await relay.fence(boss, seven);
+      await db.query('DELETE FROM notes WHERE id > 490');
+      await relay.fence(boss);
+      assert.equal(rows(boss, 'notes').length, 510);
+      const again = await relay.operator({ after: `${boss.welcome.journal}:0` });
+      await relay.fence(again);
+      assert.equal(rows(again, 'notes').length, 510);
+      assert.doesNotMatch(relay.log, / is away/);
+      await until(async () => Number((await db.query('SELECT COUNT(*) AS n FROM information_schema.INNODB_TRX')).rows[0].n) === 0, 'no transaction to be open');
+    } finally {
+      await db.query(`SET GLOBAL ${setting} = ${usual}`);
+    }
+  });
+}
+
 test('a wrong password, a database that is not there, a connection that is killed: said in words, tried again, nothing lost', async (t) => {
   const { db, relay, boss } = await watch(t, 'CREATE TABLE things (id int PRIMARY KEY)', { tables: 'things' });
   for (const [wrong, sentence] of [[{ MYSQL_PASSWORD: 'wrong-password' }, /MYSQL_USERNAME, MYSQL_PASSWORD: /], [{ MYSQL_DATABASE: 'nowhere' }, /MYSQL_DATABASE: there is no database "nowhere"/]]) {

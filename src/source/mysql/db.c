@@ -287,6 +287,7 @@ static enum status reach(struct my_db *db, int timeout_ms, struct err *err)
 	return STATUS_UNAVAILABLE; /* also a wrong password, or a database that is not there yet: both may be mended */
 }
 
+/* All that a server may have made the default for everybody and that changes what our statements do. */
 static enum status begin_session(struct my_db *db, int idle_s, struct err *err)
 {
 	char sql[640];
@@ -294,7 +295,9 @@ static enum status begin_session(struct my_db *db, int idle_s, struct err *err)
 
 	db->maria = strstr(mysql_get_server_info(db->conn), "MariaDB") != NULL;
 	snprintf(sql, sizeof(sql), "SET SESSION sql_mode = '', time_zone = '+00:00', autocommit = 1, lock_wait_timeout = 1, "
-		"innodb_lock_wait_timeout = 5, net_write_timeout = %d", idle_s ? idle_s : NET_WRITE_TIMEOUT_S);
+		"innodb_lock_wait_timeout = 5, completion_type = 0, sql_select_limit = 18446744073709551615, sql_big_selects = 1, "
+		"sql_safe_updates = 0, %s = 0, net_write_timeout = %d", db->maria ? "max_statement_time" : "max_execution_time",
+		idle_s ? idle_s : NET_WRITE_TIMEOUT_S);
 	if (idle_s)
 		snprintf(sql + strlen(sql), sizeof(sql) - strlen(sql), ", wait_timeout = %d, net_read_timeout = %d", idle_s, idle_s);
 	status = my_run(db, sql, MY_TIMEOUT_MS, err);
