@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { after } from 'node:test';
+import { storeOf } from './lib/consumers.mjs';
 import { databaseOf } from './lib/databases.mjs';
 import { test } from './lib/harness.mjs';
 import { MySql } from './lib/mysql.mjs';
@@ -304,6 +305,36 @@ test('a withheld column that gets another name while a new one takes its name: i
     return true;
   }, 'a row');
   for (const { data } of rows(boss, 'users')) assert.deepEqual(Object.keys(data), ['id', 'name']);
+});
+
+test('OPTIMIZE TABLE: the journal stays the same, and a consumer is told nothing again; emptied or with others made anew it is another one', async (t) => {
+  const store = storeOf('mysql');
+  const { db, relay, boss } = await watch(t, 'CREATE TABLE notes (id int PRIMARY KEY)', { tables: 'notes' });
+  await db.query(`INSERT INTO notes ${series(1, 100, 'i')}`);
+  await relay.fence(boss);
+  const name = await store.name(db);
+  await store.register(db, 'reads', 50);
+  const made = async () => (await db.query('SELECT UNIX_TIMESTAMP(CREATE_TIME) AS n FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = \'esink_journal\'')).rows[0].n;
+  // Times are whole seconds.
+  const rebuilt = async (sql) => {
+    const before = await made();
+    await until(async () => (await db.query('SELECT UNIX_TIMESTAMP() AS n')).rows[0].n > Number(before) + 1, 'another second');
+    await db.query(sql);
+    await relay.stop();
+    await relay.start();
+    return before;
+  };
+  for (const sql of ['OPTIMIZE TABLE esink_journal', 'ALTER TABLE esink_meta FORCE', 'OPTIMIZE TABLE esink_journal']) {
+    await rebuilt(sql);
+    assert.equal(await store.name(db), name, `${sql}; ${relay.log}`);
+    assert.equal((await store.consumer(db, 'reads')).cursor, 50);
+  }
+  assert.notEqual(await rebuilt('OPTIMIZE TABLE esink_journal'), await made());
+  await rebuilt('CREATE TABLE other LIKE esink_journal; DROP TABLE esink_journal; RENAME TABLE other TO esink_journal');
+  assert.notEqual(await store.name(db), name, 'emptied');
+  const second = await store.name(db);
+  await rebuilt('OPTIMIZE TABLE esink_journal, esink_meta');
+  assert.notEqual(await store.name(db), second, 'both made anew');
 });
 
 test('what rows of a version of a table mean is known as long as they wait in the outbox', async (t) => {

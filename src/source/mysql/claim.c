@@ -6,8 +6,8 @@
  * any lock of the word that esink_meta has is held.
  *
  * A journal belongs to one history of one database. A dump that is loaded again brings its name along with other rows behind
- * it, so esink_meta says of which server and which making of esink_journal it is: a table that was made anew (or copied by
- * files, on MariaDB) has another time. What cannot be seen is a server whose files were set back as a whole while no relay ran.
+ * it, so esink_meta says of which server and which making of esink_journal and of itself it is: tables that were made anew (or copied
+ * by files, on MariaDB) have other times. OPTIMIZE TABLE also gives one, but to one of them. What cannot be seen is a server whose files were set back as a whole while no relay ran.
  */
 #include "source/mysql/claim.h"
 
@@ -162,17 +162,36 @@ enum status my_meta_read(struct my_db *db, struct my_meta *meta, struct err *err
 	return STATUS_OK;
 }
 
-/* server and made, as they are now. */
+/* server and made, as they are now: `1764368640 1764368639`, of the journal and of esink_meta. */
 static enum status read_here(struct my_db *db, char server[65], char made[33], struct err *err)
 {
 	AUTO_RESULT MYSQL_RES *rows = NULL;
-	AUTO_FREE char *sql = mem_format("SELECT %s, CAST(CREATE_TIME AS CHAR) FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() "
-		"AND TABLE_NAME = 'esink_journal'", db->maria ? "''" : "@@server_uuid");
+	AUTO_FREE char *sql = mem_format("SELECT %s, CONCAT(MAX(IF(TABLE_NAME = 'esink_journal', UNIX_TIMESTAMP(CREATE_TIME), 0)), ' ', "
+		"MAX(IF(TABLE_NAME = 'esink_meta', UNIX_TIMESTAMP(CREATE_TIME), 0))) FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() "
+		"AND TABLE_NAME IN ('esink_journal', 'esink_meta')", db->maria ? "''" : "@@server_uuid");
 	enum status status = my_query(db, sql, MY_TIMEOUT_MS, &rows, err);
 	MYSQL_ROW row = status == STATUS_OK ? mysql_fetch_row(rows) : NULL;
 
 	snprintf(server, 65, "%s", row && row[0] ? row[0] : "");
 	snprintf(made, 33, "%s", row && row[1] ? row[1] : "");
+	return status;
+}
+
+/* One of the two times is the same. */
+static bool half_same(const char *then, const char *now)
+{
+	size_t first = strcspn(then, " ");
+
+	return then[first] && ((first == strcspn(now, " ") && !strncmp(then, now, first)) || !strcmp(then + first, now + strcspn(now, " ")));
+}
+
+/* One of the tables was rebuilt, by OPTIMIZE TABLE, say: both still end at the same event. */
+static enum status adopt(struct my_db *db, const char *made, bool *same, struct err *err)
+{
+	AUTO_FREE char *sql = mem_format("UPDATE esink_meta SET made = '%s' WHERE head = (SELECT COALESCE(MAX(id), 0) FROM esink_journal)", made);
+	enum status status = my_run(db, sql, MY_TIMEOUT_MS, err);
+
+	*same = status == STATUS_OK && my_changed(db) == 1;
 	return status;
 }
 
@@ -184,6 +203,8 @@ static enum status same_history(struct my_db *db, const char *server, const char
 
 	*any = row != NULL;
 	*same = row && !strcmp(row[0], server) && !strcmp(row[1], made);
+	if (row && !*same && !strcmp(row[0], server) && half_same(row[1], made))
+		status = adopt(db, made, same, err);
 	return status;
 }
 
