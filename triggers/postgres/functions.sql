@@ -651,14 +651,16 @@ CREATE TABLE IF NOT EXISTS esink.claimant (
 -- and was seen in the last three seconds; the triggers are its own, and whoever is told by other rules must not deliver what they write.
 -- One claim at a time, until the end of its transaction: what was made under it is there before another configuration looks.
 -- Looks at meta, which neither draining nor reading the newest tick needs: whoever dropped it is to be answered by a new journal.
+-- A build from before claimant knows relay alone: what stands there counts as well, and what it calls still works, for the time in
+-- which it is replaced.
 -- Writes: relay, claimant   Reads: meta
-DROP FUNCTION IF EXISTS esink.claim(text);
 CREATE OR REPLACE FUNCTION esink.claim(wanted text, who text) RETURNS boolean LANGUAGE plpgsql VOLATILE
   SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   PERFORM FROM esink.meta;
   PERFORM FROM esink.relay FOR UPDATE;
-  IF EXISTS (SELECT FROM esink.claimant c WHERE c.configuration <> wanted AND c.seen >= clock_timestamp() - interval '3 seconds') THEN
+  IF EXISTS (SELECT FROM esink.claimant c WHERE c.configuration <> wanted AND c.seen >= clock_timestamp() - interval '3 seconds')
+      OR EXISTS (SELECT FROM esink.relay r WHERE r.configuration <> wanted AND r.seen >= clock_timestamp() - interval '3 seconds') THEN
     RETURN false;
   END IF;
   DELETE FROM esink.claimant c WHERE c.relay <> who AND c.seen < clock_timestamp() - interval '3 seconds';
@@ -667,14 +669,24 @@ BEGIN
   UPDATE esink.relay r SET configuration = wanted, seen = clock_timestamp();
   RETURN FOUND;
 END $$;
+CREATE OR REPLACE FUNCTION esink.claim(wanted text) RETURNS boolean LANGUAGE plpgsql VOLATILE
+  SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RETURN esink.claim(wanted, 'a former build');
+END $$;
 
 -- The relay ends: when it was the last, another configuration need not wait.
--- Writes: claimant
-DROP FUNCTION IF EXISTS esink.release(text);
+-- Writes: relay, claimant
 CREATE OR REPLACE FUNCTION esink.release_claim(who text) RETURNS void LANGUAGE plpgsql VOLATILE
   SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   DELETE FROM esink.claimant c WHERE c.relay = who;
+  UPDATE esink.relay r SET seen = NULL WHERE NOT EXISTS (SELECT FROM esink.claimant);
+END $$;
+CREATE OR REPLACE FUNCTION esink.release(wanted text) RETURNS void LANGUAGE plpgsql VOLATILE
+  SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM esink.release_claim('a former build');
 END $$;
 
 -- For a writer's trigger (see capture.sql): the number before that of the event which replaced this version of a row; NULL when

@@ -433,11 +433,12 @@ static enum status difference(
 }
 
 enum status install_tables(struct pg *pg, const struct pg_catalog *catalog, const struct claim *claim,
-	bool remove, struct err *err)
+	bool remove, bool *any, struct err *err)
 {
 	struct steps steps = {.pg = pg, .claim = claim, .together = true};
 	enum status status = difference(&steps, catalog, remove, err);
 
+	*any = steps.any;
 	if (status == STATUS_OK && steps.busy[0])
 		return err_set(err, STATUS_TOO_MANY,
 			"waiting for the %s: another transaction holds the table", steps.busy);

@@ -20,9 +20,9 @@ enum status install_journal(struct pg *pg, char *journal, struct err *err) MUST_
 
 /* Functions and triggers of the catalogue's tables, each under the claim; STATUS_CONFLICT: it was lost. Each statement on an
  * application's table waits at most 100 ms for its lock; STATUS_TOO_MANY: a table was busy, the rest is done: call again.
- * remove: also take out tables that are not in the catalogue. What is done is logged. */
+ * remove: also take out tables that are not in the catalogue. What is done is logged; *any: something was. */
 enum status install_tables(struct pg *pg, const struct pg_catalog *catalog, const struct claim *claim,
-	bool remove, struct err *err) MUST_CHECK;
+	bool remove, bool *any, struct err *err) MUST_CHECK;
 
 /* The same as statements for a person, changing nothing: appends `CREATE ...;` lines, or nothing
  * where all is in place. */
@@ -34,6 +34,8 @@ enum status install_complaint(struct pg *pg, struct err *complaint, struct err *
 
 /* A short word for a text's content, the same in every process. */
 void install_version(const char *text, char version[17]);
+/* What may be made at any time, beside a journal that goes on: the consumers' tables where they are missing, all functions. */
+void install_functions_text(struct buf *sql, char version[17]);
 
 /* Drops the schema and with it every trigger, which is logged as `what`, if condition, an SQL expression, holds when nobody else
  * can make or drop it; STATUS_TOO_MANY: a table was busy. */

@@ -228,6 +228,21 @@ static enum status tell_missing_index(struct pg *pg, struct err *err)
 	return status;
 }
 
+/* Another build made them: it lacks what ours has, and all are made anew in any case. */
+static enum status functions_are_ours(struct pg *pg, bool *ours, struct err *err)
+{
+	AUTO_BUF struct buf text = buf_init(BUF_NO_MAX); /* our own text */
+	AUTO_RESULT PGresult *result = NULL;
+	char version[17];
+	const char *params[] = {version};
+	enum status status;
+
+	install_functions_text(&text, version);
+	status = pg_query(pg, "SELECT FROM esink.relay WHERE functions_version = $1::text", 1, params, MEND_TIMEOUT_MS, &result, err);
+	*ours = status == STATUS_OK && PQntuples(result) == 1;
+	return status;
+}
+
 enum status mend_schema(struct pg *pg, bool *there, struct err *err)
 {
 	char name[NAME_MAX + 1] = "";
@@ -245,6 +260,8 @@ enum status mend_schema(struct pg *pg, bool *there, struct err *err)
 		return status;
 	}
 	if (status == STATUS_OK)
+		status = functions_are_ours(pg, &ours, err);
+	if (status == STATUS_OK && ours)
 		status = missing_function(pg, name, err);
 	if (status == STATUS_OK && name[0])
 		status = settle(pg, name, err);

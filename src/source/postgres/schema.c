@@ -52,8 +52,7 @@ static enum status create_schema(struct pg *pg, struct err *err)
 	return status;
 }
 
-/* What may be made at any time, beside a journal that goes on: the consumers' tables where they are missing, all functions. */
-static void functions_text(struct buf *sql, char version[17])
+void install_functions_text(struct buf *sql, char version[17])
 {
 	buf_text(sql, sql_postgres_consumers);
 	buf_text(sql, sql_postgres_functions);
@@ -68,7 +67,7 @@ static enum status create_functions(struct pg *pg, struct err *err)
 	enum status status;
 
 	install_version(sql_postgres_schema, tables);
-	functions_text(&text, functions);
+	install_functions_text(&text, functions);
 	status = pg_query(pg, "SELECT tables_version FROM esink.meta", 0, NULL, DDL_TIMEOUT_MS, &made, err);
 	if (status != STATUS_OK)
 		return status;
