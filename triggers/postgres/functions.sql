@@ -308,8 +308,8 @@ $$;
 
 -- Events after an id, ascending, at most max_events. after_key is not needed: ticks and pages find every id.
 -- Raises ES001 when the journal no longer reaches back to after_id + 1; nothing where a page is not mapped yet (map_rest).
--- It may wait for rotate() to end, and then finds tables empty that its snapshot, and meta as it sees it, know to be full: a tick counts
--- only with all its events, and where the one that holds after_id + 1 is missing, a later one tells.
+-- It may wait for rotate() to end, and then finds tables empty that its snapshot, and meta as it sees it, know to be full: what it gives
+-- is counted, and where the tick that holds after_id + 1 is missing, a later one tells. Once it has looked at ticks nothing is emptied.
 -- Calls: tick_by_xid, page_rows   Reads: everything
 CREATE OR REPLACE FUNCTION esink.read(after_id bigint, after_key bigint, max_events bigint)
 RETURNS TABLE (id bigint, seq bigint, xid xid8, at_ms bigint, topic text, type text, data text, old text, old_key text,
@@ -366,24 +366,35 @@ BEGIN
     RETURN QUERY SELECT t.first + v_page * 1000 + o.rank - 1, o.seq, o.xid, o.at_ms, o.topic, o.type, o.data, (o.more).old,
         (o.more).old_key, o.users, (o.more).old_users, o.broadcast, coalesce((o.more).incomplete, false), (o.more).actor,
         (o.more).source, (o.more).source_type, (o.more).version, (o.more).ref
-      FROM (SELECT pg_catalog.row_number() OVER (ORDER BY e.seq) AS rank, count(*) OVER () AS there, e.*,
+      FROM (SELECT pg_catalog.row_number() OVER (ORDER BY e.seq) AS rank, e.*,
               (date_part('epoch', e.at) * 1000)::bigint AS at_ms
             FROM esink.page_rows(t.first, v_page) e) o
-      WHERE o.there = least(t.count - v_page * 1000, 1000) AND o.rank > v_skip ORDER BY o.rank LIMIT v_want;
+      WHERE o.rank > v_skip ORDER BY o.rank LIMIT v_want;
   ELSE
     -- All at once: a tick of a quiet time holds one event, and a statement for each costs more than its event.
-    v_to := least(v_big, v_to, v_next + max_events);
-    v_want := v_to - v_next;
+    v_want := least(v_big, v_to) - v_next;
+    IF v_want > max_events THEN
+      -- Of the last tick only a part is wanted: whether it is whole does not show in what is given.
+      v_want := max_events;
+      IF EXISTS (SELECT FROM (
+            (SELECT a.* FROM esink.tick_0 a WHERE a.first < v_next + v_want AND a.count > 0 ORDER BY a.first DESC LIMIT 1)
+            UNION ALL
+            (SELECT b.* FROM esink.tick_1 b WHERE b.first < v_next + v_want AND b.count > 0 ORDER BY b.first DESC LIMIT 1)) u
+          WHERE u.first + u.count > v_next + v_want AND u.count <> (SELECT count(*) FROM esink.pending(u.low, u.high))) THEN
+        RAISE EXCEPTION 'esink: the journal no longer reaches back to %', v_next USING ERRCODE = 'ES001';
+      END IF;
+    END IF;
+    v_to := v_next + v_want;
     RETURN QUERY SELECT o.first + o.rank - 1, o.seq, o.xid, o.at_ms, o.topic, o.type, o.data, (o.more).old, (o.more).old_key,
         o.users, (o.more).old_users, o.broadcast, coalesce((o.more).incomplete, false), (o.more).actor, (o.more).source,
         (o.more).source_type, (o.more).version, (o.more).ref
-      FROM (SELECT u.first, u.count, pg_catalog.row_number() OVER (PARTITION BY u.first ORDER BY e.seq) AS rank,
-              count(*) OVER (PARTITION BY u.first) AS there, e.*, (date_part('epoch', e.at) * 1000)::bigint AS at_ms
-            FROM (SELECT a.first, a.count, a.low, a.high FROM esink.tick_0 a WHERE a.first >= v_from AND a.first < v_to AND a.count > 0
+      FROM (SELECT u.first, pg_catalog.row_number() OVER (PARTITION BY u.first ORDER BY e.seq) AS rank, e.*,
+              (date_part('epoch', e.at) * 1000)::bigint AS at_ms
+            FROM (SELECT a.first, a.low, a.high FROM esink.tick_0 a WHERE a.first >= v_from AND a.first < v_to AND a.count > 0
                   UNION ALL
-                  SELECT b.first, b.count, b.low, b.high FROM esink.tick_1 b WHERE b.first >= v_from AND b.first < v_to AND b.count > 0) u
+                  SELECT b.first, b.low, b.high FROM esink.tick_1 b WHERE b.first >= v_from AND b.first < v_to AND b.count > 0) u
             CROSS JOIN LATERAL esink.tick_by_xid(u.low, u.high) e) o
-      WHERE o.there = o.count AND o.first + o.rank > v_next AND o.first + o.rank <= v_to ORDER BY o.first, o.seq;
+      WHERE o.first + o.rank > v_next AND o.first + o.rank <= v_to ORDER BY o.first, o.seq;
   END IF;
   GET DIAGNOSTICS v_got = ROW_COUNT;
   -- Fewer than the ticks say: their rows were discarded under this reader's snapshot, or moved.
