@@ -27,7 +27,7 @@
 #include "base/cleanup.h"
 #include "base/mem.h"
 
-#define MAGIC "esink 1"
+#define MAGIC "esink 2"
 #define TRIES 20
 #define PAUSE_US 10000
 
@@ -39,11 +39,38 @@ struct content {
 	uint64_t ino;
 	int64_t born_s, born_ns;
 	uint64_t clean;
-	struct {
+	/* The newer one that is whole counts, and the other one is written next: whoever is killed in the middle, or meets another relay there,
+	 * leaves one that is not whole, beside one that is. */
+	struct slot {
 		uint64_t head;
 		double at;
-	} told;
+		uint64_t sum;
+	} told[2];
 };
+
+static uint64_t sum_of(uint64_t head, double at)
+{
+	uint64_t bits;
+
+	memcpy(&bits, &at, sizeof(bits));
+	return (head * UINT64_C(0x9e3779b97f4a7c15) ^ bits) * UINT64_C(0xd6e8feb86659fd93) ^ UINT64_MAX; /* zeros are no whole slot */
+}
+
+static struct slot slot_of(uint64_t head, double at)
+{
+	return (struct slot){head, at, sum_of(head, at)};
+}
+
+/* That counts; -1: none. */
+static int newest(const struct slot told[2])
+{
+	int ret = -1;
+
+	for (int i = 0; i < 2; i++)
+		if (told[i].sum == sum_of(told[i].head, told[i].at) && (ret < 0 || told[i].head > told[ret].head))
+			ret = i;
+	return ret;
+}
 
 static char *path_of(const char *database)
 {
@@ -172,6 +199,8 @@ const char *lite_note_doubt(const struct note *note, const char *database, const
 	read_boot(now.boot);
 	if (!content.magic[0] || strcmp(content.journal, journal) != 0)
 		return "the file comes from elsewhere, or its note (FILE-esink) is gone";
+	if (newest(content.told) < 0)
+		return "its note (FILE-esink) does not say how far it was told";
 	if (content.ino != now.ino || content.born_s != now.born_s || content.born_ns != now.born_ns)
 		return "the file is another one than before, such as a copy or a restored backup";
 	if (!content.clean && strcmp(content.boot, now.boot) != 0)
@@ -182,7 +211,8 @@ const char *lite_note_doubt(const struct note *note, const char *database, const
 struct note_state lite_note_told(const struct note *note)
 {
 	struct content content = read_content(note);
-	struct note_state state = {.head = content.told.head, .at = content.told.at};
+	int slot = newest(content.told);
+	struct note_state state = {.head = slot < 0 ? 0 : content.told[slot].head, .at = slot < 0 ? 0 : content.told[slot].at};
 
 	memcpy(state.journal, content.journal, JOURNAL_LEN);
 	return state;
@@ -190,7 +220,7 @@ struct note_state lite_note_told(const struct note *note)
 
 void lite_note_begin(struct note *note, const char *database, const struct note_state *state)
 {
-	struct content content = {.magic = MAGIC, .told = {state->head, state->at}};
+	struct content content = {.magic = MAGIC, .told = {slot_of(state->head, state->at)}};
 
 	identify(database, &content);
 	read_boot(content.boot);
@@ -210,9 +240,14 @@ void lite_note_tell(struct note *note, uint64_t head, double at)
 	/* Of a note that somebody cut off the memory is gone, too; the next start finds that it does not fit. */
 	if (content && (fstat(note->fd, &file) != 0 || file.st_size < (off_t)sizeof(*content)))
 		return;
-	if (content && content->told.head < head) {
-		content->told.at = at;
-		content->told.head = head;
+	if (content) {
+		struct slot told[2];
+		int slot;
+
+		memcpy(told, content->told, sizeof(told));
+		slot = newest(told);
+		if (slot < 0 || told[slot].head < head)
+			content->told[slot == 0] = slot_of(head, at);
 	}
 }
 
