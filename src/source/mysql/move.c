@@ -95,10 +95,12 @@ static void take_row(struct my_moved *moved, MYSQL_ROW row, const unsigned long 
 	my_moved_add(moved, &cells);
 }
 
-/* What comes behind MOVE_BYTES is read and thrown away; there are so few rows in the next read that it is not much. */
+/* What comes behind MOVE_BYTES is read and thrown away; there are so few rows in the next read that it is not much. The time until the
+ * first row is that of the walk over rows that are deleted but for somebody's snapshot. */
 static enum status read_small(struct mysql *source, struct my_moved *moved, bool *cut, struct err *err)
 {
 	AUTO_BUF struct buf sql = buf_init(BUF_NO_MAX); /* a name */
+	int64_t begun = clock_ms();
 	enum status status;
 
 	buf_printf(&sql, "SELECT id, shape, kind, UNIX_TIMESTAMP(at), actor, IF(LENGTH(data) > %zu, NULL, data) FROM ", my_move_big(source->packet));
@@ -110,6 +112,8 @@ static enum status read_small(struct mysql *source, struct my_moved *moved, bool
 		MYSQL_ROW row = NULL;
 
 		status = my_stream_next(&source->db, MOVE_TIMEOUT_MS, &row, &lengths, err);
+		if (!moved->count)
+			source->walk = clock_ms() - begun;
 		*cut |= row && moved->bytes.len >= MOVE_BYTES;
 		if (status == STATUS_OK && row && !*cut)
 			take_row(moved, row, lengths);
@@ -210,10 +214,13 @@ static enum status write_rows(struct mysql *source, struct my_moved *moved, stru
 {
 	struct my_db *db = &source->db;
 	enum status status = my_run(db, "START TRANSACTION", MY_TIMEOUT_MS, err);
+	int64_t begun = clock_ms();
 	bool taken = false;
 
 	if (status == STATUS_OK)
 		status = take_ids(db, source->head, moved, db->maria, &taken, err);
+	if (db->maria)
+		source->walk += clock_ms() - begun; /* the same walk again */
 	if (status == STATUS_OK && !taken)
 		status = cut_off(db, moved, err);
 	if (status == STATUS_OK && !moved->count)
@@ -227,9 +234,9 @@ static enum status write_rows(struct mysql *source, struct my_moved *moved, stru
 	return status == STATUS_OK ? my_run(db, "COMMIT", MOVE_TIMEOUT_MS, err) : status;
 }
 
-/* How many rows the next move may have. */
-static void adapt(struct mysql *source, size_t count, int64_t took, bool cut)
+void my_move_adapt(struct mysql *source, size_t count, int64_t took, bool cut)
 {
+	took -= source->walk;
 	source->full = cut || (int64_t)count >= source->move_max;
 	if (cut && (int64_t)count < source->move_max)
 		source->move_max = count ? (int64_t)count : 1;
@@ -275,6 +282,6 @@ enum status my_move(struct mysql *source, struct my_moved *moved, struct err *er
 		source->last_event = begun;
 	if (source->guard.doubt && !source->busy_retry_ms)
 		source->next_look = 0; /* new triggers at once */
-	adapt(source, count, clock_ms() - begun, cut);
+	my_move_adapt(source, count, clock_ms() - begun, cut);
 	return STATUS_OK;
 }

@@ -34,6 +34,8 @@
 #define BUSY_PAUSE_MAX_MS 50
 #define BUSY_SHARE 250         /* events a second for each millisecond between the two */
 #define PAUSE_MS 2
+#define WALK_MS 20       /* a walk over deleted rows of so long is not begun anew at once */
+#define WALK_PAUSE_MAX_MS 1000
 #define AWAKE_MS 300 /* after the last event */
 #define CALM 8       /* after that, one part of so many of the time since then is waited */
 
@@ -295,6 +297,7 @@ static enum status move(struct mysql *source, struct err *err)
 	bool wanted = source->full || is_busy(source, clock_ms());
 	enum status status = wanted ? STATUS_OK : my_move_wanted(source, &wanted, err);
 
+	source->walk = 0;
 	return status == STATUS_OK && wanted ? my_move(source, &source->moved, err) : status;
 }
 
@@ -352,10 +355,12 @@ static int64_t pace(const struct mysql *source, int64_t now)
 {
 	int64_t since = now - source->last_event, most = source->config->poll_interval_ms, pause;
 
-	if (source->full || source->db.stream || source->head > source->position)
+	if (source->db.stream || source->head > source->position)
 		return 0;
-	pause = is_busy(source, now) ? busy_pause(source->rate) : since < AWAKE_MS ? PAUSE_MS : since / CALM;
+	pause = source->full ? 0 : is_busy(source, now) ? busy_pause(source->rate) : since < AWAKE_MS ? PAUSE_MS : since / CALM;
 	pause = (pause < most ? pause : most) - (now - source->last_look);
+	if (source->walk >= WALK_MS) /* half of the server's time for it, at most */
+		pause = (source->walk < WALK_PAUSE_MAX_MS ? source->walk : WALK_PAUSE_MAX_MS) - (now - source->heard);
 	return pause > 0 ? pause : 0;
 }
 

@@ -32,6 +32,7 @@ struct mysql {
 	int64_t heard;           /* ms, monotonic: when the server was asked last */
 	int64_t last_event, last_look; /* ms, monotonic */
 	int64_t move_max;        /* rows of one move */
+	int64_t walk;            /* ms of the last move before its rows: see pace() */
 	int64_t packet;          /* bytes that a statement may have */
 	int64_t prune_max;       /* chunks of one batch */
 	uint64_t seen, floor[2]; /* ids of the outbox: the greatest that was moved, now, and some time ago: see move.c */
@@ -71,6 +72,8 @@ enum status mysql_uninstall(void *source, struct err *err);
 
 /* move.c: gives committed rows the ids behind source->head, which goes on with them. */
 enum status my_move(struct mysql *source, struct my_moved *moved, struct err *err) MUST_CHECK;
+/* How many rows the next move may have, after one of so many that took so many ms. A walk costs the same for few as for many. */
+void my_move_adapt(struct mysql *source, size_t count, int64_t took, bool cut);
 /* Bytes of a row from which on it does not fit into statements. packet: the server's max_allowed_packet. */
 size_t my_move_big(int64_t packet);
 /* Whether there is anything to move. */

@@ -1,6 +1,6 @@
 /* Prevents: text that is no JSON, or more than one value, spliced into an event; a pack, or a chunk of the journal, that is read
  * beyond its end; a number with zeros before it, a float with six digits, a time that is no ISO 8601; a row told whole that columns
- * have traded names under. */
+ * have traded names under; moves that become small, since each walks over what somebody's snapshot still needs. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -15,6 +15,7 @@
 #include "source/mysql/chunk.h"
 #include "source/mysql/fit.h"
 #include "source/mysql/json.h"
+#include "source/mysql/mysql.h"
 #include "source/mysql/pack.h"
 #include "source/mysql/text.h"
 #include "source/mysql/value.h"
@@ -237,10 +238,28 @@ static void quoting(void **state)
 	assert_string_equal(filled, "A @c@ x @@ @d");
 }
 
+static void moves(void **state)
+{
+	static const struct {
+		int64_t walk, took, max, count, then;
+	} cases[] = {{0, 10, 1000, 1000, 2000}, {0, 10, 1000, 500, 1000}, {0, 300, 1000, 1000, 1000}, {0, 500, 1000, 1000, 500}, {0, 500, 10, 10, 10},
+		{600, 610, 1000, 1000, 2000}, {600, 900, 1000, 1000, 1000}, {600, 1100, 1000, 1000, 500}, {0, 10, 4000, 4000, 4000}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct source_config config = {.drain_max = 4000};
+		struct mysql source = {.config = &config, .walk = cases[i].walk, .move_max = cases[i].max};
+
+		my_move_adapt(&source, (size_t)cases[i].count, cases[i].took, false);
+		assert_int_equal(source.move_max, cases[i].then);
+		assert_int_equal(source.full, cases[i].count >= cases[i].max);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(json), cmocka_unit_test(deep), cmocka_unit_test(users), cmocka_unit_test(packs), cmocka_unit_test(chunks),
-		cmocka_unit_test(values), cmocka_unit_test(fits), cmocka_unit_test(quoting)};
+		cmocka_unit_test(values), cmocka_unit_test(fits), cmocka_unit_test(quoting), cmocka_unit_test(moves)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
