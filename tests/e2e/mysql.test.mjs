@@ -337,6 +337,47 @@ test('OPTIMIZE TABLE: the journal stays the same, and a consumer is told nothing
   assert.notEqual(await store.name(db), second, 'both made anew');
 });
 
+// An earlier version keeps in `made` when esink_journal was made, as text, and begins another journal where it finds anything else up to a NUL.
+const asEarlier = (db) => query(db, `SELECT SUBSTRING_INDEX(m.made, CHAR(0), 1) = CAST(t.CREATE_TIME AS CHAR) AS same, m.made AS made, CAST(t.CREATE_TIME AS CHAR) AS text
+  FROM esink_meta m, information_schema.TABLES t WHERE t.TABLE_SCHEMA = DATABASE() AND t.TABLE_NAME = 'esink_journal'`);
+async function query(db, sql) {
+  await db.query("SET time_zone = '+00:00'");
+  return (await db.query(sql)).rows[0];
+}
+
+test('a database that an earlier version has used: the same journal, nothing is told again, and the earlier version finds its own', async (t) => {
+  const store = storeOf('mysql');
+  const { db, relay, boss } = await watch(t, 'CREATE TABLE notes (id int PRIMARY KEY)', { tables: 'notes' });
+  await db.query(`INSERT INTO notes ${series(1, 100, 'i')}`);
+  await relay.fence(boss);
+  const name = await store.name(db);
+  await store.register(db, 'reads', 50);
+  assert.equal(Number((await asEarlier(db)).same), 1, 'as a journal begins');
+  for (let time = 0; time < 2; time++) {
+    await relay.stop();
+    await db.query('UPDATE esink_meta SET made = $1', [(await asEarlier(db)).text]);
+    await relay.start();
+    const { same, made } = await asEarlier(db);
+    assert.deepEqual([Number(same), made.includes('\0')], [1, true], made);
+    assert.equal(await store.name(db), name, relay.log);
+    assert.equal((await store.consumer(db, 'reads')).cursor, 50);
+    const again = await relay.operator({ after: boss.position });
+    await relay.fence(again);
+    assert.equal(again.welcome.recovered, true);
+    assert.equal(rows(again, 'notes').length, 0);
+  }
+  // And what it did not know.
+  const { text } = await asEarlier(db);
+  await until(async () => (await query(db, 'SELECT UTC_TIMESTAMP() AS now')).now > text, 'another second');
+  await db.query('OPTIMIZE TABLE esink_journal');
+  await relay.stop();
+  await relay.start();
+  const now = await asEarlier(db);
+  assert.notEqual(now.text, text);
+  assert.equal(Number(now.same), 1, now.made);
+  assert.equal(await store.name(db), name);
+});
+
 test('what rows of a version of a table mean is known as long as they wait in the outbox', async (t) => {
   const { db, relay, boss } = await watch(t, 'CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE b (id int PRIMARY KEY)', { tables: 'a,b' });
   await db.query('INSERT INTO b VALUES (1)');

@@ -162,62 +162,71 @@ enum status my_meta_read(struct my_db *db, struct my_meta *meta, struct err *err
 	return STATUS_OK;
 }
 
-/* server and made, as they are now: `1764368640 1764368639`, of the journal and of esink_meta. */
-static enum status read_here(struct my_db *db, char server[65], char made[33], struct err *err)
+/* When the two tables were made. esink_meta.made has both, with a NUL between: earlier versions, which read up to it, know the first one
+ * alone, and must find what they wrote, since of relays that take each other's journal for a strange one each begins another. */
+struct made {
+	char journal[20], meta[12]; /* `2026-11-29 02:00:00`, `1764368640` */
+};
+
+static enum status read_here(struct my_db *db, char server[65], struct made *made, struct err *err)
 {
 	AUTO_RESULT MYSQL_RES *rows = NULL;
-	AUTO_FREE char *sql = mem_format("SELECT %s, CONCAT(MAX(IF(TABLE_NAME = 'esink_journal', UNIX_TIMESTAMP(CREATE_TIME), 0)), ' ', "
-		"MAX(IF(TABLE_NAME = 'esink_meta', UNIX_TIMESTAMP(CREATE_TIME), 0))) FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() "
+	AUTO_FREE char *sql = mem_format("SELECT %s, MAX(IF(TABLE_NAME = 'esink_journal', CAST(CREATE_TIME AS CHAR), '')), "
+		"MAX(IF(TABLE_NAME = 'esink_meta', UNIX_TIMESTAMP(CREATE_TIME), 0)) FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() "
 		"AND TABLE_NAME IN ('esink_journal', 'esink_meta')", db->maria ? "''" : "@@server_uuid");
 	enum status status = my_query(db, sql, MY_TIMEOUT_MS, &rows, err);
 	MYSQL_ROW row = status == STATUS_OK ? mysql_fetch_row(rows) : NULL;
 
 	snprintf(server, 65, "%s", row && row[0] ? row[0] : "");
-	snprintf(made, 33, "%s", row && row[1] ? row[1] : "");
+	snprintf(made->journal, sizeof(made->journal), "%s", row && row[1] ? row[1] : "");
+	snprintf(made->meta, sizeof(made->meta), "%s", row && row[2] ? row[2] : "");
 	return status;
 }
 
-/* One of the two times is the same. */
-static bool half_same(const char *then, const char *now)
+static enum status write_made(struct my_db *db, const struct made *made, const char *where, bool *same, struct err *err)
 {
-	size_t first = strcspn(then, " ");
-
-	return then[first] && ((first == strcspn(now, " ") && !strncmp(then, now, first)) || !strcmp(then + first, now + strcspn(now, " ")));
-}
-
-/* One of the tables was rebuilt, by OPTIMIZE TABLE, say: both still end at the same event. */
-static enum status adopt(struct my_db *db, const char *made, bool *same, struct err *err)
-{
-	AUTO_FREE char *sql = mem_format("UPDATE esink_meta SET made = '%s' WHERE head = (SELECT COALESCE(MAX(id), 0) FROM esink_journal)", made);
+	AUTO_FREE char *sql = mem_format("UPDATE esink_meta SET made = '%s\\0%s'%s", made->journal, made->meta, where);
 	enum status status = my_run(db, sql, MY_TIMEOUT_MS, err);
 
 	*same = status == STATUS_OK && my_changed(db) == 1;
 	return status;
 }
 
-static enum status same_history(struct my_db *db, const char *server, const char *made, bool *same, bool *any, struct err *err)
+/* One of the tables was rebuilt, by OPTIMIZE TABLE, say: both still end at the same event. */
+static enum status adopt(struct my_db *db, const struct made *made, bool *same, struct err *err)
+{
+	return write_made(db, made, " WHERE head = (SELECT COALESCE(MAX(id), 0) FROM esink_journal)", same, err);
+}
+
+static enum status same_history(struct my_db *db, const char *server, const struct made *made, bool *same, bool *any, struct err *err)
 {
 	AUTO_RESULT MYSQL_RES *rows = NULL;
 	enum status status = my_query(db, "SELECT server, made FROM esink_meta", MY_TIMEOUT_MS, &rows, err);
 	MYSQL_ROW row = status == STATUS_OK ? mysql_fetch_row(rows) : NULL;
+	size_t first = row ? strlen(row[1]) : 0;
+	bool earlier = row && mysql_fetch_lengths(rows)[1] == first; /* an earlier version began it */
+	bool journal_same = row && !strcmp(row[1], made->journal), meta_same = row && !earlier && !strcmp(row[1] + first + 1, made->meta);
 
 	*any = row != NULL;
-	*same = row && !strcmp(row[0], server) && !strcmp(row[1], made);
-	if (row && !*same && !strcmp(row[0], server) && half_same(row[1], made))
-		status = adopt(db, made, same, err);
-	return status;
+	*same = false;
+	if (!row || strcmp(row[0], server) != 0)
+		return status;
+	if (journal_same && earlier)
+		return write_made(db, made, "", same, err);
+	*same = journal_same && meta_same;
+	return *same || (!journal_same && !meta_same) ? status : adopt(db, made, same, err);
 }
 
-static enum status begin(struct my_db *db, const char *why, const char *server, const char *made, struct err *err)
+static enum status begin(struct my_db *db, const char *why, const char *server, const struct made *made, struct err *err)
 {
 	char journal[JOURNAL_LEN + 1];
 	AUTO_FREE char *sql = NULL;
 	enum status status;
 
 	random_hex(journal, JOURNAL_LEN);
-	sql = mem_format("INSERT INTO esink_meta (one, journal, head, server, made, word) SELECT 1, '%s', COALESCE(MAX(id), 0), '%s', '%s', '' "
+	sql = mem_format("INSERT INTO esink_meta (one, journal, head, server, made, word) SELECT 1, '%s', COALESCE(MAX(id), 0), '%s', '%s\\0%s', '' "
 		"FROM esink_journal ON DUPLICATE KEY UPDATE journal = VALUES(journal), server = VALUES(server), made = VALUES(made), "
-		"head = GREATEST(head, VALUES(head))", journal, server, made);
+		"head = GREATEST(head, VALUES(head))", journal, server, made->journal, made->meta);
 	status = my_run(db, "START TRANSACTION", MY_TIMEOUT_MS, err);
 	if (status == STATUS_OK)
 		status = my_run(db, sql, MY_TIMEOUT_MS, err);
@@ -234,13 +243,14 @@ static enum status begin(struct my_db *db, const char *why, const char *server, 
 
 enum status my_meta_settle(struct my_db *db, const char *told, uint64_t position, struct my_meta *meta, struct err *err)
 {
-	char server[65], made[33];
+	char server[65];
+	struct made made;
 	const char *why = NULL;
 	bool same = false, any = false;
-	enum status status = read_here(db, server, made, err);
+	enum status status = read_here(db, server, &made, err);
 
 	if (status == STATUS_OK)
-		status = same_history(db, server, made, &same, &any, err);
+		status = same_history(db, server, &made, &same, &any, err);
 	if (status == STATUS_OK && any)
 		status = my_meta_read(db, meta, err);
 	if (status != STATUS_OK)
@@ -252,6 +262,6 @@ enum status my_meta_settle(struct my_db *db, const char *told, uint64_t position
 	else if (!strcmp(meta->journal, told) && meta->head < position)
 		why = "events that were told are gone: an older state of the database was put back";
 	if (why)
-		status = begin(db, why, server, made, err);
+		status = begin(db, why, server, &made, err);
 	return status == STATUS_OK && why ? my_meta_read(db, meta, err) : status;
 }
