@@ -378,6 +378,29 @@ test('a database that an earlier version has used: the same journal, nothing is 
   assert.equal(await store.name(db), name);
 });
 
+test('a relay connects after OPTIMIZE TABLE while another one moves: the journal stays the same', async (t) => {
+  const store = storeOf('mysql');
+  const { db, relay, boss } = await watch(t, 'CREATE TABLE notes (id int PRIMARY KEY)', { tables: 'notes' });
+  await db.query('INSERT INTO notes VALUES (1)');
+  await relay.fence(boss);
+  await relay.stop();
+  const name = await store.name(db);
+  // The last move is undone, and made by somebody else who takes long.
+  await db.query(`CREATE TABLE last AS SELECT * FROM esink_journal ORDER BY id DESC LIMIT 1;
+    DELETE FROM esink_journal WHERE id = (SELECT id FROM last); UPDATE esink_meta SET head = (SELECT id - events FROM last)`);
+  const { text } = await asEarlier(db);
+  await until(async () => (await query(db, 'SELECT UTC_TIMESTAMP() AS now')).now > text, 'another second');
+  await db.query('OPTIMIZE TABLE esink_journal');
+  assert.notEqual((await asEarlier(db)).text, text);
+  const mover = await db.connect();
+  await mover.query('BEGIN; UPDATE esink_meta SET head = (SELECT id FROM last); INSERT INTO esink_journal SELECT * FROM last');
+  await relay.start({ ready: false });
+  await until(async () => Number((await db.query("SELECT COUNT(*) AS n FROM information_schema.INNODB_TRX WHERE trx_state = 'LOCK WAIT'")).rows[0].n) > 0, () => `the relay to wait; ${relay.log}`);
+  await mover.query('COMMIT');
+  await relay.ready();
+  assert.equal(await store.name(db), name, relay.log);
+});
+
 test('what rows of a version of a table mean is known as long as they wait in the outbox', async (t) => {
   const { db, relay, boss } = await watch(t, 'CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE b (id int PRIMARY KEY)', { tables: 'a,b' });
   await db.query('INSERT INTO b VALUES (1)');

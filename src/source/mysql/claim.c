@@ -192,10 +192,22 @@ static enum status write_made(struct my_db *db, const struct made *made, const c
 	return status;
 }
 
-/* One of the tables was rebuilt, by OPTIMIZE TABLE, say: both still end at the same event. */
+/* One of the tables was rebuilt, by OPTIMIZE TABLE, say: both still end at the same event. Another relay may be moving: first its end is
+ * waited for, since a statement that waits would compare what the journal had before with the head that is there afterwards. */
 static enum status adopt(struct my_db *db, const struct made *made, bool *same, struct err *err)
 {
-	return write_made(db, made, " WHERE head = (SELECT COALESCE(MAX(id), 0) FROM esink_journal)", same, err);
+	int64_t head = 0;
+	enum status status = my_run(db, "START TRANSACTION", MY_TIMEOUT_MS, err);
+
+	if (status == STATUS_OK)
+		status = my_number(db, "SELECT head FROM esink_meta FOR UPDATE", &head, err);
+	if (status == STATUS_OK)
+		status = write_made(db, made, " WHERE head = (SELECT COALESCE(MAX(id), 0) FROM esink_journal)", same, err);
+	if (status == STATUS_OK)
+		status = my_run(db, "COMMIT", MY_TIMEOUT_MS, err);
+	if (status != STATUS_OK)
+		my_close(db); /* and with it the transaction */
+	return status;
 }
 
 static enum status same_history(struct my_db *db, const char *server, const struct made *made, bool *same, bool *any, struct err *err)
