@@ -414,6 +414,35 @@ test('what rows of a version of a table mean is known as long as they wait in th
   assert.deepEqual(rows(again, 'a').map(({ data }) => data), [{ id: 1 }], JSON.stringify(again.events));
 });
 
+test('versions of a table are forgotten; the outbox is read for it as a whole only where there is one to be forgotten', async (t) => {
+  const { db, relay, boss } = await watch(t, 'CREATE TABLE a (id int PRIMARY KEY)', { tables: 'a' });
+  await db.query('INSERT INTO a VALUES (1)');
+  await relay.fence(boss);
+  await db.query('ALTER TABLE a ADD COLUMN b int');
+  const count = async (sql) => Number((await db.query(`SELECT COUNT(*) AS n FROM ${sql}`)).rows[0].n);
+  const versions = () => count("esink_shape WHERE topic = 'a'");
+  await until(async () => await versions() === 2, 'the next version');
+  await db.query('INSERT INTO a VALUES (2, 2)');
+  await relay.fence(boss);
+  await db.query('DELETE FROM esink_journal ORDER BY id LIMIT 1');
+  await db.query("SET GLOBAL log_output = 'TABLE', GLOBAL general_log = 1");
+  t.defer(() => db.query("SET GLOBAL general_log = 0, GLOBAL log_output = 'FILE'"));
+  const asked = (text) => count(`mysql.general_log WHERE command_type = 'Query' AND argument LIKE '${text}'`);
+  const [looks, reads] = ['SELECT COUNT(*) FROM esink_shape WHERE retired <%', 'SELECT COALESCE(MIN(shape),%esink_pubsub%'];
+  await relay.stop();
+  await relay.start();
+  await until(async () => await asked(looks) > 0, 'a look at the versions');
+  await relay.fence(await relay.operator());
+  assert.deepEqual([await asked(reads), await versions()], [0, 2], 'it is not long ago');
+  await relay.stop();
+  await db.query("UPDATE esink_shape SET retired = '2001-01-01 00:00:00' WHERE retired IS NOT NULL");
+  await relay.start();
+  await until(async () => await versions() === 1, 'the first version to be forgotten');
+  assert.equal(await asked(reads), 1);
+  await db.query('INSERT INTO a VALUES (3, 3)');
+  await relay.fence(await relay.operator());
+});
+
 test('--check: what the account lacks, in words; warnings for what cannot be seen', async (t) => {
   const db = await database.database(t, `CREATE TABLE parents (id int PRIMARY KEY); CREATE TABLE old_style (id int PRIMARY KEY) ENGINE = MyISAM;
     CREATE TABLE children (id int PRIMARY KEY, parent int, CONSTRAINT goes FOREIGN KEY (parent) REFERENCES parents (id) ON DELETE CASCADE)`);

@@ -185,21 +185,25 @@ static int64_t prune_interval(int64_t retention_ms)
 }
 
 /* Of shapes that no row has any more: neither in the journal nor in the outbox, which is looked at by itself, since a DELETE would wait
- * for its writers. What is in there may be as old as the last relay. */
+ * for its writers. What is in there may be as old as the last relay; it may also be much, and is read as a whole, so only where there is a
+ * shape to be forgotten. */
 static enum status forget_shapes(struct mysql *source, struct err *err)
 {
+	AUTO_FREE char *old = mem_format("FROM esink_shape WHERE retired < CURRENT_TIMESTAMP - INTERVAL %" PRId64 " SECOND AND id < "
+		"COALESCE((SELECT MIN(shape) FROM esink_journal WHERE shape > 0), 0)", source->config->retention_ms / 500);
+	AUTO_FREE char *any = mem_format("SELECT COUNT(*) %s", old), *forget = NULL;
 	AUTO_BUF struct buf look = buf_init(BUF_NO_MAX); /* a name */
-	AUTO_FREE char *sql = NULL;
-	int64_t least = 0;
-	enum status status;
+	int64_t count = 0, least = 0;
+	enum status status = my_number(&source->db, any, &count, err);
 
+	if (status != STATUS_OK || !count)
+		return status;
 	buf_printf(&look, "SELECT COALESCE(MIN(shape), %" PRId64 ") FROM ", INT64_MAX);
 	my_text_name(&look, source->config->outbox);
-	buf_text(&look, " WHERE " MY_PRELOCK " = 0 AND shape > 0 AND EXISTS (SELECT 1 FROM esink_shape WHERE retired IS NOT NULL)");
+	buf_text(&look, " WHERE " MY_PRELOCK " = 0 AND shape > 0");
 	status = my_number(&source->db, look.bytes, &least, err);
-	sql = mem_format("DELETE FROM esink_shape WHERE retired < CURRENT_TIMESTAMP - INTERVAL %" PRId64 " SECOND AND id < %" PRId64 " AND id < "
-		"COALESCE((SELECT MIN(shape) FROM esink_journal WHERE shape > 0), 0)", source->config->retention_ms / 500, least);
-	return status == STATUS_OK ? my_run(&source->db, sql, MY_TIMEOUT_MS, err) : status;
+	forget = mem_format("DELETE %s AND id < %" PRId64, old, least);
+	return status == STATUS_OK ? my_run(&source->db, forget, MY_TIMEOUT_MS, err) : status;
 }
 
 /* What is old, was told, and is needed by no consumer; and the marks of it. */
