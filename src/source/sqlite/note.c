@@ -48,6 +48,10 @@ struct content {
 	} told[2];
 };
 
+/* Of the former build: one slot, without a sum. The next start alone writes it anew. */
+#define FORMER_MAGIC "esink 1"
+#define FORMER_SIZE offsetof(struct content, told[0].sum)
+
 static uint64_t sum_of(uint64_t head, double at)
 {
 	uint64_t bits;
@@ -82,10 +86,15 @@ static char *path_of(const char *database)
 static struct content read_content(const struct note *note)
 {
 	struct content content = {0};
+	ssize_t n = note->fd < 0 ? 0 : pread(note->fd, &content, sizeof(content), 0);
 
-	if (note->fd < 0 || pread(note->fd, &content, sizeof(content), 0) != (ssize_t)sizeof(content) ||
-		memcmp(content.magic, MAGIC, sizeof(content.magic)) != 0)
+	if (n >= (ssize_t)FORMER_SIZE && !memcmp(content.magic, FORMER_MAGIC, sizeof(content.magic))) {
+		memcpy(content.magic, MAGIC, sizeof(content.magic));
+		content.told[0].sum = sum_of(content.told[0].head, content.told[0].at);
+		content.told[1] = (struct slot){0};
+	} else if (n != (ssize_t)sizeof(content) || memcmp(content.magic, MAGIC, sizeof(content.magic)) != 0) {
 		content = (struct content){0};
+	}
 	return content;
 }
 

@@ -12,7 +12,7 @@ import { operator } from '../source/suite.mjs';
 const database = databaseOf('mysql');
 after(() => database.stop());
 
-const registered = Number(process.env.ESINK_TEST_REGISTERED ?? 16_000);
+const registered = Number(process.env.ESINK_TEST_REGISTERED ?? 8_000);
 const writers = 8;
 const each = 2000;
 const schema = `CREATE TABLE hot (id int PRIMARY KEY, version int); INSERT INTO hot VALUES (1, 0); CREATE TABLE prepared (n int PRIMARY KEY);

@@ -108,9 +108,34 @@ static void test_torn(void **unused)
 	lite_note_close(&note);
 }
 
+/* What the build before this one left is gone on with: no sum, and one slot. */
+static void test_a_former_one(void **unused)
+{
+	struct note note;
+	struct image image;
+	struct err err;
+
+	(void)unused;
+	begin(&note, 5);
+	take(&note, &image);
+	lite_note_close(&note);
+	memcpy(image.words, "esink 1", 8);
+	image.words[image.len / 8 - 6] = 6; /* where the newest id lies, .. */
+	memcpy(&image.words[image.len / 8 - 5], &(double){6}, 8); /* .. and its time; then a sum and the other slot, which it has not */
+	image.len -= 4 * 8;
+	assert_int_equal(truncate(path, 0), 0);
+	note = (struct note){.fd = -1};
+	assert_int_equal(lite_note_claim(&note, database, "word", &err), STATUS_OK);
+	put(&note, &image);
+	assert_null(lite_note_doubt(&note, database, "0123456789abcdef"));
+	assert_int_equal(lite_note_told(&note).head, 6);
+	assert_true(lite_note_told(&note).at == 6);
+	lite_note_close(&note);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_told), cmocka_unit_test(test_torn)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_told), cmocka_unit_test(test_torn), cmocka_unit_test(test_a_former_one)};
 	FILE *file;
 	int failed;
 
