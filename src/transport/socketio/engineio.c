@@ -486,11 +486,13 @@ static void answer(struct engineio *engine)
 	}
 }
 
-/* It is not its peer who is slow. */
+/* It is not its peer who is slow. While that turns to a websocket its poll is ended as any other: then the event goes there. */
 static void wait_for_room(struct engineio *engine)
 {
+	struct engineio_host *host = host_of(engine);
+
 	engine->polled++;
-	engine_timer_set(&host_of(engine)->crowded, &engine->noop);
+	engine_timer_set(engine->probes ? &host->probes : &host->crowded, &engine->noop);
 }
 
 static bool has_room(const struct engineio *engine)

@@ -1,5 +1,5 @@
 /* Prevents: one large row that costs a copy for each client that polls for it; answers whose clients have taken leave, and do
- * not read, that are kept beside every bound; clients that wait for ever because of them; another answer in the midst of one. */
+ * not read, that are kept beside every bound; clients that wait for ever because of them, or cannot turn to a websocket; another answer in the midst of one. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -151,6 +151,51 @@ static void who_takes_leave_does_not_leave_answers(void **state)
 	relay_stop(relay);
 }
 
+/* Its event has no room, and its client says `upgrade` only when no poll of its own waits. */
+static void a_full_thread_lets_polls_end_for_an_upgrade(void **state)
+{
+	const struct relay_options options = {.hub = {.tail_bytes = 200 * MEGABYTE}};
+	struct relay *relay = relay_start(&options);
+	struct client full[5], poll, socket;
+	char sid[SID_BYTES], *path, *text;
+	size_t len;
+
+	(void)state;
+	poll = polling_open(relay_port(relay), "7", sid);
+	path = mem_format("/socket.io/?EIO=4&transport=websocket&sid=%s", sid);
+	socket = websocket_open(relay_port(relay), path, "");
+	websocket_say(&socket, "2probe");
+	assert_int_equal(websocket_next(&socket, &text, &len), 1);
+	assert_string_equal(text, "3probe");
+	free(text);
+	for (size_t i = 0; i < 5; i++) {
+		char user[] = {(char)('a' + i), 0}, other[SID_BYTES];
+
+		full[i] = wait_for_events(relay_port(relay), user, other);
+		assert_int_equal(say(relay_port(relay), other, "3"), 200);
+		relay_emit(relay, user, 1, 5 * MEGABYTE);
+		assert_true(has_come(&full[i], 5000));
+	}
+	relay_emit(relay, "7", 1, 5 * MEGABYTE);
+	polling_say(&poll, sid);
+	text = client_take_body(&poll);
+	assert_non_null(text);
+	assert_int_equal(strlen(text), 1);
+	assert_string_equal(text, "6");
+	free(text);
+	websocket_say(&socket, "5");
+	do {
+		assert_int_equal(websocket_next(&socket, &text, &len), 1);
+		free(text);
+	} while (len < 5 * MEGABYTE);
+	for (size_t i = 0; i < 5; i++)
+		client_close(&full[i]);
+	client_close(&poll);
+	client_close(&socket);
+	free(path);
+	relay_stop(relay);
+}
+
 /* What comes before the large one and after it, in order, each once. */
 static void order_is_kept(void **state)
 {
@@ -233,6 +278,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_large_event_is_shared_by_all_who_poll),
 		cmocka_unit_test(who_takes_leave_does_not_leave_answers),
+		cmocka_unit_test(a_full_thread_lets_polls_end_for_an_upgrade),
 		cmocka_unit_test(order_is_kept),
 		cmocka_unit_test(nothing_cuts_into_an_answer),
 	};
