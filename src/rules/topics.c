@@ -10,7 +10,8 @@
  * subscription has a budget for all of them: bytes as written, bytes compiled, and time of the
  * processor, when they are tried as when a topic is matched. A step of PCRE2's is no measure of time,
  * for one may run over all of a topic: the steps are granted in growing portions (match()), and the
- * clock is looked at between them.
+ * clock is looked at between them. The system may have the processor do other work on our time, so what the clock cut short is
+ * tried once more before it counts against a pattern.
  *
  * Matching happens once per topic: verdicts are kept in a map, which is emptied when it is full.
  * That bounds it whatever topics are published, and a database has fewer tables than that.
@@ -56,6 +57,7 @@
 
 struct verdict {
 	bool wanted;
+	bool cut; /* the time was up before all was tried: the topic's next event tries again, once */
 	char topic[];
 };
 
@@ -90,6 +92,7 @@ struct trial {
 	pcre2_match_data *data;
 	size_t shares, compiled; /* bytes */
 	int64_t until;
+	bool cut; /* the time was up */
 };
 
 /* -- the budget -- */
@@ -104,8 +107,9 @@ static bool spent(int64_t until)
 	return until != INT64_MAX && clock_thread_us() >= until;
 }
 
-static enum status too_long(const struct trial *trial, struct span pattern, struct err *err)
+static enum status too_long(struct trial *trial, struct span pattern, struct err *err)
 {
+	trial->cut = true;
 	return err_set(err, STATUS_INVALID,
 		"topic pattern \"%.*s\" is too costly: to try the patterns up to here took longer than the %zu ms allowed; "
 		"fewer repeats or fewer patterns cost less",
@@ -235,8 +239,19 @@ static bool affordable(const struct trial *trial, struct span pattern)
 	return good;
 }
 
+static void free_codes(struct subscription *s)
+{
+	for (size_t i = 0; s->codes && i < s->topics.count; i++) {
+		pcre2_code_free(s->codes[i]);
+		s->codes[i] = NULL;
+	}
+}
+
 static enum status compile_all(struct subscription *s, struct trial *trial, struct err *err)
 {
+	trial->compiled = 0;
+	trial->until = spent_at(s->shares, SHARE_TRIAL_US);
+	trial->cut = false;
 	for (size_t i = 0; i < s->topics.count; i++) {
 		struct span pattern = s->topics.items[i];
 		enum status status = compile(trial, pattern, &s->codes[i], err);
@@ -255,7 +270,7 @@ static enum status compile_all(struct subscription *s, struct trial *trial, stru
 
 enum status subscription_compile(struct subscription *s, struct err *err)
 {
-	struct trial trial = {.shares = s->shares, .until = spent_at(s->shares, SHARE_TRIAL_US)};
+	struct trial trial = {.shares = s->shares};
 	enum status status = STATUS_OK;
 
 	if (!s->topics.count || s->codes)
@@ -271,6 +286,10 @@ enum status subscription_compile(struct subscription *s, struct err *err)
 		pcre2_set_depth_limit(trial.limits, DEPTH_LIMIT);
 		pcre2_set_heap_limit(trial.limits, HEAP_LIMIT_KB);
 		status = compile_all(s, &trial, err);
+		if (trial.cut) {
+			free_codes(s);
+			status = compile_all(s, &trial, err);
+		}
 	}
 	pcre2_compile_context_free(trial.context);
 	pcre2_match_data_free(trial.data);
@@ -382,8 +401,7 @@ void subscription_destroy(struct subscription *subscription)
 {
 	if (!subscription)
 		return;
-	for (size_t i = 0; subscription->codes && i < subscription->topics.count; i++)
-		pcre2_code_free(subscription->codes[i]);
+	free_codes(subscription);
 	free(subscription->codes);
 	pcre2_match_context_free(subscription->limits);
 	list_finish(&subscription->topics);
@@ -394,7 +412,7 @@ void subscription_destroy(struct subscription *subscription)
 
 /* The match data is made anew each time: it keeps 20 kB of PCRE2's frames, too much for every
  * session to hold. An end that is not the topic's is none. */
-static bool match_any(const struct subscription *s, struct span topic)
+static bool match_any(const struct subscription *s, struct span topic, bool *cut)
 {
 	pcre2_match_data *data = pcre2_match_data_create(1, NULL);
 	int64_t until = spent_at(s->shares, SHARE_MATCH_US);
@@ -408,35 +426,43 @@ static bool match_any(const struct subscription *s, struct span topic)
 	for (size_t i = 0; data && i < s->topics.count && !found && (!i || !spent(until)); i++)
 		found = match(s->codes[i], topic, options, s->limits, data, MATCH_LIMIT, until) >= 0;
 	pcre2_match_data_free(data);
+	*cut = !found && spent(until);
 	return found;
 }
 
-static bool remember(struct subscription *s, uint64_t hash, struct span topic, bool wanted)
+static bool first_verdict(struct subscription *s, uint64_t hash, struct span topic)
 {
 	struct verdict *verdict;
 
 	if (s->memo.count >= MEMO_MAX)
 		forget(s);
 	verdict = mem_alloc(sizeof(*verdict) + topic.len + 1);
-	verdict->wanted = wanted;
+	verdict->wanted = match_any(s, topic, &verdict->cut);
 	if (topic.len)
 		memcpy(verdict->topic, topic.p, topic.len);
 	map_put(&s->memo, hash, (struct span){verdict->topic, topic.len}, verdict);
-	return wanted;
+	return verdict->wanted;
 }
 
 static bool wants_topic(struct subscription *s, struct span topic)
 {
-	const struct verdict *known;
+	struct verdict *known;
 	uint64_t hash;
+	bool cut;
 
 	if (!s->topics.count)
 		return true;
 	if (topic.len > MEMO_TOPIC_MAX)
-		return match_any(s, topic);
+		return match_any(s, topic, &cut);
 	hash = hash_bytes(topic.p, topic.len);
 	known = map_get(&s->memo, hash, topic);
-	return known ? known->wanted : remember(s, hash, topic, match_any(s, topic));
+	if (!known)
+		return first_verdict(s, hash, topic);
+	if (known->cut) {
+		known->cut = false;
+		known->wanted = match_any(s, topic, &cut);
+	}
+	return known->wanted;
 }
 
 static bool wants_type(const struct subscription *s, struct span type)
