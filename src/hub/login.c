@@ -124,13 +124,24 @@ static void looked_up(void *asker, struct lookup_job *job)
 	}
 }
 
+/* Re-checks have half of the look-ups under way to themselves. More would crowd out those who wait at the door; and if it were
+ * they who wait, whoever keeps many at the door, with tokens that are nobody's, would keep tokens alive that were withdrawn. */
+static bool rechecks_crowded(const struct hub *hub)
+{
+	uint32_t max = hub->config->max_pending_auth;
+
+	return max && hub->rechecks >= (max + 1) / 2;
+}
+
+/* Another token, of one who is in, stands where its re-check would stand, as long as there is place. */
 static void look_up(struct session *session)
 {
 	struct credentials *credentials = session->auth;
+	struct hub *hub = session->hub;
+	bool recheck = credentials->occasion == RECHECK || (credentials->occasion == RENEW && !rechecks_crowded(hub));
 
-	credentials->pending = lookup_begin(
-		session->hub, span_of(credentials->token), credentials->occasion == RECHECK, looked_up, session);
-	lookups_go_on(session->hub);
+	credentials->pending = lookup_begin(hub, span_of(credentials->token), recheck, looked_up, session);
+	lookups_go_on(hub);
 }
 
 /* -- tokens -- */
@@ -175,21 +186,12 @@ bool login_renewing(const struct session *session)
 	return credentials && credentials->pending && credentials->occasion == RENEW;
 }
 
-/* Re-checks have half of the look-ups under way to themselves. More would crowd out those who wait at the door; and if it were
- * they who wait, whoever keeps many at the door, with tokens that are nobody's, would keep tokens alive that were withdrawn. */
-static bool crowded(const struct hub *hub, enum occasion occasion)
-{
-	uint32_t max = hub->config->max_pending_auth;
-
-	return occasion == RECHECK && max && hub->rechecks >= (max + 1) / 2;
-}
-
 void login_tick(struct session *session)
 {
 	const struct credentials *credentials = session->auth;
 
 	if (!credentials || credentials->pending || session->hub->now < credentials->due)
 		return;
-	if (!crowded(session->hub, credentials->occasion))
+	if (credentials->occasion != RECHECK || !rechecks_crowded(session->hub))
 		look_up(session);
 }

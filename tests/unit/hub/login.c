@@ -321,6 +321,37 @@ static void test_rechecked_in_a_crowd(void **state)
 	assert_int_equal(client->reason, CLOSE_REVOKED);
 }
 
+/* Who waits at the door must not keep one who is in from its answer, as it would when an `auth` message cost its place. */
+static void test_renewed_in_a_crowd(void **state)
+{
+	struct world *world = *state;
+	struct client *client, *others[4];
+
+	world->config.auth_recheck_ms = 1000;
+	world->config.max_pending_auth = 4;
+	client = client_of(world, "7");
+	for (size_t i = 0; i < 4; i++)
+		others[i] = client_of(world, "7");
+	for (int i = 0; i < 8; i++)
+		assert_non_null(hub_inquire(world->hub, span_of("nobody's"), never_mind, NULL));
+	pause_ms(1100);
+	renew(client, "gone");
+	lookup_answer(world, STATUS_UNAUTHORIZED, NULL, false);
+	assert_string_equal(world->lookups[world->lookup_count - 1]->token, "gone");
+	for (size_t i = 0; i < 4; i++)
+		renew(others[i], "7");
+	assert_int_equal(world->hub->rechecks, 2); /* and no more than half of them */
+	while (world->lookup_count) {
+		bool gone = strcmp(world->lookups[0]->token, "gone") == 0;
+
+		lookup_answer(world, gone ? STATUS_UNAUTHORIZED : STATUS_OK, "7", false);
+	}
+	assert_int_equal(client->reason, CLOSE_UNAUTHORIZED);
+	assert_int_equal(world->hub->rechecks, 0);
+	for (size_t i = 0; i < 4; i++)
+		assert_false(others[i]->closed);
+}
+
 /* Many that are due at once leave room for those at the door. */
 static void test_rechecks_leave_room(void **state)
 {
@@ -414,6 +445,7 @@ int main(void)
 		IN_A_WORLD(test_rechecked),
 		IN_A_WORLD(test_gone_while_rechecked),
 		IN_A_WORLD(test_rechecked_in_a_crowd),
+		IN_A_WORLD(test_renewed_in_a_crowd),
 		IN_A_WORLD(test_rechecks_leave_room),
 		IN_A_WORLD(test_renewed_before_the_answer),
 		IN_A_WORLD(test_renewed_while_rechecked),
