@@ -353,6 +353,8 @@ void engine_close(struct engineio *engine, enum close_reason reason)
 	if (engine->closing || engine->over)
 		return;
 	engine->close_reason = (uint8_t)reason;
+	if (close_reason_http(reason) == 401)
+		engine_forget_event(engine); /* not for who may not be here, and not behind the last words */
 	if (engine->conn) {
 		engine->closing = true;
 		engine_timer_stop(&engine->beat);

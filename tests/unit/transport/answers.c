@@ -1,5 +1,6 @@
 /* Prevents: one large row that costs a copy for each client that polls for it; answers whose clients have taken leave, and do
- * not read, that are kept beside every bound; clients that wait for ever because of them, or cannot turn to a websocket; another answer in the midst of one. */
+ * not read, that are kept beside every bound; clients that wait for ever because of them, or cannot turn to a websocket; another
+ * answer in the midst of one, or behind the last. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -151,12 +152,27 @@ static void who_takes_leave_does_not_leave_answers(void **state)
 	relay_stop(relay);
 }
 
+#define FULL 5
+
+/* Each has an answer on its way that it does not read: all that a thread may hold. */
+static void fill(struct relay *relay, struct client full[FULL])
+{
+	for (size_t i = 0; i < FULL; i++) {
+		char user[] = {(char)('a' + i), 0}, sid[SID_BYTES];
+
+		full[i] = wait_for_events(relay_port(relay), user, sid);
+		assert_int_equal(say(relay_port(relay), sid, "3"), 200);
+		relay_emit(relay, user, 1, 5 * MEGABYTE);
+		assert_true(has_come(&full[i], 5000));
+	}
+}
+
 /* Its event has no room, and its client says `upgrade` only when no poll of its own waits. */
 static void a_full_thread_lets_polls_end_for_an_upgrade(void **state)
 {
 	const struct relay_options options = {.hub = {.tail_bytes = 200 * MEGABYTE}};
 	struct relay *relay = relay_start(&options);
-	struct client full[5], poll, socket;
+	struct client full[FULL], poll, socket;
 	char sid[SID_BYTES], *path, *text;
 	size_t len;
 
@@ -168,19 +184,11 @@ static void a_full_thread_lets_polls_end_for_an_upgrade(void **state)
 	assert_int_equal(websocket_next(&socket, &text, &len), 1);
 	assert_string_equal(text, "3probe");
 	free(text);
-	for (size_t i = 0; i < 5; i++) {
-		char user[] = {(char)('a' + i), 0}, other[SID_BYTES];
-
-		full[i] = wait_for_events(relay_port(relay), user, other);
-		assert_int_equal(say(relay_port(relay), other, "3"), 200);
-		relay_emit(relay, user, 1, 5 * MEGABYTE);
-		assert_true(has_come(&full[i], 5000));
-	}
+	fill(relay, full);
 	relay_emit(relay, "7", 1, 5 * MEGABYTE);
 	polling_say(&poll, sid);
 	text = client_take_body(&poll);
 	assert_non_null(text);
-	assert_int_equal(strlen(text), 1);
 	assert_string_equal(text, "6");
 	free(text);
 	websocket_say(&socket, "5");
@@ -188,11 +196,42 @@ static void a_full_thread_lets_polls_end_for_an_upgrade(void **state)
 		assert_int_equal(websocket_next(&socket, &text, &len), 1);
 		free(text);
 	} while (len < 5 * MEGABYTE);
-	for (size_t i = 0; i < 5; i++)
+	for (size_t i = 0; i < FULL; i++)
 		client_close(&full[i]);
 	client_close(&poll);
 	client_close(&socket);
 	free(path);
+	relay_stop(relay);
+}
+
+/* An event that has no room is not sent behind the word that its client may not be here. */
+static void nothing_comes_behind_the_last_words(void **state)
+{
+	const struct relay_options options = {.hub = {.tail_bytes = 200 * MEGABYTE}};
+	struct relay *relay = relay_start(&options);
+	struct client full[FULL], poll;
+	char sid[SID_BYTES], *text;
+
+	(void)state;
+	fill(relay, full);
+	poll = wait_for_events(relay_port(relay), "7", sid);
+	assert_int_equal(say(relay_port(relay), sid, "3"), 200);
+	relay_emit(relay, "7", 1, 5 * MEGABYTE);
+	assert_false(has_come(&poll, 100));
+	assert_int_equal(say(relay_port(relay), sid, "42[\"auth\",{\"token\":\"user-8\"}]"), 200);
+	text = client_take_body(&poll);
+	assert_non_null(text);
+	assert_non_null(strstr(text, "Unauthorized"));
+	assert_non_null(strstr(text, "\x1e" "41"));
+	free(text);
+	polling_say(&poll, sid);
+	text = client_take_body(&poll);
+	assert_non_null(text);
+	assert_string_equal(text, "1");
+	free(text);
+	for (size_t i = 0; i < FULL; i++)
+		client_close(&full[i]);
+	client_close(&poll);
 	relay_stop(relay);
 }
 
@@ -279,6 +318,7 @@ int main(void)
 		cmocka_unit_test(a_large_event_is_shared_by_all_who_poll),
 		cmocka_unit_test(who_takes_leave_does_not_leave_answers),
 		cmocka_unit_test(a_full_thread_lets_polls_end_for_an_upgrade),
+		cmocka_unit_test(nothing_comes_behind_the_last_words),
 		cmocka_unit_test(order_is_kept),
 		cmocka_unit_test(nothing_cuts_into_an_answer),
 	};
