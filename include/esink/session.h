@@ -109,6 +109,8 @@ void session_pause(struct session *session);
  * goes on with session_pause() or session_writable(). Not in the middle of a large event, which no peer that fetches ever
  * is. Of all that is here this alone may also be called on the way, before session_arrive(). */
 void session_speak_through(struct session *session, const struct transport_ops *ops);
+/* Then, likewise: a large event that send_event() of the old ops took and nobody was given. session_writable() begins with it. */
+void session_owe(struct session *session, struct event *event, enum event_class class);
 
 /* From one network thread to another: session_depart() on the old thread, in any state but CLOSED and outside of the hub's
  * calls to ops, takes it out of its hub, then its memory is handed over, then session_arrive() on the new one puts it into

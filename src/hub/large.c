@@ -5,10 +5,12 @@
  *
  * To hand over more than the socket takes costs three system calls and two turns of the loop more, for a few bytes.
  */
+#include <assert.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
 #include "hub/internal.h"
+#include "wire/wire.h"
 
 /* session->rest */
 struct rest {
@@ -44,6 +46,17 @@ static bool send_pieces(struct session *session, const struct frame *frame, size
 	return true;
 }
 
+void session_owe(struct session *session, struct event *event, enum event_class class)
+{
+	struct rest *rest;
+
+	assert(!session->rest);
+	if (!session_usable(session))
+		return;
+	rest = session->rest = mem_alloc(sizeof(*rest));
+	*rest = (struct rest){event_ref(event), wire_frame(event, session->ops->encoding, class), 0};
+}
+
 bool large_send(struct session *session, struct event *event, const struct frame *frame)
 {
 	struct rest *rest;
@@ -65,6 +78,7 @@ bool large_go_on(struct session *session)
 
 	if (!rest)
 		return true;
+	session->within = 1;
 	if (!send_pieces(session, rest->frame, &rest->at)) /* which has forgotten it */
 		return false;
 	if (rest->at == rest->frame->len) {

@@ -49,7 +49,8 @@ struct engineio_app {
 	bool (*within)(const struct engineio *engine);
 	/* Nothing was spoken for connect_timeout_ms since opened(); the application says whether that matters. */
 	bool (*idle)(const struct engineio *engine);
-	/* It goes on as a websocket: the encoding is another one. writable() follows. */
+	/* It goes on as a websocket: the encoding is another one, and the event that waits in `share`, if one does, is the
+	 * application's to send. writable() follows. */
 	void (*upgraded)(struct engineio *engine);
 	/* The last call. */
 	void (*ended)(struct engineio *engine, enum close_reason reason);
@@ -175,7 +176,7 @@ void engine_end(struct engineio *engine, enum close_reason reason); /* nobody ca
 void engine_ask_to_upgrade(struct engineio *engine); /* a probe has come: polls are answered at once from now on */
 void engine_stay(struct engineio *engine); /* its websocket came to nothing: polls wait as before */
 bool engine_overdue(struct engineio *engine); /* it has missed its pong, and is over now */
-void engine_unshare(struct engineio *engine); /* it is not polled for any more: what waits is in out, all of it */
+void engine_unshare(struct engineio *engine); /* last words: what waits is in out, all of it */
 void engine_polled(struct engineio *engine, struct errand *poll);
 /* Off the lists of its thread, and onto those of another. */
 void engine_unhost(struct engineio *engine);

@@ -18,6 +18,7 @@
 #include "transport/begin.h"
 #include "transport/conn.h"
 #include "transport/reply.h"
+#include "transport/socketio/share.h"
 #include "transport/thread.h"
 #include "wire/wire.h"
 
@@ -294,12 +295,26 @@ static void on_paused(struct engineio *engine)
 	session_pause(&client_of(engine)->session);
 }
 
+static enum event_class class_of(const struct share *share)
+{
+	enum event_class class = 0;
+
+	while (class < CLASS_COUNT - 1 && atomic_load(&share->event->frames[ENCODING_SOCKETIO_POLLING][class]) != share->frame)
+		class++;
+	return class;
+}
+
+/* A large event that still waited for a poll is not copied for the websocket either. */
 static void on_upgraded(struct engineio *engine)
 {
 	struct client *client = client_of(engine);
 
-	if (client->session.state != SESSION_CLOSED)
+	if (client->session.state != SESSION_CLOSED) {
 		session_speak_through(&client->session, &over_websocket);
+		if (engine->share)
+			session_owe(&client->session, engine->share->event, class_of(engine->share));
+	}
+	engine_forget_event(engine);
 }
 
 static void on_ended(struct engineio *engine, enum close_reason reason)

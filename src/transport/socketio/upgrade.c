@@ -199,8 +199,8 @@ void upgrade_asked(struct errand *errand, struct engineio *engine)
 		errand_return(errand);
 		return;
 	}
-	engine_unshare(engine);
 	if (engine->closing) {
+		engine_unshare(engine);
 		hand_over_last_words(errand, engine);
 		return;
 	}
@@ -264,6 +264,8 @@ static void move_in(struct conn *conn, struct engineio *engine, struct errand *e
 	engine->conn = conn;
 	conn->engine = engine;
 	conn_watch(conn, 0);
+	if (engine->closing || engine->over)
+		engine_unshare(engine);
 	hand_on(conn, &engine->out);
 	engine_config(engine)->app->upgraded(engine);
 }

@@ -154,8 +154,8 @@ static void who_takes_leave_does_not_leave_answers(void **state)
 
 #define FULL 5
 
-/* Each has an answer on its way that it does not read: all that a thread may hold. */
-static void fill(struct relay *relay, struct client full[FULL])
+/* Each has an answer on its way that it does not read: all that a thread may hold. Of two, one may be full before the other. */
+static void fill(struct relay *relay, unsigned threads, struct client full[FULL])
 {
 	for (size_t i = 0; i < FULL; i++) {
 		char user[] = {(char)('a' + i), 0}, sid[SID_BYTES];
@@ -163,8 +163,26 @@ static void fill(struct relay *relay, struct client full[FULL])
 		full[i] = wait_for_events(relay_port(relay), user, sid);
 		assert_int_equal(say(relay_port(relay), sid, "3"), 200);
 		relay_emit(relay, user, 1, 5 * MEGABYTE);
-		assert_true(has_come(&full[i], 5000));
+		assert_true(has_come(&full[i], threads == 1 ? 5000 : 200) || threads > 1);
 	}
+}
+
+/* One that still polls, and has a websocket that may take over. */
+static struct client turn_around(int port, char sid[SID_BYTES], struct client *poll)
+{
+	struct client socket;
+	char *path, *text;
+	size_t len;
+
+	*poll = polling_open(port, "7", sid);
+	path = mem_format("/socket.io/?EIO=4&transport=websocket&sid=%s", sid);
+	socket = websocket_open(port, path, "");
+	websocket_say(&socket, "2probe");
+	assert_int_equal(websocket_next(&socket, &text, &len), 1);
+	assert_string_equal(text, "3probe");
+	free(text);
+	free(path);
+	return socket;
 }
 
 /* Its event has no room, and its client says `upgrade` only when no poll of its own waits. */
@@ -173,18 +191,12 @@ static void a_full_thread_lets_polls_end_for_an_upgrade(void **state)
 	const struct relay_options options = {.hub = {.tail_bytes = 200 * MEGABYTE}};
 	struct relay *relay = relay_start(&options);
 	struct client full[FULL], poll, socket;
-	char sid[SID_BYTES], *path, *text;
+	char sid[SID_BYTES], *text;
 	size_t len;
 
 	(void)state;
-	poll = polling_open(relay_port(relay), "7", sid);
-	path = mem_format("/socket.io/?EIO=4&transport=websocket&sid=%s", sid);
-	socket = websocket_open(relay_port(relay), path, "");
-	websocket_say(&socket, "2probe");
-	assert_int_equal(websocket_next(&socket, &text, &len), 1);
-	assert_string_equal(text, "3probe");
-	free(text);
-	fill(relay, full);
+	socket = turn_around(relay_port(relay), sid, &poll);
+	fill(relay, 1, full);
 	relay_emit(relay, "7", 1, 5 * MEGABYTE);
 	polling_say(&poll, sid);
 	text = client_take_body(&poll);
@@ -200,8 +212,66 @@ static void a_full_thread_lets_polls_end_for_an_upgrade(void **state)
 		client_close(&full[i]);
 	client_close(&poll);
 	client_close(&socket);
-	free(path);
 	relay_stop(relay);
+}
+
+/* Each once, in order. */
+static void count_on(const char *text, uint64_t *next)
+{
+	for (const char *at = text; (at = strstr(at, "[\"changes\",{\"id\":\"")); at++)
+		assert_int_equal(strtoull(at + strlen("[\"changes\",{\"id\":\""), NULL, 10), (*next)++);
+}
+
+/* They take their large event to the websocket, which nobody reads at first. */
+static void an_upgrade_does_not_go_round_the_bound(unsigned threads)
+{
+	const struct relay_options options = {.server = {.threads = threads}, .hub = {.tail_bytes = 200 * MEGABYTE}};
+	struct relay *relay = relay_start(&options);
+	struct client full[2 * FULL], polls[20], sockets[20];
+	size_t count = RESIDENT_IS_TRUE ? 20 : 4, len;
+	char sids[20][SID_BYTES], *text;
+	uint64_t first, next[20];
+	long before;
+
+	for (size_t i = 0; i < count; i++)
+		sockets[i] = turn_around(relay_port(relay), sids[i], &polls[i]);
+	for (size_t i = 0; i < threads; i++)
+		fill(relay, threads, &full[i * FULL]);
+	before = resident_mb();
+	first = relay_emit(relay, "7", 1, 5 * MEGABYTE);
+	for (size_t i = 0; i < count; i++) {
+		next[i] = first;
+		polling_say(&polls[i], sids[i]);
+		text = client_take_body(&polls[i]);
+		assert_non_null(text);
+		count_on(text, &next[i]); /* where there is room after all */
+		free(text);
+		websocket_say(&sockets[i], "5");
+	}
+	for (size_t i = 0; i < count; i++)
+		assert_true(next[i] > first || has_come(&sockets[i], 5000));
+	if (threads == 1) /* else what was answered after all is here too */
+		assert_grown_less(before, 120);
+	relay_emit(relay, "7", 1, 10);
+	for (size_t i = 0; i < count; i++) {
+		while (next[i] < first + 2) {
+			assert_int_equal(websocket_next(&sockets[i], &text, &len), 1);
+			count_on(text, &next[i]);
+			free(text);
+		}
+		client_close(&polls[i]);
+		client_close(&sockets[i]);
+	}
+	for (size_t i = 0; i < threads * FULL; i++)
+		client_close(&full[i]);
+	relay_stop(relay);
+}
+
+static void upgrades_do_not_go_round_the_bound(void **state)
+{
+	(void)state;
+	an_upgrade_does_not_go_round_the_bound(1);
+	an_upgrade_does_not_go_round_the_bound(2);
 }
 
 /* An event that has no room is not sent behind the word that its client may not be here. */
@@ -213,7 +283,7 @@ static void nothing_comes_behind_the_last_words(void **state)
 	char sid[SID_BYTES], *text;
 
 	(void)state;
-	fill(relay, full);
+	fill(relay, 1, full);
 	poll = wait_for_events(relay_port(relay), "7", sid);
 	assert_int_equal(say(relay_port(relay), sid, "3"), 200);
 	relay_emit(relay, "7", 1, 5 * MEGABYTE);
@@ -318,6 +388,7 @@ int main(void)
 		cmocka_unit_test(a_large_event_is_shared_by_all_who_poll),
 		cmocka_unit_test(who_takes_leave_does_not_leave_answers),
 		cmocka_unit_test(a_full_thread_lets_polls_end_for_an_upgrade),
+		cmocka_unit_test(upgrades_do_not_go_round_the_bound),
 		cmocka_unit_test(nothing_comes_behind_the_last_words),
 		cmocka_unit_test(order_is_kept),
 		cmocka_unit_test(nothing_cuts_into_an_answer),
