@@ -385,13 +385,11 @@ static enum status collect(struct pg *pg, struct call *call, PGresult **kept, st
 	}
 }
 
-static const char *const plan_names[PG_PLANS] = {"esink.1", "esink.2", "esink.3"};
-
 /* -1: not planned, and no place is left. */
 static int plan_place(const struct pg *pg, const char *sql)
 {
 	for (int i = 0; i < PG_PLANS; i++)
-		if (!pg->planned[i] || pg->planned[i] == sql)
+		if (!pg->planned[i].sql || pg->planned[i].sql == sql)
 			return i;
 	return -1;
 }
@@ -400,8 +398,8 @@ static bool send_statement(struct pg *pg, const char *sql, int count, const char
 {
 	int place = plan_place(pg, sql);
 
-	return place >= 0 && pg->planned[place]
-		       ? PQsendQueryPrepared(pg->conn, plan_names[place], count, params, NULL, NULL, 0)
+	return place >= 0 && pg->planned[place].sql
+		       ? PQsendQueryPrepared(pg->conn, pg->planned[place].name, count, params, NULL, NULL, 0)
 		       : PQsendQueryParams(pg->conn, sql, count, NULL, params, NULL, NULL, 0);
 }
 
@@ -463,33 +461,35 @@ enum status pg_call(struct pg *pg, const char *sql, int count, const char *const
 }
 
 /* The session of a pooler is not ours to keep anything in. */
-enum status pg_plan(struct pg *pg, const char *sql, struct err *err)
+enum status pg_plan(struct pg *pg, const char *name, const char *sql, struct err *err)
 {
 	struct call call = call_begin(PG_CONNECT_TIMEOUT_MS);
 	int place = plan_place(pg, sql);
 	enum status status;
 
-	if (pg->pooled || place < 0 || pg->planned[place])
+	if (pg->pooled || place < 0 || pg->planned[place].sql)
 		return STATUS_OK;
 	pg->statement = sql;
-	if (!pg->conn || !PQsendPrepare(pg->conn, plan_names[place], sql, 0, NULL))
+	if (!pg->conn || !PQsendPrepare(pg->conn, name, sql, 0, NULL))
 		return connection_lost(pg, err);
 	status = flush_out(pg, &call, err);
 	if (status == STATUS_OK)
 		status = collect(pg, &call, NULL, err);
-	if (status == STATUS_OK)
-		pg->planned[place] = sql;
+	if (status == STATUS_OK) {
+		pg->planned[place].name = name;
+		pg->planned[place].sql = sql;
+	}
 	return status;
 }
 
 enum status pg_stream_begin(
-	struct pg *pg, const char *sql, int count, const char *const *params, struct err *err)
+	struct pg *pg, const char *name, const char *sql, int count, const char *const *params, struct err *err)
 {
 	struct call call;
 	enum status status;
 
 	pg->statement = sql;
-	status = pg_plan(pg, sql, err);
+	status = pg_plan(pg, name, sql, err);
 	if (status != STATUS_OK)
 		return status;
 	call = call_begin(PG_CONNECT_TIMEOUT_MS);
@@ -503,7 +503,7 @@ static bool is_plan_lost(const struct pg *pg, const PGresult *result)
 {
 	const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
 
-	return pg->planned[0] && state && (!strcmp(state, "26000") || !strcmp(state, "0A000"));
+	return pg->planned[0].sql && state && (!strcmp(state, "26000") || !strcmp(state, "0A000"));
 }
 
 enum status pg_stream_next(struct pg *pg, int timeout_ms, PGresult **result, struct err *err)

@@ -22,7 +22,9 @@ struct pg {
 	 * watch.c. NULL: they do not. Borrowed. */
 	const char *watch_url;
 	const char *statement; /* of the call under way */
-	const char *planned[PG_PLANS]; /* statements that this session keeps planned; NULL behind the last */
+	struct {
+		const char *name, *sql;
+	} planned[PG_PLANS]; /* statements that this session keeps planned; NULL behind the last */
 	char began[32];        /* when the server's process did: with its id it is never another's */
 	int left;              /* a process of a connection that we gave up; 0: none */
 	char left_began[32];
@@ -57,11 +59,12 @@ enum status pg_call(struct pg *pg, const char *sql, int count, const char *const
 enum status pg_script(struct pg *pg, const char *sql, int timeout_ms, struct err *err) MUST_CHECK;
 
 /* From here to the connection's end this very sql (the pointer, which must stay) is planned once, where no pooler stands between and
- * PG_PLANS are not planned yet: planning a small statement takes longer than it. */
-enum status pg_plan(struct pg *pg, const char *sql, struct err *err) MUST_CHECK;
+ * PG_PLANS are not planned yet: planning a small statement takes longer than it. The name, which stays as well, is what whoever looks at
+ * the network sees of it then. */
+enum status pg_plan(struct pg *pg, const char *name, const char *sql, struct err *err) MUST_CHECK;
 
-/* Streaming: sends (sql as for pg_plan()), then one row (a PGRES_SINGLE_TUPLE result) a call; *result NULL at the end. */
-enum status pg_stream_begin(struct pg *pg, const char *sql, int count, const char *const *params,
+/* Streaming: sends (name and sql as for pg_plan()), then one row (a PGRES_SINGLE_TUPLE result) a call; *result NULL at the end. */
+enum status pg_stream_begin(struct pg *pg, const char *name, const char *sql, int count, const char *const *params,
 	struct err *err) MUST_CHECK;
 enum status pg_stream_next(
 	struct pg *pg, int timeout_ms, PGresult **result, struct err *err) MUST_CHECK;
