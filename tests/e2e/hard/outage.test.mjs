@@ -46,7 +46,7 @@ test('whatever refuses the first connection is waited for, and named with what t
     const message = await says(relay, /^POSTGRES_DATABASE_URL: .*look at its host, port, database, user and password/);
     assert.match(message, named);
     assert.ok(!message.includes('wrong-password'));
-    assert.match(relay.log, /capture is away, trying again: POSTGRES_DATABASE_URL: /);
+    await until(() => /capture is away, trying again: POSTGRES_DATABASE_URL: /.test(relay.log), () => `the log to say so too; ${relay.log}`);
     await relay.stop();
   }
 });
