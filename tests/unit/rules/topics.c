@@ -204,16 +204,26 @@ static void costly_pattern(char pattern[1000])
 	snprintf(pattern, 1000, "%s+%s+%s+%s{1,2}!", class, class, class, class);
 }
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SOON_US 100000
+#else
+#define SOON_US 20000
+#endif
+
+/* Each time soon; and of ten tries, for where others hold the processor the time is over before what is looked for, once with these words. */
 static void assert_refused_soon(const char *pattern, size_t count, const char *says)
 {
-	struct subscription *s = NULL;
 	struct err err = {""};
-	int64_t began = clock_thread_us();
-	enum status status = subscribe_many(pattern, count, &s, &err);
 
-	assert_true(clock_thread_us() - began < 20000);
-	assert_int_equal(status, STATUS_INVALID);
-	assert_null(s);
+	for (int i = 0; i < 10 && !strstr(err.text, says); i++) {
+		struct subscription *s = NULL;
+		int64_t began = clock_thread_us();
+		enum status status = subscribe_many(pattern, count, &s, &err);
+
+		assert_true(clock_thread_us() - began < SOON_US);
+		assert_int_equal(status, STATUS_INVALID);
+		assert_null(s);
+	}
 	if (!strstr(err.text, says))
 		fail_msg("%s", err.text);
 }
@@ -232,7 +242,10 @@ static void test_large_together(void **state)
 	struct subscription *s = NULL;
 
 	(void)state;
-	assert_int_equal(subscribe_many("(?:ab){3262}", 2, &s, NULL), STATUS_OK);
+	/* Of ten tries one finds the processor free enough for 5 ms to do. */
+	for (int i = 0; i < 10 && !s; i++)
+		(void)subscribe_many("(?:ab){3262}", 2, &s, NULL);
+	assert_non_null(s);
 	subscription_destroy(s);
 	assert_refused_soon("(?:ab){3262}", 3, "take 98289 bytes once their repeats are written out, at most 65536 are allowed");
 	assert_refused_soon("(?:ab){3262}", MANY, "at most 65536");
@@ -308,7 +321,7 @@ static void test_a_long_topic(void **state)
 	assert_int_equal(subscribe_many("(?:(?>[\\p{Lu}\\p{Greek}\\p{Ll}]+)b|(?>[\\p{Lu}\\p{Ll}]+)c|a)*!", 10, &s, NULL), STATUS_OK);
 	began = clock_thread_us();
 	assert_false(subscription_wants(s, (struct span){topic, 100000}, span_of("x")));
-	assert_true(clock_thread_us() - began < 20000);
+	assert_true(clock_thread_us() - began < SOON_US);
 	subscription_destroy(s);
 	/* Its beginning is looked at, and where that ends is not the topic's end. */
 	assert_int_equal(subscribe("a+", NULL, 40, &s, NULL), STATUS_OK);
