@@ -20,6 +20,7 @@
 
 #define MEGABYTE 1000000
 #define SID_BYTES 21
+#define PATIENT_MS 60000 /* sockets are read one after the other, and the last one of them is not slow */
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define RESIDENT_IS_TRUE 0 /* what was freed is kept for a while */
@@ -107,7 +108,7 @@ static void a_large_event_is_shared(unsigned threads)
 	relay_emit(relay, "7", 1, 5 * MEGABYTE);
 	for (size_t i = 0; i < CROWD; i++)
 		assert_true(has_come(&clients[i], 5000));
-	assert_grown_less(before, 100);
+	assert_grown_less(before, 200); /* of 970 */
 	for (size_t i = 0; i < CROWD; i++) {
 		takes_the_event(&clients[i], sids[i], 10 * MEGABYTE);
 		client_close(&clients[i]);
@@ -139,7 +140,7 @@ static void who_takes_leave_does_not_leave_answers(void **state)
 		has_come(&clients[i], 200);
 		assert_int_equal(say(relay_port(relay), sid, i % 2 ? "41" : "1"), 200);
 	}
-	assert_grown_less(before, 230);
+	assert_grown_less(before, 400); /* of 840 */
 	/* There is room for who reads, once those have had their time. */
 	late = wait_for_events(relay_port(relay), "8", sid);
 	assert_int_equal(say(relay_port(relay), sid, "3"), 200);
@@ -188,7 +189,7 @@ static struct client turn_around(int port, char sid[SID_BYTES], struct client *p
 /* Its event has no room, and its client says `upgrade` only when no poll of its own waits. */
 static void a_full_thread_lets_polls_end_for_an_upgrade(void **state)
 {
-	const struct relay_options options = {.hub = {.tail_bytes = 200 * MEGABYTE}};
+	const struct relay_options options = {.hub = {.tail_bytes = 200 * MEGABYTE, .slow_timeout_ms = PATIENT_MS}};
 	struct relay *relay = relay_start(&options);
 	struct client full[FULL], poll, socket;
 	char sid[SID_BYTES], *text;
@@ -225,7 +226,7 @@ static void count_on(const char *text, uint64_t *next)
 /* They take their large event to the websocket, which nobody reads at first. */
 static void an_upgrade_does_not_go_round_the_bound(unsigned threads)
 {
-	const struct relay_options options = {.server = {.threads = threads}, .hub = {.tail_bytes = 200 * MEGABYTE}};
+	const struct relay_options options = {.server = {.threads = threads}, .hub = {.tail_bytes = 200 * MEGABYTE, .slow_timeout_ms = PATIENT_MS}};
 	struct relay *relay = relay_start(&options);
 	struct client full[2 * FULL], polls[20], sockets[20];
 	size_t count = RESIDENT_IS_TRUE ? 20 : 4, len;
@@ -279,7 +280,7 @@ static void upgrades_do_not_go_round_the_bound(void **state)
 /* An event that has no room is not sent behind the word that its client may not be here. */
 static void nothing_comes_behind_the_last_words(void **state)
 {
-	const struct relay_options options = {.hub = {.tail_bytes = 200 * MEGABYTE}};
+	const struct relay_options options = {.hub = {.tail_bytes = 200 * MEGABYTE, .slow_timeout_ms = PATIENT_MS}};
 	struct relay *relay = relay_start(&options);
 	struct client full[FULL], poll;
 	char sid[SID_BYTES], *text;
