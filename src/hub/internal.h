@@ -34,6 +34,7 @@
 #define RETRY_MS 500                /* before a look-up that failed is tried again */
 #define RECHECK_RETRY_MS 1000       /* the same for a session that is in already: a token must not outlive it for long */
 #define SAMPLE_MS 5000              /* TEST sessions */
+#define ALLOWANCES 1024 /* users apart, of whom more may be here: allowance.c */
 #define WALK_WHOLE 4096 /* sessions that one tick looks at; of more, a quarter at a time */
 
 /* session->requested */
@@ -118,6 +119,11 @@ struct packed {
 	struct event *end; /* the last one that is in it */
 };
 
+struct allowance {
+	int64_t at; /* ms: when it was last paid off */
+	int64_t owed_us;
+};
+
 struct batch;
 struct consume;
 struct lookup;
@@ -146,6 +152,7 @@ struct hub {
 
 	struct session *sessions, *operators, *dirty;
 	struct map users;
+	struct allowance allowances[ALLOWANCES];
 	struct walk *walks, ticking, withdrawing;
 	struct withdrawal *withdrawal; /* the newest under way; NULL: none */
 	size_t count, closing, waiting; /* sessions; of them CLOSING, WAITING */
@@ -295,8 +302,14 @@ void push_go_on(struct session *session); /* it may be spoken to again, or has c
 void push_depart(struct session *session);
 void push_forget(struct session *session);
 
+/* -- allowance.c: time of the thread, by user, for sessions whose user is known -- */
+bool allowance_left(struct session *session, struct err *err); /* false: TOO_MANY, with a sentence for the client */
+void allowance_charge(struct session *session, int64_t us);
+
 /* -- receive.c, subscribe.c, republish.c, sample.c, timers.c -- */
 void subscribe_message(struct session *session, const json_t *data);
+bool subscribe_admitted(struct session *session); /* to what it asked for before; false: it was ended */
+void subscription_forget(struct session *session); /* its user is still known */
 void unsubscribe_message(struct session *session);
 void republish_message(struct session *session, struct span text, json_t *data);
 void republish_forget(struct session *session);

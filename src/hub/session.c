@@ -105,17 +105,6 @@ bool session_open(struct session *session, struct hub *hub, const struct transpo
 
 /* -- admitted: it is known who it is -- */
 
-/* What it asked for until now was only kept: to compile it takes time, which nobody gets who may not come in. */
-static bool compile_request(struct session *session)
-{
-	struct err err = {""};
-
-	if (!session->subscription || subscription_compile(session->subscription, &err) == STATUS_OK)
-		return true;
-	session_end_saying(session, 400, err.text, CLOSE_BAD_MESSAGE);
-	return false;
-}
-
 void session_admit(struct session *session, struct identity *identity)
 {
 	struct hub *hub = session->hub;
@@ -138,7 +127,7 @@ void session_admit(struct session *session, struct identity *identity)
 	}
 	free(identity->user);
 	identity->user = NULL;
-	if (!session_usable(session) || !compile_request(session))
+	if (!session_usable(session) || !subscribe_admitted(session))
 		return;
 	session->deadline = hub->now + hub->config->live_timeout_ms;
 	session_set_state(session, SESSION_WAITING);
@@ -230,6 +219,7 @@ static void withdraw(struct session *session)
 {
 	if (session->user)
 		shared_user_leave(session->hub->shared, session->user->id);
+	subscription_forget(session);
 	user_leave(session);
 	large_forget(session);
 	login_forget(session);

@@ -4,10 +4,13 @@
  * A client need not wait for `connected`. As long as its token is being looked up, what it wants is kept as it is and compiled
  * when it is let in, like what its request asked for: nobody has a thread's time who has not shown a token. A pattern that
  * turns out bad then ends the session, for by then the one before was let go.
+ *
+ * What patterns take of the thread, to be compiled and when topics are matched, is the user's to pay (allowance.c).
  */
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "hub/internal.h"
 #include "rules/topics.h"
@@ -25,7 +28,7 @@ static bool is_admitted(const struct session *session)
 	return session->state != SESSION_OPENED && session->state != SESSION_AUTHENTICATING;
 }
 
-static enum status parse(const struct session *session, const json_t *data,
+static enum status parse(struct session *session, const json_t *data,
 	struct subscription **ret, struct err *err)
 {
 	const struct hub_config *config = session->hub->config;
@@ -48,19 +51,67 @@ static enum status parse(const struct session *session, const json_t *data,
 	return status;
 }
 
+static void subscription_charge(struct session *session)
+{
+	if (session->subscription)
+		allowance_charge(session, subscription_matched_us(session->subscription));
+}
+
+void subscription_forget(struct session *session)
+{
+	subscription_charge(session);
+	subscription_destroy(session->subscription);
+	session->subscription = NULL;
+}
+
 static void replace(struct session *session, struct subscription *subscription)
 {
-	subscription_destroy(session->subscription);
+	subscription_forget(session);
 	session->subscription = subscription;
 	say_subscribed(session);
+}
+
+static bool compile(struct session *session, struct err *err)
+{
+	int64_t began = clock_thread_us();
+	enum status status = subscription_compile(session->subscription, err);
+
+	allowance_charge(session, clock_thread_us() - began);
+	return status == STATUS_OK;
+}
+
+bool subscribe_admitted(struct session *session)
+{
+	struct err err = {""};
+
+	if (!session->subscription)
+		return true;
+	if (!allowance_left(session, &err))
+		session_end_saying(session, 429, err.text, CLOSE_TOO_MANY);
+	else if (!compile(session, &err))
+		session_end_saying(session, 400, err.text, CLOSE_BAD_MESSAGE);
+	return session_usable(session);
+}
+
+static enum status create_admitted(struct session *session, const json_t *data, struct subscription **ret, struct err *err)
+{
+	int64_t began = clock_thread_us();
+	enum status status = parse(session, data, ret, err);
+
+	subscription_charge(session);
+	allowance_charge(session, clock_thread_us() - began);
+	return status;
 }
 
 void subscribe_message(struct session *session, const json_t *data)
 {
 	struct subscription *subscription = NULL;
 	struct err err = {""};
+	bool admitted = is_admitted(session);
 
-	if (parse(session, data, &subscription, &err) == STATUS_OK)
+	if (admitted && !allowance_left(session, &err))
+		say_error(session, 429, err.text);
+	else if ((admitted ? create_admitted : parse)(session, data, &subscription, &err) == STATUS_OK)
 		replace(session, subscription);
 	else
 		say_error(session, 400, err.text);

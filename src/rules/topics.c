@@ -71,6 +71,7 @@ struct subscription {
 	size_t shares;      /* of the budget; 0: the operator's own, which has none */
 	pcre2_code **codes; /* one per topic; NULL: not compiled yet */
 	pcre2_match_context *limits;
+	int64_t matched_us; /* subscription_matched_us() */
 	struct map memo;
 };
 
@@ -412,10 +413,10 @@ void subscription_destroy(struct subscription *subscription)
 
 /* The match data is made anew each time: it keeps 20 kB of PCRE2's frames, too much for every
  * session to hold. An end that is not the topic's is none. */
-static bool match_any(const struct subscription *s, struct span topic, bool *cut)
+static bool match_any(struct subscription *s, struct span topic, bool *cut)
 {
 	pcre2_match_data *data = pcre2_match_data_create(1, NULL);
-	int64_t until = spent_at(s->shares, SHARE_MATCH_US);
+	int64_t began = clock_thread_us(), until = spent_at(s->shares, SHARE_MATCH_US);
 	uint32_t options = 0;
 	bool found = false;
 
@@ -427,6 +428,7 @@ static bool match_any(const struct subscription *s, struct span topic, bool *cut
 		found = match(s->codes[i], topic, options, s->limits, data, MATCH_LIMIT, until) >= 0;
 	pcre2_match_data_free(data);
 	*cut = !found && spent(until);
+	s->matched_us += clock_thread_us() - began;
 	return found;
 }
 
@@ -476,6 +478,14 @@ static bool wants_type(const struct subscription *s, struct span type)
 bool subscription_wants(struct subscription *subscription, struct span topic, struct span type)
 {
 	return wants_type(subscription, type) && wants_topic(subscription, topic);
+}
+
+int64_t subscription_matched_us(struct subscription *subscription)
+{
+	int64_t us = subscription->matched_us;
+
+	subscription->matched_us = 0;
+	return us;
 }
 
 size_t subscription_topics(const struct subscription *subscription, const struct span **topics)

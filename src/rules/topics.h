@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "esink/span.h"
 #include "esink/status.h"
@@ -27,6 +28,9 @@ void subscription_destroy(struct subscription *subscription);
 /* type: as this session sees it. A pattern that hits its match limit does not match, nor does any once the time for this topic is
  * up. Of a very long topic only the beginning is looked at. */
 bool subscription_wants(struct subscription *subscription, struct span topic, struct span type);
+
+/* Of the thread's time, since it was last asked: what topics took that were met for the first time. */
+int64_t subscription_matched_us(struct subscription *subscription);
 
 /* For the `subscribed` message: as given. */
 size_t subscription_topics(const struct subscription *subscription, const struct span **topics);

@@ -57,7 +57,7 @@ static void test_a_verdict_that_was_cut_off_is_tried_again(void **state)
 
 	(void)state;
 	assert_int_equal(subscribe(&s, NULL), STATUS_OK);
-	jump_at = 2; /* between the two patterns */
+	jump_at = 3; /* between the two patterns */
 	assert_false(wants(s, "orders"));
 	assert_int_equal(jump_at, 0);
 	assert_true(wants(s, "orders"));
