@@ -34,7 +34,7 @@
 #define RETRY_MS 500                /* before a look-up that failed is tried again */
 #define RECHECK_RETRY_MS 1000       /* the same for a session that is in already: a token must not outlive it for long */
 #define SAMPLE_MS 5000              /* TEST sessions */
-#define ALLOWANCES 1024 /* users apart, of whom more may be here: allowance.c */
+#define ALLOWANCES 4096 /* users apart, of whom more may be here: allowance.c */
 #define WALK_WHOLE 4096 /* sessions that one tick looks at; of more, a quarter at a time */
 
 /* session->requested */
