@@ -119,6 +119,47 @@ test('a relay whose role is called esink: a bare table name does not come to mea
   }
 });
 
+test('tables that appear without a right to make triggers on them: /ready says what to grant, all others are told', async (t) => {
+  const db = await postgres.database(t, `CREATE TABLE notes (id int, user_id int); CREATE TABLE docs (id int, user_id int);
+    CREATE TABLE p (id int, user_id int) PARTITION BY LIST (id); CREATE TABLE p_1 PARTITION OF p FOR VALUES IN (1);
+    DROP ROLE IF EXISTS limited; CREATE ROLE limited LOGIN; GRANT TRIGGER ON notes, docs, p, p_1, fence TO limited; GRANT SELECT ON auth TO limited`);
+  await db.query(`GRANT CREATE ON DATABASE ${db.name} TO limited`);
+  t.defer(() => db.query('DROP OWNED BY limited CASCADE; DROP ROLE limited'));
+  const relay = await startRelay(t, db, { tables: 'notes,docs,p', routing: { notes: 'user_id', docs: 'user_id', p: 'user_id' },
+    env: { POSTGRES_DATABASE_URL: postgres.url(db.name, 'limited') } });
+  const ws = await relay.ws(await db.user(1));
+  const says = (what) => until(async () => (await relay.get('/ready')).json.message?.includes(what), `/ready to say ${what}`);
+  const told = (from) => ws.events.slice(from).map(({ table, data }) => [table, data.id]);
+
+  await db.query('CREATE TABLE p_2 PARTITION OF p FOR VALUES IN (2)');
+  await says('TRUNCATEs of public.p_2 are not captured: TABLE_NAMES: no right to create triggers; run: GRANT TRIGGER ON public.p_2 TO "limited";');
+  await db.query('GRANT TRIGGER ON p_2 TO limited');
+  await relay.ready();
+  await db.query('CREATE TABLE kid () INHERITS (notes)');
+  await says('GRANT TRIGGER ON public.kid');
+  await db.query('DROP TABLE docs; CREATE TABLE docs (id int, user_id int)');
+  await says('GRANT TRIGGER ON public.');
+  await db.query('INSERT INTO p VALUES (2, 1); INSERT INTO notes VALUES (3, 1); INSERT INTO kid VALUES (4, 1); INSERT INTO docs VALUES (5, 1)');
+  await relay.fence(ws);
+  assert.deepEqual(told(0), [['p', 2], ['notes', 3]]);
+
+  // Not at a reconnect either; and who comes now is let in.
+  await db.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'limited'");
+  await says('GRANT TRIGGER ON public.');
+  await db.query('INSERT INTO notes VALUES (6, 1)');
+  const late = await relay.ws(await db.user(2));
+  await relay.fence(late);
+  await relay.fence(ws);
+  assert.deepEqual(told(2), [['notes', 6]]);
+
+  await db.query('GRANT TRIGGER ON kid, docs TO limited');
+  await relay.ready();
+  await db.query('INSERT INTO kid VALUES (7, 1); INSERT INTO docs VALUES (8, 1)');
+  await relay.fence(ws);
+  assert.deepEqual(told(3), [['notes', 7], ['docs', 8]]);
+  assert.match(relay.log, /docs: without a trigger of esink until now/);
+});
+
 test('functions in public that fit our catalogue queries better than those of pg_catalog are not called', async (t) => {
   const trap = `LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'code of somebody else ran as %', current_user; END $$`;
   const db = await postgres.database(t, `CREATE TABLE notes (id int PRIMARY KEY, user_id int);

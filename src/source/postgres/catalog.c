@@ -89,8 +89,8 @@ static const char fingerprint_sql[] =
 		  "y.oid = t.oid WHERE y.typtype = 'c') "
 		  "AND a.attnum > 0 AND NOT a.attisdropped), '/', "
 		  "(SELECT pg_catalog.string_agg(pg_catalog.concat_ws("
-		  "' ', m.root, m.oid, c.relname, c.relnamespace), "
-		  "',' ORDER BY m.root, m.oid) FROM member m "
+		  "' ', m.root, m.oid, c.relname, c.relnamespace, has_table_privilege(m.oid, 'TRIGGER'), "
+		  "has_schema_privilege(c.relnamespace, 'USAGE')), ',' ORDER BY m.root, m.oid) FROM member m "
 		  "JOIN pg_class c ON c.oid = m.oid))), "
 		  "pg_catalog.md5(pg_catalog.concat((SELECT pg_catalog.string_agg(pg_catalog.concat_ws("
 		  "' ', t.tgrelid, t.tgname, t.tgfoid, p.xmin, t.tgenabled), "
@@ -347,6 +347,15 @@ static bool told_already(struct pg_catalog *catalog, const struct pg_table *tabl
 	return false;
 }
 
+static enum status check_rights(struct pg *pg, const PGresult *result, int row, struct err *err)
+{
+	if (!pg_bool(result, row, 5))
+		return no_right(pg, PQgetvalue(result, row, 2), err);
+	if (!pg_bool(result, row, 6))
+		return no_usage(pg, PQgetvalue(result, row, 7), err);
+	return STATUS_OK;
+}
+
 static enum status load_members(struct pg *pg, const struct names *names, bool strict,
 	struct pg_catalog *catalog, struct err *complaint, struct err *err)
 {
@@ -359,6 +368,7 @@ static enum status load_members(struct pg *pg, const struct names *names, bool s
 			.kind = PQgetvalue(result, row, 3)[0],
 			.partition = pg_bool(result, row, 4),
 			.in_default_schema = pg_bool(result, row, 10)};
+		struct err wrong;
 
 		if (!table)
 			continue;
@@ -374,10 +384,14 @@ static enum status load_members(struct pg *pg, const struct names *names, bool s
 			status = STATUS_OK; /* while we run, one odd table stops no other */
 			continue;
 		}
-		if (strict && !pg_bool(result, row, 5))
-			return no_right(pg, PQgetvalue(result, row, 2), err);
-		if (strict && !pg_bool(result, row, 6))
-			return no_usage(pg, PQgetvalue(result, row, 7), err);
+		status = check_rights(pg, result, row, &wrong);
+		if (status != STATUS_OK && strict) {
+			*err = wrong;
+			return status;
+		}
+		if (status != STATUS_OK)
+			member.denied = mem_text(wrong.text);
+		status = STATUS_OK;
 		member.name = cell_text(result, row, 2);
 		member.schema = cell_text(result, row, 8);
 		member.table = cell_text(result, row, 9);
@@ -524,6 +538,7 @@ static void free_table(struct pg_table *table)
 		free(table->members[i].name);
 		free(table->members[i].schema);
 		free(table->members[i].table);
+		free(table->members[i].denied);
 	}
 	free(table->members);
 	free_columns(&table->columns);

@@ -51,6 +51,7 @@ struct pg_table {
 		bool in_default_schema;
 		char kind;      /* r, p, f */
 		bool partition; /* gets the row trigger from its parent */
+		char *denied;   /* not strict: why we may not make a trigger on it, and what to run; NULL: we may */
 	} * members;
 	size_t member_count;
 	struct table_rule rule;
@@ -71,7 +72,8 @@ struct pg_catalog {
 };
 
 /* strict: what is missing, not a table, or not ours to watch is an error with a sentence for the
- * user. Otherwise such tables are left out and *complaint (may be NULL) says so. */
+ * user. Otherwise such tables are left out and *complaint (may be NULL) says so; members that we may not put a trigger on are
+ * say so. */
 enum status catalog_load(struct pg *pg, const struct ruleset *rules, bool strict,
 	struct pg_catalog **catalog, struct err *complaint, struct err *err) MUST_CHECK;
 /* Fills the rules of its tables from catalog->rules. binding.c */

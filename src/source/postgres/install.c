@@ -155,7 +155,8 @@ struct steps {
 	size_t relations; /* how many the next step has to lock */
 	bool together;    /* the disk is waited for once, behind all of them: see flush_steps() */
 	bool any;         /* was executed */
-	char busy[160];   /* what could not be done because a table was busy; "" when all was */
+	struct err later; /* what could not be done now, as a table was busy; "" when all was */
+	struct err *complaint; /* what cannot be done for want of a right; NULL: at the first thing that fails it ends */
 };
 
 /* As one statement, so that one time-out holds for all its waits. The claim is asked for in it: while we stood still another
@@ -177,6 +178,12 @@ static void write_step(struct buf *script, const struct steps *steps, const char
 	buf_text(&body, "; END");
 	sql_literal(script, body.bytes);
 	buf_text(script, "; COMMIT");
+}
+
+/* While we run, one odd table stops no other. */
+static bool concerns_one_table(enum status status)
+{
+	return status == STATUS_DENIED || status == STATUS_NOT_FOUND || status == STATUS_INVALID || status == STATUS_FAILED;
 }
 
 /* DDL in one transaction. A lock that was not to be had is not an error: the caller comes again. */
@@ -205,8 +212,12 @@ static enum status step(struct steps *steps, const char *what, const char *sql, 
 			return back;
 	}
 	if (status == STATUS_TOO_MANY || (status == STATUS_TIMEOUT && steps->pg->conn)) {
-		snprintf(steps->busy, sizeof(steps->busy), "%s", what);
+		err_set(&steps->later, STATUS_TOO_MANY, "waiting for the %s: another transaction holds the table", what);
 		log_info("postgres", "%s: the table is busy, will try again", what);
+		return STATUS_OK;
+	}
+	if (steps->complaint && concerns_one_table(status)) {
+		err_set(&steps->later, STATUS_TOO_MANY, "%s: %s", what, err->text);
 		return STATUS_OK;
 	}
 	return status;
@@ -270,6 +281,14 @@ static bool needs_remake(const struct installed *installed, const struct pg_tabl
 	return false;
 }
 
+static bool is_denied(struct steps *steps, const struct pg_member *member)
+{
+	if (member->denied && steps->complaint)
+		err_set(steps->complaint, STATUS_DENIED, "%s of %s are not captured: %s", member->partition ? "TRUNCATEs" : "changes",
+			member->name, member->denied);
+	return member->denied;
+}
+
 /* Drops the functions, and with them the triggers, and makes them anew, in one transaction: no write goes by unseen.
  * Dropping a trigger alone would need to own the table. */
 static enum status remake_table(struct steps *steps, const struct installed *installed,
@@ -294,12 +313,28 @@ static enum status remake_table(struct steps *steps, const struct installed *ins
 		AUTO_FREE char *rows = trigger_sql(table, member, function, false);
 		AUTO_FREE char *truncate = trigger_sql(table, member, function, true);
 
-		if (member->kind != 'f')
+		if (member->kind != 'f' && !is_denied(steps, member))
 			buf_printf(&sql, "%s%s", member->partition ? "" : rows, truncate);
 	}
 	steps->relations = table->member_count;
 	steps->verb = SUMMARY_REPLACE;
 	return step(steps, what, sql.bytes, err);
+}
+
+static enum status attach_member(struct steps *steps, const struct installed *installed, const struct pg_table *table,
+	const struct pg_member *member, const char *function, struct err *err)
+{
+	bool rows = !member->partition && !has_trigger(installed, member->oid, "!esink", table),
+	     truncate = !has_trigger(installed, member->oid, "!esink_truncate", table);
+	enum status status = STATUS_OK;
+
+	if (member->kind == 'f' || !(rows || truncate) || is_denied(steps, member))
+		return STATUS_OK;
+	if (rows) {
+		steps->relations = table->member_count;
+		status = put_trigger(steps, table, member, function, false, err);
+	}
+	return status == STATUS_OK && truncate ? put_trigger(steps, table, member, function, true, err) : status;
 }
 
 static enum status attach_table(struct steps *steps, const struct installed *installed,
@@ -317,18 +352,8 @@ static enum status attach_table(struct steps *steps, const struct installed *ins
 	if (!has_function(installed, table, capture_body(sql)))
 		status = put_function(steps, catalog, table, function, sql, err);
 	steps->verb = SUMMARY_CREATE;
-	for (size_t i = 0; status == STATUS_OK && i < table->member_count; i++) {
-		const struct pg_member *member = &table->members[i];
-
-		if (!member->partition && member->kind != 'f' &&
-			!has_trigger(installed, member->oid, "!esink", table)) {
-			steps->relations = table->member_count;
-			status = put_trigger(steps, table, member, function, false, err);
-		}
-		if (status == STATUS_OK && member->kind != 'f' &&
-			!has_trigger(installed, member->oid, "!esink_truncate", table))
-			status = put_trigger(steps, table, member, function, true, err);
-	}
+	for (size_t i = 0; status == STATUS_OK && i < table->member_count; i++)
+		status = attach_member(steps, installed, table, &table->members[i], function, err);
 	return status;
 }
 
@@ -433,15 +458,14 @@ static enum status difference(
 }
 
 enum status install_tables(struct pg *pg, const struct pg_catalog *catalog, const struct claim *claim,
-	bool remove, bool *any, struct err *err)
+	bool remove, bool *any, struct err *complaint, struct err *err)
 {
-	struct steps steps = {.pg = pg, .claim = claim, .together = true};
+	struct steps steps = {.pg = pg, .claim = claim, .together = true, .complaint = complaint};
 	enum status status = difference(&steps, catalog, remove, err);
 
 	*any = steps.any;
-	if (status == STATUS_OK && steps.busy[0])
-		return err_set(err, STATUS_TOO_MANY,
-			"waiting for the %s: another transaction holds the table", steps.busy);
+	if (status == STATUS_OK && steps.later.text[0])
+		return err_set(err, STATUS_TOO_MANY, "%s", steps.later.text);
 	return status;
 }
 
@@ -487,7 +511,7 @@ enum status install_drop(struct pg *pg, const char *what, const char *condition,
 	sql_literal(&sql, body.bytes);
 	if (status == STATUS_OK)
 		status = step(&steps, what, sql.bytes, err);
-	if (status == STATUS_OK && steps.busy[0])
+	if (status == STATUS_OK && steps.later.text[0])
 		return err_set(err, STATUS_TOO_MANY, "a watched table is busy");
 	return status;
 }

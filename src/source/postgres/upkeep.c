@@ -53,6 +53,8 @@ static enum status find_uncaptured(
 		char oid[16];
 		const char *params[] = {oid};
 
+		if (catalog->tables[i].member_count && catalog->tables[i].members[0].denied)
+			continue; /* not from now on either */
 		snprintf(oid, sizeof(oid), "%u", catalog->tables[i].oid);
 		status = pg_query(pg, sql, 1, params, LOOK_TIMEOUT_MS, &result, err);
 		if (status == STATUS_OK && PQntuples(result) == 0)
@@ -75,7 +77,7 @@ static enum status install_once(struct postgres *source, bool strict, bool *any,
 	if (!strict)
 		status = find_uncaptured(&source->pg, catalog, &uncaptured, err);
 	if (status == STATUS_OK)
-		status = install_tables(&source->pg, catalog, &source->claim, true, any, err);
+		status = install_tables(&source->pg, catalog, &source->claim, true, any, strict ? NULL : &complaint, err);
 	recall_complaint(catalog, &complaint);
 	if (status == STATUS_OK)
 		status = install_complaint(&source->pg, &complaint, err);
