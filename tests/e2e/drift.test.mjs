@@ -43,6 +43,24 @@ test('a table that becomes the child of two watched ones: /ready says so, everyt
   assert.deepEqual(ws.events.slice(4).map(({ table, data }) => [table, data.id]), [['b', 5]]);
 });
 
+test('one of several routing columns is dropped: whom the others name is told, by key, at once and afterwards', async (t) => {
+  const db = await postgres.database(t, 'CREATE TABLE bills (id int PRIMARY KEY, made_by int, seen_by int, viewers int[], total int)');
+  const relay = await startRelay(t, db, { tables: 'bills', routing: { bills: ['made_by', 'seen_by', 'viewers'] } });
+  const users = [await relay.ws(await db.user(1)), await relay.ws(await db.user(2)), await relay.ws(await db.user(3))];
+  await db.query('INSERT INTO bills VALUES (1, 1, 2, ARRAY[3], 10), (2, 1, 2, ARRAY[3], 10)');
+  await db.query(`BEGIN; ALTER TABLE bills DROP COLUMN seen_by; INSERT INTO bills VALUES (3, 1, '{3}', 10); UPDATE bills SET made_by = 2 WHERE id = 1;
+    DELETE FROM bills WHERE id = 2; COMMIT`);
+  await relay.notReady();
+  await db.query("INSERT INTO bills VALUES (4, 1, '{3}', 10)");
+  const told = async (ws) => {
+    await relay.fence(ws);
+    return ws.events.slice(2).map(({ type, data, incomplete }) => [type, data, incomplete]);
+  };
+  assert.deepEqual(await told(users[0]), [['insert', { id: 3 }, true], ['delete', { id: 1 }, true], ['delete', { id: 2 }, true], ['insert', { id: 4 }, true]]);
+  assert.deepEqual(await told(users[1]), [['update', { id: 1 }, true]]);
+  assert.deepEqual(await told(users[2]), [['insert', { id: 3 }, true], ['update', { id: 1 }, true], ['delete', { id: 2 }, true], ['insert', { id: 4 }, true]]);
+});
+
 test('a filtered column of the primary key is withheld under its new name too, the rest of the key is not', async (t) => {
   const db = await postgres.database(t, 'CREATE TABLE people (ssn text, n int, user_id int, PRIMARY KEY (ssn, n))');
   const relay = await startRelay(t, db, { tables: 'people', routing: { people: 'user_id' }, filters: 'people.ssn' });

@@ -8,7 +8,7 @@
 --              users and key. None where a FILTERS, COLUMNS or routing column is missing
 --   @key:NEW@ @key:OLD@     an expression: the primary key alone, as JSON text
 --   @users:NEW@ @users:OLD@ text[]: who may see the row
---   @users:now@ a statement that gives the users of $1, the row, when a routing column has changed its type
+--   @users:now@ text[]: for each routing column a statement that gives the users of $1, the row, when one has changed its type or is gone
 --   @typed:key:NEW@ .., @typed:users:NEW@ ..: whether the columns of the key, of the routing, have the types that they had
 --   @bytes@    an expression: how long what is kept is   @notify@ statements of notify.sql, or nothing
 --   @signature@ a comment: the columns and their types, so that a changed type changes the function
@@ -100,18 +100,30 @@ BEGIN
       v_users := NULL;
     END;
     IF v_users IS NULL THEN
+      v_users := '{}';
+      v_old_users := NULL;
+      DECLARE
+        v_statement pg_catalog.text;
+        v_new_part  pg_catalog.text[];
+        v_old_part  pg_catalog.text[];
       BEGIN
-        IF TG_OP OPERATOR(pg_catalog.=) 'DELETE' THEN
-          EXECUTE @users:now@ INTO v_users USING OLD;
-        ELSE
-          EXECUTE @users:now@ INTO v_users USING NEW;
-          IF TG_OP OPERATOR(pg_catalog.=) 'UPDATE' THEN
-            EXECUTE @users:now@ INTO v_old_users USING OLD;
-          END IF;
-        END IF;
-      EXCEPTION WHEN OTHERS THEN
-        v_users := '{}';
-        v_old_users := NULL;
+        FOREACH v_statement IN ARRAY @users:now@ LOOP
+          BEGIN
+            v_old_part := NULL;
+            IF TG_OP OPERATOR(pg_catalog.=) 'DELETE' THEN
+              EXECUTE v_statement INTO v_new_part USING OLD;
+            ELSE
+              EXECUTE v_statement INTO v_new_part USING NEW;
+              IF TG_OP OPERATOR(pg_catalog.=) 'UPDATE' THEN
+                EXECUTE v_statement INTO v_old_part USING OLD;
+              END IF;
+            END IF;
+            v_users := pg_catalog.array_cat(v_users, v_new_part);
+            v_old_users := pg_catalog.array_cat(v_old_users, v_old_part);
+          EXCEPTION WHEN OTHERS THEN
+            NULL; -- of this column, nobody
+          END;
+        END LOOP;
       END;
     END IF;
     IF v_old_users IS NOT NULL THEN

@@ -156,26 +156,25 @@ static char *typed(const struct pg_catalog *catalog, const struct pg_table *tabl
 	return sql.len ? buf_take(&sql) : mem_text("true");
 }
 
-/* As a literal: a statement whose $1 is the row. */
+/* Statements, one for each routing column, whose $1 is the row: a column that is gone takes no other along. */
 static char *users_now(const struct pg_catalog *catalog, const struct pg_table *table)
 {
 	AUTO_BUF struct buf sql = buf_init(BUF_NO_MAX); /* bounded by the catalogue */
 
-	buf_text(&sql, "SELECT ");
+	buf_text(&sql, "ARRAY[");
 	for (size_t i = 0; i < table->rule.route_count; i++) {
 		const struct pg_column *column = &table->columns.list[table->rule.route[i]];
-		AUTO_BUF struct buf value = buf_init(BUF_NO_MAX);
+		AUTO_BUF struct buf value = buf_init(BUF_NO_MAX), statement = buf_init(BUF_NO_MAX);
 
 		buf_text(&value, "($1).");
 		sql_identifier(&value, column->name);
-		buf_text(&sql, "pg_catalog.array_cat(");
-		expression_users_now(&sql, catalog, column->type, value.bytes);
-		buf_text(&sql, ", ");
+		buf_text(&statement, "SELECT ");
+		expression_users_now(&statement, catalog, column->type, value.bytes);
+		buf_text(&sql, i ? ", " : "");
+		sql_literal(&sql, statement.bytes);
 	}
-	buf_text(&sql, "'{}'::pg_catalog.text[]");
-	for (size_t i = 0; i < table->rule.route_count; i++)
-		buf_text(&sql, ")");
-	return literal(sql.bytes);
+	buf_text(&sql, "]::pg_catalog.text[]");
+	return buf_take(&sql);
 }
 
 static char *object(const struct pg_catalog *catalog, const struct pg_table *table, const char *row,
