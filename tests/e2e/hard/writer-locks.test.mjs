@@ -10,7 +10,7 @@ import { Writers } from '../lib/writers.mjs';
 
 const postgres = usePostgres();
 const operator = 'operators-own-token-4711';
-const BOUND_MS = 150;
+const BOUND_MS = 300; // 120, and what a busy machine adds: without a bound it is a second and more
 
 // What a write took beyond what the machine itself made a write wait that had nothing to do with us.
 function assertQuick(writers, what) {
@@ -21,7 +21,7 @@ function assertQuick(writers, what) {
 
 const tries = (relay, what) => relay.log.split('\n').filter((line) => line.includes(what) && line.includes('busy')).length;
 
-test('the relay starts while transactions hold the tables open: no other writer waits longer than 150 ms', async (t) => {
+test('the relay starts while transactions hold the tables open: no other writer waits behind it', async (t) => {
   const db = await postgres.database(t, `CREATE TABLE notes (id bigserial PRIMARY KEY, body text); CREATE TABLE kid () INHERITS (notes);
     CREATE TABLE parts (id bigserial, k int) PARTITION BY LIST (k);
     ${[0, 1, 2, 3, 4].map((k) => `CREATE TABLE parts_${k} PARTITION OF parts FOR VALUES IN (${k});`).join('')}`);

@@ -72,18 +72,30 @@ BEGIN
       v_users := NULL;
     END;
     IF v_users IS NULL THEN
+      v_users := '{}';
+      v_old_users := NULL;
+      DECLARE
+        v_statement pg_catalog.text;
+        v_new_part  pg_catalog.text[];
+        v_old_part  pg_catalog.text[];
       BEGIN
-        IF TG_OP OPERATOR(pg_catalog.=) 'DELETE' THEN
-          EXECUTE 'SELECT ''{}''::pg_catalog.text[]' INTO v_users USING OLD;
-        ELSE
-          EXECUTE 'SELECT ''{}''::pg_catalog.text[]' INTO v_users USING NEW;
-          IF TG_OP OPERATOR(pg_catalog.=) 'UPDATE' THEN
-            EXECUTE 'SELECT ''{}''::pg_catalog.text[]' INTO v_old_users USING OLD;
-          END IF;
-        END IF;
-      EXCEPTION WHEN OTHERS THEN
-        v_users := '{}';
-        v_old_users := NULL;
+        FOREACH v_statement IN ARRAY ARRAY[]::pg_catalog.text[] LOOP
+          BEGIN
+            v_old_part := NULL;
+            IF TG_OP OPERATOR(pg_catalog.=) 'DELETE' THEN
+              EXECUTE v_statement INTO v_new_part USING OLD;
+            ELSE
+              EXECUTE v_statement INTO v_new_part USING NEW;
+              IF TG_OP OPERATOR(pg_catalog.=) 'UPDATE' THEN
+                EXECUTE v_statement INTO v_old_part USING OLD;
+              END IF;
+            END IF;
+            v_users := pg_catalog.array_cat(v_users, v_new_part);
+            v_old_users := pg_catalog.array_cat(v_old_users, v_old_part);
+          EXCEPTION WHEN OTHERS THEN
+            NULL; -- of this column, nobody
+          END;
+        END LOOP;
       END;
     END IF;
     IF v_old_users IS NOT NULL THEN
