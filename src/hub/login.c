@@ -6,7 +6,9 @@
  *   503.
  *
  * - RENEW: another `auth` message; must name the same user, else the session ends. One at a time: a
- *   verdict that is under way must come, or a session would put its end off with each message.
+ *   verdict that is under way must come, or a session would put its end off with each message. Until
+ *   there is one, the token of before vouches and is re-checked as ever: a token that is never
+ *   answered, of a kind that the database refuses to compare, would spare it that for ever.
  *
  * - RECHECK: the table token again, every auth_recheck: a token that is gone ends the session, a
  *   database that is away does not.
@@ -23,10 +25,13 @@ enum occasion { LOGIN, RENEW, RECHECK };
 
 /* session->auth */
 struct credentials {
+	struct session *session;
 	char *token;
 	struct lookup *pending;
 	int64_t due; /* ms, monotonic: next look-up */
 	enum occasion occasion;
+	bool unanswered;            /* a look-up of it failed */
+	struct credentials *former; /* of a RENEW: what vouches until it is answered; NULL: nothing that is re-checked */
 };
 
 static void abandon(struct credentials *credentials)
@@ -40,22 +45,45 @@ void login_interrupt(struct session *session)
 {
 	struct credentials *credentials = session->auth;
 
-	if (!credentials || !credentials->pending)
+	for (; credentials; credentials = credentials->former) {
+		if (!credentials->pending)
+			continue;
+		abandon(credentials);
+		credentials->due = 0;
+	}
+}
+
+static void credentials_free(struct credentials *credentials)
+{
+	if (!credentials)
 		return;
+	credentials_free(credentials->former);
 	abandon(credentials);
-	credentials->due = 0;
+	mem_wipe_free(credentials->token);
+	free(credentials);
 }
 
 void login_forget(struct session *session)
 {
-	struct credentials *credentials = session->auth;
-
-	if (!credentials)
-		return;
-	abandon(credentials);
-	mem_wipe_free(credentials->token);
-	free(credentials);
+	credentials_free(session->auth);
 	session->auth = NULL;
+}
+
+/* What the session stands on while another token is looked up. A re-check that is under way gives way to the first try alone. */
+static struct credentials *take_former(struct session *session)
+{
+	struct credentials *credentials = session->auth, *former = credentials;
+
+	session->auth = NULL;
+	if (credentials && credentials->occasion == RENEW) {
+		former = credentials->former;
+		credentials->former = NULL;
+		credentials_free(credentials);
+	} else if (credentials && credentials->pending) {
+		abandon(credentials);
+		credentials->due = 0;
+	}
+	return former;
 }
 
 static void unauthorized(struct session *session, enum close_reason reason)
@@ -102,8 +130,8 @@ static int64_t retry_after(const struct session *session, enum occasion occasion
 
 static void looked_up(void *asker, struct lookup_job *job)
 {
-	struct session *session = asker;
-	struct credentials *credentials = session->auth;
+	struct credentials *credentials = asker;
+	struct session *session = credentials->session;
 	enum occasion occasion = credentials->occasion;
 	int64_t recheck = session->hub->config->auth_recheck_ms;
 	struct identity identity = {
@@ -114,6 +142,8 @@ static void looked_up(void *asker, struct lookup_job *job)
 		return;
 	if (job->status == STATUS_OK && identity.user && *identity.user) {
 		job->user.id = NULL;
+		credentials_free(credentials->former);
+		credentials->former = NULL;
 		credentials->occasion = RECHECK;
 		credentials->due = recheck > 0 ? session->hub->now + recheck : INT64_MAX;
 		accept_identity(session, &identity, occasion);
@@ -121,6 +151,8 @@ static void looked_up(void *asker, struct lookup_job *job)
 		unauthorized(session, occasion == RECHECK ? CLOSE_REVOKED : CLOSE_UNAUTHORIZED);
 	} else {
 		credentials->due = session->hub->now + retry_after(session, occasion);
+		credentials->unanswered = true;
+		login_tick(session);
 	}
 }
 
@@ -134,13 +166,12 @@ static bool rechecks_crowded(const struct hub *hub)
 }
 
 /* Another token, of one who is in, stands where its re-check would stand, as long as there is place. */
-static void look_up(struct session *session)
+static void look_up(struct credentials *credentials)
 {
-	struct credentials *credentials = session->auth;
-	struct hub *hub = session->hub;
+	struct hub *hub = credentials->session->hub;
 	bool recheck = credentials->occasion == RECHECK || (credentials->occasion == RENEW && !rechecks_crowded(hub));
 
-	credentials->pending = lookup_begin(hub, span_of(credentials->token), recheck, looked_up, session);
+	credentials->pending = lookup_begin(hub, span_of(credentials->token), recheck, looked_up, credentials);
 	lookups_go_on(hub);
 }
 
@@ -148,13 +179,14 @@ static void look_up(struct session *session)
 
 static void begin_look_up(struct session *session, struct span token, enum occasion occasion)
 {
-	struct credentials *credentials;
+	const struct credentials *before = session->auth;
+	bool unanswered = before && before->occasion == RENEW && before->unanswered;
+	struct credentials *former = take_former(session), *credentials = mem_alloc(sizeof(*credentials));
 
-	login_forget(session);
-	credentials = session->auth = mem_zero(1, sizeof(*credentials));
-	credentials->token = mem_text_n(token.p, token.len);
-	credentials->occasion = occasion;
-	look_up(session);
+	*credentials = (struct credentials){
+		.session = session, .token = mem_text_n(token.p, token.len), .occasion = occasion, .unanswered = unanswered, .former = former};
+	session->auth = credentials;
+	look_up(credentials);
 }
 
 void login(struct session *session, struct span token)
@@ -186,12 +218,23 @@ bool login_renewing(const struct session *session)
 	return credentials && credentials->pending && credentials->occasion == RENEW;
 }
 
+static void tick(struct credentials *credentials)
+{
+	const struct hub *hub = credentials->session->hub;
+
+	if (credentials->pending || hub->now < credentials->due)
+		return;
+	if (credentials->occasion != RECHECK || !rechecks_crowded(hub))
+		look_up(credentials);
+}
+
 void login_tick(struct session *session)
 {
-	const struct credentials *credentials = session->auth;
+	struct credentials *credentials = session->auth;
 
-	if (!credentials || credentials->pending || session->hub->now < credentials->due)
+	if (!credentials)
 		return;
-	if (credentials->occasion != RECHECK || !rechecks_crowded(session->hub))
-		look_up(session);
+	if (credentials->former && credentials->unanswered)
+		tick(credentials->former);
+	tick(credentials);
 }

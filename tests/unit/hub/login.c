@@ -424,6 +424,48 @@ static void test_renewed_while_rechecked(void **state)
 	assert_false(patient->closed);
 }
 
+/* Nor must a token that is never answered, of a kind that the database refuses to compare, keep the one before from being looked up. */
+static void test_renewed_without_an_answer(void **state)
+{
+	struct world *world = *state;
+	struct client *client;
+	bool asked = false;
+
+	world->config.auth_recheck_ms = 50;
+	client = client_of(world, "7");
+	for (int i = 0; i < 40 && !client->closed; i++) {
+		pause_ms(10);
+		hub_tick(world->hub);
+		renew(client, "never");
+		while (world->lookup_count) {
+			bool never = strcmp(world->lookups[0]->token, "never") == 0;
+
+			asked |= !never;
+			lookup_answer(world, never ? STATUS_UNAVAILABLE : STATUS_UNAUTHORIZED, NULL, false);
+		}
+	}
+	assert_true(asked);
+	assert_int_equal(client->reason, CLOSE_REVOKED);
+	/* One that is good, when the database is there again, is what vouches from then on. */
+	client = client_of(world, "7");
+	renew(client, "new");
+	lookup_answer(world, STATUS_UNAVAILABLE, NULL, false);
+	pause_ms(60);
+	hub_tick(world->hub);
+	assert_int_equal(world->lookup_count, 1);
+	assert_string_not_equal(world->lookups[0]->token, "new");
+	lookup_answer(world, STATUS_OK, "7", false);
+	pause_ms(510);
+	hub_tick(world->hub);
+	while (world->lookup_count)
+		lookup_answer(world, STATUS_OK, "7", false);
+	pause_ms(60);
+	hub_tick(world->hub);
+	assert_int_equal(world->lookup_count, 1);
+	assert_string_equal(world->lookups[0]->token, "new");
+	assert_false(client->closed);
+}
+
 #define IN_A_WORLD(test) cmocka_unit_test_setup_teardown(test, world_setup, world_teardown)
 
 int main(void)
@@ -449,6 +491,7 @@ int main(void)
 		IN_A_WORLD(test_rechecks_leave_room),
 		IN_A_WORLD(test_renewed_before_the_answer),
 		IN_A_WORLD(test_renewed_while_rechecked),
+		IN_A_WORLD(test_renewed_without_an_answer),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
