@@ -67,6 +67,22 @@ test('every type has one JSON form, whatever the writer\'s session says', async 
   assert.ok(texts[2].includes(`"old":{"id":2${expected}`), 'the old row likewise');
 });
 
+// Its server refuses to compare them, which says nothing of the database's health: that they were looked up again and again kept a
+// session from ever being asked whether the token that let it in is still there.
+for (const charset of ['ascii', 'latin1']) {
+  test(`a token with characters that the column's character set lacks (${charset}) is nobody's`, async (t) => {
+    const db = await database.database(t, `CREATE TABLE people (id int, token varchar(40) CHARACTER SET ${charset}); INSERT INTO people VALUES (7, 'good-token')`);
+    const relay = await startRelay(t, db, { env: { ...env, AUTH_TABLE: 'people', AUTH_RECHECK: '1s' } });
+    const stranger = relay.openWs('good-tok\u3042n', { via: 'message' });
+    assert.equal(await stranger.closing(), 4401);
+    const [client, stays] = [await relay.ws('good-token'), await relay.ws('good-token')];
+    client.say('auth', { token: 'good-tok\u3042n' });
+    assert.equal(await client.closing(), 4401);
+    await relay.fence(stays);
+    assert.ok(!relay.log.includes('token look-up'), relay.log);
+  });
+}
+
 test('no value makes a write fail: invalid JSON, zero dates, bytes that are no text, a row beyond max_allowed_packet', async (t) => {
   const { db, boss } = await watch(t, `CREATE TABLE odd (id int PRIMARY KEY, owner text, j json, d datetime, ts timestamp NULL, s varchar(20) CHARACTER SET latin1, a longblob, b longblob)`,
     { tables: 'odd', routing: { odd: 'owner' } });

@@ -75,6 +75,18 @@ static enum status prepare(struct lane *lane, struct err *err)
 	return status == STATUS_OK ? my_prepare(&lane->db, sql, my_lane_timeout(lane), err) : status;
 }
 
+/* What the server says of a token that has characters which the column's character set lacks, where it does not just find no row.
+ * Its words may quote the token. */
+static bool fits_no_column(unsigned code)
+{
+	static const unsigned all[] = {1267, 1270, 1271, 1300, 3854, 3988}; /* collations that do not mix, strings that cannot be converted */
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
+		if (code == all[i])
+			return true;
+	return false;
+}
+
 enum status mysql_lookup(void *opaque, struct span token, struct source_user *user, struct err *err)
 {
 	struct lane *lane = opaque;
@@ -92,6 +104,8 @@ enum status mysql_lookup(void *opaque, struct span token, struct source_user *us
 		return err_set(err, STATUS_UNAUTHORIZED, "no such token");
 	if (status == STATUS_OK)
 		status = my_execute(&lane->db, token, my_lane_timeout(lane), &count, id, sizeof(id), &len, err);
+	if (status != STATUS_OK && fits_no_column(lane->db.error))
+		return err_set(err, STATUS_UNAUTHORIZED, "no such token");
 	if (status == STATUS_OK && (count != 1 || len > sizeof(id) || memchr(id, 0, len) || !utf8_valid(id, len)))
 		return err_set(err, STATUS_UNAUTHORIZED, "no such token");
 	if (status != STATUS_OK)
