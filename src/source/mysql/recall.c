@@ -5,7 +5,8 @@
  * its columns. Those of them that are not withheld and stand in the same order today are anchors; between two anchors the
  * first, second, .. column of then is the first, second, .. of today. A column that stands where a withheld one stood, under
  * another name, is suspect: it is withheld, and /ready says so, until FILTERS name it or everything of esink is removed. So a
- * harmless column that is added right before a withheld one is suspect, too, which is the price.
+ * harmless column that is added right before a withheld one is suspect, too, which is the price. ALTER TABLE may also move what it
+ * renames: where a withheld column is not between its anchors any more, every name that was not there then is suspect.
  *
  * A table that has no trigger of ours is another table than the one that was watched, and is judged by its names alone.
  */
@@ -82,12 +83,53 @@ static void find_anchors(const struct my_form_shape *then, const struct my_table
 	}
 }
 
-static void suspect(struct my_table *now, size_t at, const char *name)
+static const struct my_form_column *column_then(const struct my_form_shape *then, const char *name)
 {
-	if (at < now->count && now->rule.sent[at] && strcasecmp(now->columns[at].name, name) != 0 && !now->columns[at].key) {
+	for (size_t i = 0; i < then->column_count; i++)
+		if (!strcasecmp(then->columns[i].name, name))
+			return &then->columns[i];
+	return NULL;
+}
+
+static const struct my_column *column_now(const struct my_table *now, size_t from, size_t to, const char *name)
+{
+	for (size_t i = from; i < to; i++)
+		if (!strcasecmp(now->columns[i].name, name))
+			return &now->columns[i];
+	return NULL;
+}
+
+/* Who reads the events needs the key: what was there then under its name is taken to be the same, unless it may have traded names
+ * with another part of the key. */
+static bool is_spared(const struct my_form_shape *then, const struct my_table *now, size_t at, const char *name)
+{
+	const struct my_form_column *before = column_then(then, now->columns[at].name);
+	const struct my_column *other = column_now(now, 0, now->count, name);
+
+	return now->columns[at].key && before && before->sent == FORM_SENT && !(other && other->key);
+}
+
+static void suspect(const struct my_form_shape *then, struct my_table *now, size_t at, const char *name)
+{
+	if (at < now->count && now->rule.sent[at] && strcasecmp(now->columns[at].name, name) != 0 && !is_spared(then, now, at, name)) {
 		now->rule.sent[at] = false;
 		now->columns[at].suspect = true;
 	}
+}
+
+static void suspect_new(const struct my_form_shape *then, struct my_table *now, const char *name)
+{
+	for (size_t i = 0; i < now->count; i++)
+		if (!column_then(then, now->columns[i].name))
+			suspect(then, now, i, name);
+}
+
+/* Where the gap ends that a column of then is in. */
+static size_t gap_end(const struct my_form_shape *then, const struct my_table *now, const size_t *anchors, size_t i)
+{
+	while (i < then->column_count && anchors[i] == SIZE_MAX)
+		i++;
+	return i < then->column_count ? anchors[i] : now->count;
 }
 
 static void compare(const struct my_form_shape *then, struct my_table *now)
@@ -104,8 +146,10 @@ static void compare(const struct my_form_shape *then, struct my_table *now)
 			begin_then = i + 1;
 			begin_now = anchors[i] + 1;
 		} else if (column->sent != FORM_SENT && (place >= now->count || strcasecmp(now->columns[place].name, column->name) != 0)) {
-			suspect(now, place, column->name);
-			suspect(now, i, column->name);
+			suspect(then, now, place, column->name);
+			suspect(then, now, i, column->name);
+			if (!column_now(now, begin_now, gap_end(then, now, anchors, i), column->name))
+				suspect_new(then, now, column->name);
 		}
 	}
 }
@@ -116,7 +160,7 @@ static void remember(const struct my_form_shape *then, struct my_table *now)
 	for (size_t i = 0; i < then->column_count; i++)
 		for (size_t j = 0; j < now->count && then->columns[i].sent == FORM_SUSPECT; j++)
 			if (!strcasecmp(then->columns[i].name, now->columns[j].name))
-				suspect(now, j, "");
+				suspect(then, now, j, "");
 }
 
 /* What withheld nothing leaves nothing to be remembered, and the server is not asked for the triggers, which takes it a millisecond a table. */
