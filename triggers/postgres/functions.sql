@@ -714,6 +714,17 @@ BEGIN
     WHERE e.seq & 15 <> 2);
 END $$;
 
+-- What the relay reads in a database whose encoding is not UTF-8, where some bytes are no character (SQL_ASCII, WIN1252): with a text
+-- that cannot be converted its whole answer would fail, again and again, and nothing behind it be told.
+CREATE OR REPLACE FUNCTION esink.sound(what text, otherwise text) RETURNS text LANGUAGE plpgsql STABLE
+  SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM convert_to(what, 'UTF8');
+  RETURN what;
+EXCEPTION WHEN OTHERS THEN
+  RETURN otherwise;
+END $$;
+
 -- For a writer's trigger: whether a column still has the type that the function was made for. It is never called: a call with other
 -- types than one and the same does not exist, and one of a STRICT function with NULL is NULL, which the planner sees.
 CREATE OR REPLACE FUNCTION esink.same(pg_catalog.anyelement, pg_catalog.anyelement) RETURNS boolean LANGUAGE sql IMMUTABLE STRICT

@@ -206,7 +206,7 @@ static enum status read_once(struct lane *lane, const char *journal, uint64_t af
 	snprintf(after_text, sizeof(after_text), "%llu", (unsigned long long)after);
 	snprintf(key_text, sizeof(key_text), "%llu", (unsigned long long)key);
 	snprintf(max_text, sizeof(max_text), "%zu", max);
-	status = pg_stream_begin(&lane->pg, "esink.read", PG_READ_SQL, 3, params, err);
+	status = pg_stream_begin(&lane->pg, "esink.read", pg_reader_sql(&lane->pg), 3, params, err);
 	return status == STATUS_OK ? take_page(lane, journal, batch, err) : status;
 }
 

@@ -243,14 +243,14 @@ static enum status begin_read(struct postgres *source, struct err *err)
 
 		for (size_t i = 0; i < 5; i++)
 			params[i] = PQgetvalue(source->tick, 0, columns[i]);
-		status = pg_stream_begin(&source->pg, "esink.read_tick", PG_READ_TICK_SQL, 5, params, err);
+		status = pg_stream_begin(&source->pg, "esink.read_tick", pg_reader_tick_sql(&source->pg), 5, params, err);
 	} else {
 		const char *params[] = {after, key, max};
 
 		snprintf(after, sizeof(after), "%llu", (unsigned long long)source->position);
 		snprintf(key, sizeof(key), "%llu", (unsigned long long)source->key);
 		snprintf(max, sizeof(max), "%d", source->config->drain_max);
-		status = pg_stream_begin(&source->pg, "esink.read", PG_READ_SQL, 3, params, err);
+		status = pg_stream_begin(&source->pg, "esink.read", pg_reader_sql(&source->pg), 3, params, err);
 	}
 	forget_tick(source);
 	source->streaming = status == STATUS_OK;

@@ -1,5 +1,11 @@
-/* One row of the journal to one event: the database's JSON text goes in as it is. */
+/* One row of the journal to one event: the database's JSON text goes in as it is.
+ *
+ * The server sends UTF-8. Where the database has another encoding it converts, and fails on bytes that are no character there: so each text
+ * is tried first, and a row that cannot be told is an event without data.
+ */
 #include "source/postgres/reader.h"
+
+#include <string.h>
 
 enum column {
 	ID,
@@ -22,6 +28,44 @@ enum column {
 	REF,
 	DEFAULT_SCHEMA
 };
+
+#define READ "esink.read($1::bigint, $2::bigint, $3::bigint)"
+#define READ_TICK "esink.read_tick($1::bigint, $2::bigint, $3::xid8[], $4::xid8[], $5::integer)"
+#define PLAIN                                                                                      \
+	"SELECT id, seq, xid, at_ms, topic, type, data, old, old_key, users, old_users, "          \
+	"broadcast, incomplete, "                                                                  \
+	"actor, source, source_type, version, ref, "                                               \
+	"(SELECT " PG_DEFAULT_SCHEMA ") FROM "
+#define SOUND(text, otherwise) "CASE WHEN " text " IS NULL THEN NULL ELSE esink.sound(" text ", " otherwise ") END, "
+#define SOUND_USERS(users)                                                                         \
+	"CASE WHEN " users " IS NULL THEN NULL ELSE ARRAY(SELECT u FROM pg_catalog.unnest(" users ") u WHERE " \
+	"esink.sound(u, NULL) IS NOT NULL) END, "
+#define TRIED                                                                                      \
+	"SELECT id, seq, xid, at_ms, " SOUND("topic", "'?'") SOUND("type", "'?'") SOUND("data", "'{}'") \
+	SOUND("old", "NULL") SOUND("old_key", "'{}'") SOUND_USERS("users") SOUND_USERS("old_users") \
+	"broadcast, incomplete OR esink.sound(data, NULL) IS NULL, " SOUND("actor", "NULL")        \
+	SOUND("source", "'?'") "source_type, version, ref, (SELECT " PG_DEFAULT_SCHEMA ") FROM "
+
+static bool is_converted(const struct pg *pg)
+{
+	const char *encoding = pg->conn ? PQparameterStatus(pg->conn, "server_encoding") : NULL;
+
+	return encoding && strcmp(encoding, "UTF8") != 0;
+}
+
+const char *pg_reader_sql(const struct pg *pg)
+{
+	static const char plain[] = PLAIN READ, tried[] = TRIED READ;
+
+	return is_converted(pg) ? tried : plain;
+}
+
+const char *pg_reader_tick_sql(const struct pg *pg)
+{
+	static const char plain[] = PLAIN READ_TICK, tried[] = TRIED READ_TICK;
+
+	return is_converted(pg) ? tried : plain;
+}
 
 static struct span cell(const PGresult *row, enum column column)
 {

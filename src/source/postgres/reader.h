@@ -13,16 +13,10 @@ struct pg_reader {
 	struct pg_array users, old_users; /* reused */
 };
 
-#define PG_EVENT_COLUMNS                                                                           \
-	"SELECT id, seq, xid, at_ms, topic, type, data, old, old_key, users, old_users, "          \
-	"broadcast, incomplete, "                                                                  \
-	"actor, source, source_type, version, ref, "                                               \
-	"(SELECT " PG_DEFAULT_SCHEMA ") FROM "
-#define PG_READ_SQL PG_EVENT_COLUMNS "esink.read($1::bigint, $2::bigint, $3::bigint)"
-/* A small tick that is known: the same rows, in half the time. */
-#define PG_READ_TICK_SQL                                                                           \
-	PG_EVENT_COLUMNS                                                                           \
-	"esink.read_tick($1::bigint, $2::bigint, $3::xid8[], $4::xid8[], $5::integer)"
+/* The statements for this connection's database. Of esink.read() $1 to $3; of esink.read_tick(), for a small tick that is known (the same
+ * rows, in half the time) $1 to $5. */
+const char *pg_reader_sql(const struct pg *pg);
+const char *pg_reader_tick_sql(const struct pg *pg);
 
 /* A read that gave nothing although there are events behind `after`: they may lie in a big tick whose pages are not mapped
  * yet. Maps them; *mapped: there is such a tick, read again. May take seconds. */

@@ -103,10 +103,10 @@ export class Postgres {
   }
 
   // A fresh database, dropped when the test ends, with the table `fence` that clients.mjs proves absence with, and a
-  // token table. sql: what the test wants in it.
-  async database(t, sql = '') {
+  // token table. sql: what the test wants in it. options: of CREATE DATABASE.
+  async database(t, sql = '', options = '') {
     const name = `test_${++this.databases}`;
-    await this.once('postgres', `CREATE DATABASE ${name}`);
+    await this.once('postgres', `CREATE DATABASE ${name} ${options}`);
     t.defer(() => this.once('postgres', `DROP DATABASE IF EXISTS ${name} WITH (FORCE)`).catch(() => {}));
     const database = new Database(this, name);
     await database.query(`
