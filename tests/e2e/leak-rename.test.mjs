@@ -1,7 +1,9 @@
 // Prevents: a secret that leaves because its column has another name than FILTERS knows: renamed and its name given to a new
 // column, swapped with another, in a table that was renamed too; seen by the drift check or by the next start.
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
 import { test, usePostgres } from './lib/harness.mjs';
+import { Database } from './lib/postgres.mjs';
 import { runToEnd, startRelay } from './lib/relay.mjs';
 import { until } from './lib/wait.mjs';
 
@@ -100,3 +102,33 @@ test('the table renamed with its column, both watched names taken by another: it
   await relay.fence(ws);
   assert.deepEqual(ws.events.slice(-2).map(({ table, data }) => [table, data]), [['others', { id: 1, owner: 1 }], ['people', { id: 2, owner: 1 }]]);
 });
+
+// What was restored has other numbers: of the tables, which stand in the names of trigger functions, and of columns behind one that was dropped.
+for (const numbers of ['other numbers', 'the number of another watched table in its function']) {
+  test(`renamed, and its name given to a new column, then dumped and restored with ${numbers}`, async (t) => {
+    const { db, relay } = await people(t, 'ALTER TABLE people DROP COLUMN name, DROP COLUMN secret; ALTER TABLE people ADD COLUMN name text, ADD COLUMN secret text; CREATE TABLE others (id int PRIMARY KEY, a int, b int, c int)');
+    await relay.stop();
+    await relay.start({ tables: 'people,others', routing: { people: 'owner', others: '*' } });
+    await db.query('ALTER TABLE people RENAME secret TO old_secret; ALTER TABLE people ADD COLUMN secret text');
+    await until(async () => /"old_secret" of table people/.test((await relay.get('/ready')).json.message), 'the rename to be seen');
+    await relay.stop();
+    const name = `restored_${numbers.length}`, file = join(postgres.scratch, `${name}.sql`);
+    await postgres.command('pg_dump', ['-d', db.url, '-f', file]);
+    await postgres.once('postgres', `CREATE DATABASE ${name}`);
+    await postgres.command('psql', ['-q', '-v', 'ON_ERROR_STOP=1', '-d', postgres.url(name), '-f', file]);
+    const restored = new Database(postgres, name);
+    t.defer(() => restored.close());
+    if (numbers.startsWith('the')) {
+      const { rows: [{ before }] } = await db.query("SELECT 'people'::regclass::oid AS before");
+      const { rows: [{ now }] } = await restored.query("SELECT 'others'::regclass::oid AS now");
+      await restored.query(`ALTER FUNCTION esink.capture_${before}() RENAME TO capture_${now}`);
+    }
+    const again = await startRelay(t, restored, { ...relay.options, ready: false });
+    again.secret(secret);
+    const ws = await again.ws(await restored.user(1));
+    await restored.query("UPDATE people SET name = 'Ann'; INSERT INTO others VALUES (1, 2, 3, 4)");
+    await again.fence(ws);
+    assert.deepEqual(ws.events.slice(-2).map(({ data }) => data), [{ id: 1, owner: 1, name: 'Ann' }, { id: 1, a: 2, b: 3, c: 4 }]);
+    assert.match((await again.get('/ready')).json.message, /"old_secret" of table people was withheld as public.people.secret/);
+  });
+}

@@ -299,7 +299,6 @@ static enum status remake_table(struct steps *steps, const struct installed *ins
 	AUTO_FREE char *body = NULL;
 	AUTO_BUF struct buf sql = buf_init(BUF_NO_MAX); /* bounded by the catalogue */
 
-	recall_withheld(catalog, table, body_of(installed, table));
 	body = capture_function(catalog, table, installed->notify);
 	for (int row = 0; row < PQntuples(installed->triggers); row++)
 		if (is_misplaced(installed, row, table))
@@ -346,7 +345,6 @@ static enum status attach_table(struct steps *steps, const struct installed *ins
 
 	if (needs_remake(installed, table))
 		return STATUS_OK; /* the table was busy: later, and all at once */
-	recall_withheld(catalog, table, body_of(installed, table));
 	sql = capture_function(catalog, table, installed->notify);
 	steps->verb = body_of(installed, table) ? SUMMARY_REPLACE : SUMMARY_CREATE;
 	if (!has_function(installed, table, capture_body(sql)))
@@ -403,6 +401,36 @@ static enum status detach_others(struct steps *steps, const struct installed *in
 	return status;
 }
 
+/* The function that the row trigger of a table calls: after a dump was restored the number in its name is not this table's, and may be
+ * another's. Without a trigger, the one that has its number, unless it is the function of others. -1: there is none. */
+static int former_function(const struct installed *installed, const struct pg_table *table)
+{
+	const char *name = NULL;
+	bool others = false;
+
+	for (int row = 0; row < PQntuples(installed->triggers); row++) {
+		if (installed->stands[row].relation == table->oid && strcmp(PQgetvalue(installed->triggers, row, 1), "!esink") == 0)
+			name = PQgetvalue(installed->triggers, row, 2);
+		others |= installed->stands[row].of == table->oid && !is_member(table, installed->stands[row].relation);
+	}
+	for (int row = 0; row < PQntuples(installed->functions); row++)
+		if (name ? strcmp(PQgetvalue(installed->functions, row, 0), name) == 0 : !others && installed->of[row] == table->oid)
+			return row;
+	return -1;
+}
+
+/* Of all tables before anything is dropped. */
+static void recall_all(const struct installed *installed, const struct pg_catalog *catalog)
+{
+	for (size_t i = 0; i < catalog->table_count; i++) {
+		const struct pg_table *table = &catalog->tables[i];
+		int row = former_function(installed, table);
+
+		recall_withheld(catalog, table, row < 0 ? NULL : PQgetvalue(installed->functions, row, 1),
+			row < 0 || installed->of[row] == table->oid);
+	}
+}
+
 /* What stands in the wrong place first: it may stand in another table's way. */
 static enum status remake_tables(struct steps *steps, struct installed *installed,
 	const struct pg_catalog *catalog, struct err *err)
@@ -447,6 +475,8 @@ static enum status difference(
 	struct installed installed = {0};
 	enum status status = load_installed(steps->pg, catalog, &installed, err);
 
+	if (status == STATUS_OK)
+		recall_all(&installed, catalog);
 	if (status == STATUS_OK)
 		status = remake_tables(steps, &installed, catalog, err);
 	if (status == STATUS_OK && remove)

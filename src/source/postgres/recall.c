@@ -8,6 +8,9 @@
  *
  *   -- withheld: 3 public.users.secret,     a number, and the name of that time in three parts,
  *                                           each with %XX for what is no letter, digit or _
+ *   -- called: 3 old_secret,                what it was called when the function was made
+ *
+ * A dump that is restored numbers tables and columns anew, so there the second line tells which columns are meant.
  */
 #include "source/postgres/recall.h"
 
@@ -19,6 +22,7 @@
 #include "base/mem.h"
 
 #define WITHHELD "\n-- withheld:"
+#define CALLED "\n-- called:"
 #define PARTS 3 /* schema, table, column */
 
 static void add_part(struct buf *text, const char *part)
@@ -75,6 +79,14 @@ void recall_write(struct buf *text, const struct pg_table *table)
 		}
 		buf_text(text, ",");
 	}
+	buf_text(text, CALLED);
+	for (size_t i = 0; i < table->columns.count; i++) {
+		if (table->rule.sent[i])
+			continue;
+		buf_printf(text, " %d ", table->columns.list[i].number);
+		add_part(text, table->columns.list[i].name);
+		buf_text(text, ",");
+	}
 }
 
 /* A schema of which no watched table is left counts as the default one: there a bare name protects
@@ -126,11 +138,29 @@ static char *find_entry(const char *list, int number)
 	return mem_text_n(found, strcspn(found, ",\n"));
 }
 
+/* The number of then of a column that is called so; 0: none. */
+static int number_called(const char *list, const char *name)
+{
+	const char *end = list + strcspn(list, "\n");
+	AUTO_BUF struct buf mark = buf_init(BUF_NO_MAX); /* a name */
+	const char *found;
+
+	buf_text(&mark, " ");
+	add_part(&mark, name);
+	buf_text(&mark, ",");
+	found = strstr(list, mark.bytes);
+	if (!found || found > end)
+		return 0;
+	while (found > list && isdigit((unsigned char)found[-1]))
+		found--;
+	return (int)strtol(found, NULL, 10);
+}
+
 static void recall(const struct pg_catalog *catalog, const struct pg_table *table, size_t i,
-	const char *list)
+	const char *list, int number)
 {
 	struct pg_column *column = &table->columns.list[i];
-	AUTO_FREE char *entry = find_entry(list, column->number);
+	AUTO_FREE char *entry = find_entry(list, number);
 
 	if (!entry || !table->rule.sent[i] ||
 		(!table->rule.missing_filter && !still_withheld(catalog, entry)))
@@ -141,13 +171,17 @@ static void recall(const struct pg_catalog *catalog, const struct pg_table *tabl
 }
 
 void recall_withheld(
-	const struct pg_catalog *catalog, const struct pg_table *table, const char *body)
+	const struct pg_catalog *catalog, const struct pg_table *table, const char *body, bool own)
 {
 	const char *list = body ? strstr(body, WITHHELD) : NULL;
+	const char *called = body && !own ? strstr(body, CALLED) : NULL;
 
 	for (size_t i = 0; i < table->columns.count; i++) {
+		const struct pg_column *column = &table->columns.list[i];
+
 		if (list)
-			recall(catalog, table, i, list + strlen(WITHHELD));
+			recall(catalog, table, i, list + strlen(WITHHELD),
+				called ? number_called(called + strlen(CALLED), column->name) : column->number);
 		else if (table->rule.missing_filter)
 			table->rule.sent[i] = false;
 	}
