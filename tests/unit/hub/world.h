@@ -15,6 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../clock.h"
 #include "auth/auth.h"
 #include "base/buf.h"
 #include "hub/hub.h"
@@ -113,6 +114,5 @@ void consume_answer(struct world *world, enum status status, const char *topics,
 
 /* A token of JWT_SECRET; malloc'ed. seconds from now. */
 char *jwt_of(const char *user, double seconds);
-void pause_ms(int ms); /* lets time pass: clock.c */
 
 #endif
