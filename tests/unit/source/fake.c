@@ -93,7 +93,10 @@ static void lane_destroy_fake(void *lane)
 
 static void hang(const struct fake *fake)
 {
-	nanosleep(&(struct timespec){fake->hang_ms / 1000, fake->hang_ms % 1000 * 1000000L}, NULL);
+	if (fake->pass)
+		fake->pass(fake->hang_ms);
+	else
+		nanosleep(&(struct timespec){fake->hang_ms / 1000, fake->hang_ms % 1000 * 1000000L}, NULL);
 }
 
 static enum status lookup_fake(

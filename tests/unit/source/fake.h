@@ -33,6 +33,7 @@ struct fake {
 	atomic_int opens, closes, publishes, lookups, reads;
 	size_t largest_group;
 	int hang_ms; /* each lane call takes this long */
+	void (*pass)(int ms); /* how: pause_ms() of a test whose clock stands; NULL: it sleeps */
 };
 
 extern const struct source_ops fake_source;

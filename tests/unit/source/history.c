@@ -1,6 +1,8 @@
 /* Prevents: history that tells a user what was routed to somebody else, or as more than it was to them; a page that misses an
  * event, tells one twice or has no end; a filter that lets through what it should not, or looks at a type that this user never
- * saw; a hole in the journal that nobody is told of; a question that keeps the lane for as long as the journal is. */
+ * saw; a hole in the journal that nobody is told of; a question that keeps the lane for as long as the journal is.
+ *
+ * The clock stands still but for what the fake says that it takes: a page ends where it would on an idle machine. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -9,7 +11,9 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
+#include "../clock.h"
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/mem.h"
@@ -74,7 +78,7 @@ static struct fake fake;
 static int set_up(void **state)
 {
 	(void)state;
-	fake = (struct fake){.head = 1000, .make = make};
+	fake = (struct fake){.head = 1000, .make = make, .pass = pause_ms};
 	pthread_mutex_init(&fake.lock, NULL);
 	return 0;
 }
@@ -449,8 +453,8 @@ static void a_question_that_nobody_waits_for_is_not_asked(void **state)
 		assert_true(lanes_history(lanes, jobs[i]));
 	}
 	lanes_start(lanes);
-	for (int64_t end = clock_ms() + 10000; atomic_load(&done) + atomic_load(&late) < 2;)
-		assert_true(clock_ms() < end);
+	for (int i = 0; i < 60000 && atomic_load(&done) + atomic_load(&late) < 2; i++)
+		nanosleep(&(struct timespec){0, 1000000}, NULL);
 	lanes_destroy(lanes);
 	assert_int_equal(atomic_load(&done), 1);
 	assert_int_equal(atomic_load(&late), 1);
