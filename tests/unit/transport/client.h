@@ -1,5 +1,5 @@
-/* Raw sockets that speak to a relay byte by byte: the tests say exactly what goes over the wire. Reading waits 5 s at most
- * for the next bytes. */
+/* Raw sockets that speak to a relay byte by byte: the tests say exactly what goes over the wire. Reading waits 30 s at
+ * most for the next bytes, or the end: less than any time-out of the relay's that a test does not set itself (relay.c). */
 #ifndef ESINK_TEST_CLIENT_H
 #define ESINK_TEST_CLIENT_H
 
@@ -16,6 +16,9 @@ struct client {
 };
 
 struct client client_open(int port);
+/* The same in two steps. */
+struct client client_socket(void);
+void client_connect(struct client *client, int port);
 void client_close(struct client *client);
 void client_send(struct client *client, const void *bytes, size_t len);
 void client_say(struct client *client, const char *text);

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -331,7 +332,7 @@ static void test_requester_leaves(void **state)
 	static const char body[] = "{" TOKEN "," FIELDS ",\"data\":{}}";
 	struct relay *own = relay_start(&slow);
 	char *request = mem_format("POST /publish HTTP/1.1\r\n" HOST "Content-Length: %zu\r\n\r\n%s", strlen(body), body);
-	int64_t patience = clock_ms() + 5000;
+	int64_t patience;
 
 	(void)state;
 	for (int i = 0; i < 3; i++) {
@@ -342,8 +343,9 @@ static void test_requester_leaves(void **state)
 			client_say(&client, request); /* and one that has asked for more */
 		client_close(&client);
 	}
+	patience = clock_ms() + 30000;
 	while (relay_published(own) < 3 && clock_ms() < patience)
-		;
+		usleep(10000);
 	assert_true(relay_published(own) >= 3);
 	free(request);
 	relay_stop(own);
@@ -415,15 +417,14 @@ static void test_endless_body(void **state)
 	client_close(&client);
 }
 
-/* Headers that never end, a body that never comes: cut off in about a second, here. */
-static void test_slow_requests(void **state)
+/* Headers that never end, a body that never comes. How long it takes until they are cut off. */
+static int64_t slow_requests(void)
 {
 	static const char *const beginnings[] = {"GET /ping HT", "", "POST /publish HTTP/1.1\r\n" HOST "Content-Length: 9\r\n\r\n{",
 		"POST /ping HTTP/1.1\r\n" HOST "Content-Length: 9\r\n\r\n{"};
 	struct client clients[4];
-	int64_t began = clock_ms();
+	int64_t began = clock_ms(), ms;
 
-	(void)state;
 	for (int i = 0; i < 4; i++) {
 		clients[i] = client_open(relay_port(relay));
 		client_say(&clients[i], beginnings[i]);
@@ -432,7 +433,23 @@ static void test_slow_requests(void **state)
 		assert_true(client_ends(&clients[i]));
 		client_close(&clients[i]);
 	}
-	assert_in_range(clock_ms() - began, 500, 4000);
+	ms = clock_ms() - began;
+	assert_true(ms >= 500);
+	return ms;
+}
+
+/* In about a second, here; of five tries, for a machine that is busy with something else may be late. */
+static void test_slow_requests(void **state)
+{
+	int64_t best = INT64_MAX;
+
+	(void)state;
+	for (int i = 0; i < 5 && best > 4000; i++) {
+		int64_t ms = slow_requests();
+
+		best = ms < best ? ms : best;
+	}
+	assert_in_range(best, 500, 4000);
 }
 
 /* A head of any size costs a bounded buffer. */

@@ -30,7 +30,8 @@ uint64_t relay_emit(struct relay *relay, const char *user, size_t count, size_t 
 /* Sessions of all threads, asked of each on its own. */
 size_t relay_sessions(struct relay *relay);
 void relay_set_ready(struct relay *relay, bool ready);
-int relay_published(struct relay *relay); /* how many were published so far */
+int relay_asked(struct relay *relay);     /* how many publications have come so far */
+int relay_published(struct relay *relay); /* how many of them were published */
 void relay_stop(struct relay *relay);
 
 #endif
