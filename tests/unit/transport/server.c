@@ -22,6 +22,7 @@
 #include "relay.h"
 
 #define PING "GET /ping HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+#define KEPT "GET /ping HTTP/1.1\r\nHost: a\r\n\r\n"
 
 static void expect_failure(const struct server_config *config, const char *says)
 {
@@ -169,7 +170,7 @@ static void test_no_descriptors(void **state)
 	int64_t before;
 
 	(void)state;
-	client_say(&there, "GET /ping HTTP/1.1\r\nHost: a\r\n\r\n");
+	client_say(&there, KEPT);
 	assert_true(client_await(&there, "pong"));
 	waiting = client_socket(); /* the lowest number that was free, and the last there will be */
 	getrlimit(RLIMIT_NOFILE, &limit);
@@ -182,7 +183,7 @@ static void test_no_descriptors(void **state)
 	usleep(1000000);
 	assert_in_range(processor_ms() - before, 0, 300);
 	there.len = 0;
-	client_say(&there, PING);
+	client_say(&there, KEPT);
 	assert_true(client_await(&there, "pong"));
 	assert_true(is_quiet(&waiting));
 	client_close(&there); /* one is free again, now or when the limit is what it was */
