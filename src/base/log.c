@@ -69,7 +69,7 @@ void log_line(enum log_level level, const char *domain, const char *format, ...)
 	} else {
 		for (char *c = message; *c; c++)
 			if ((unsigned char)*c < 0x20 || *c == 0x7f)
-				*c = '?';
+				*c = *c == '\t' ? ' ' : '?';
 		buf_printf(&line, "%s %-5s %s: %s\n", when, level_names[level], domain, message);
 	}
 	write_out(line.bytes, line.len);

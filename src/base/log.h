@@ -1,5 +1,5 @@
 /* Log lines: level, domain (`hub`, `postgres`, `http`), message. One write(2) a line, to stderr, any thread. Nothing that
- * a client or a row said goes in unescaped: control characters are shown as ?. Never log a token, a payload or a value. */
+ * a client or a row said goes in unescaped: a tab is shown as a space, other control characters as ?. Never log a token, a payload or a value. */
 #ifndef ESINK_LOG_H
 #define ESINK_LOG_H
 
