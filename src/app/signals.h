@@ -8,7 +8,7 @@ int signals_open(void);
 /* SIGTERM, SIGINT or SIGHUP; 0 when wake_fd became readable instead. */
 int signals_wait(int signal_fd, int wake_fd);
 
-/* From now on SIGTERM or SIGINT ends the process at once, and so does the clock after limit_ms, with exit_status. */
+/* From now on SIGTERM or SIGINT ends the process at once, unless it came together with the first, and so does the clock after limit_ms, with exit_status. */
 void signals_shutdown(int limit_ms, int exit_status);
 
 #endif

@@ -85,6 +85,18 @@ test('SIGINT ends it as SIGTERM does', async (t) => {
   assert.deepEqual(await relay.process.exited, { code: 0, signal: null });
 });
 
+// timeout(1) signals its child and then the whole group, which the child is in.
+test('two signals at once are one: it ends as by one', async (t) => {
+  const db = await postgres.database(t);
+  const relay = await startRelay(t, db);
+  const ws = await relay.ws(await db.user(1));
+  relay.process.kill('SIGTERM');
+  relay.process.kill('SIGINT');
+  assert.deepEqual(await relay.process.exited, { code: 0, signal: null }, relay.log);
+  assert.doesNotMatch(relay.log, /second signal/);
+  assert.equal(await ws.closing(), 1012);
+});
+
 test('what was queued before SIGTERM still arrives', async (t) => {
   const db = await postgres.database(t, 'CREATE TABLE notes (id int PRIMARY KEY, user_id int, body text)');
   const token = await db.user(1);
