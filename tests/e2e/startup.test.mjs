@@ -135,6 +135,14 @@ test('a rule that misses its table by the case of a letter is warned of; one tha
   assert.doesNotMatch(mended.log, /"(ChatMessages|Notes)" is not in/);
 });
 
+test('--check says whether a relay is at work, however many connections that has', async (t) => {
+  const db = await postgres.database(t);
+  const check = async () => (await runToEnd(t, { db, args: ['--check'], env: { TABLE_NAMES: 'fence' } })).stdout;
+  assert.match(await check(), /^a relay is at work on this database: no$/m);
+  await startRelay(t, db);
+  assert.match(await check(), /^a relay is at work on this database: yes \(connections of relays: \d+\)$/m);
+});
+
 test('a token table may be missing when a JWT key is set', async (t) => {
   const db = await postgres.database(t, 'DROP TABLE auth');
   await startRelay(t, db, { env: { JWT_SECRET: 'a secret of thirty-two bytes or more' } });

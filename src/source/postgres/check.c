@@ -153,8 +153,10 @@ static enum status print_drainer(struct pg *pg, struct err *err)
 	long long count = 0;
 	enum status status = count_relays(pg, &count, err);
 
-	if (status == STATUS_OK)
-		printf("\nconnections of running relays to this database: %lld\n", count);
+	if (status == STATUS_OK && count)
+		printf("\na relay is at work on this database: yes (connections of relays: %lld)\n", count);
+	else if (status == STATUS_OK)
+		printf("\na relay is at work on this database: no\n");
 	return status;
 }
 
