@@ -362,12 +362,12 @@ static enum app_exit app_start(struct app *app)
 
 /* -- running and ending ------------------------------------------------------------------------------------------------ */
 
-static void tell_reload(const char *what, enum status status, const struct err *err)
+static void tell_reload(const char *what, bool many, enum status status, const struct err *err)
 {
 	if (status == STATUS_OK)
-		log_info("app", "SIGHUP: %s read again", what);
+		log_info("app", "SIGHUP: %s %s read again", what, many ? "were" : "was");
 	else
-		log_error("app", "SIGHUP: %s stay as they were: %s", what, err->text);
+		log_error("app", "SIGHUP: %s %s: %s", what, many ? "stay as they were" : "stays as it was", err->text);
 }
 
 /* What cannot be read stays as it was: a relay does not stop over a file that is half-way replaced. The configuration is read
@@ -383,12 +383,12 @@ static void reload(struct app *app)
 
 	if (status == STATUS_OK)
 		status = auth_reload(app->auth, fresh.security_token, fresh.jwt_secret, &err);
-	tell_reload("tokens and keys", status, &err);
+	tell_reload("tokens and keys", true, status, &err);
 	if (status == STATUS_OK)
 		hubs_withdraw(hubs, count);
 	config_finish(&fresh);
 	if (app->config->use_ssl)
-		tell_reload("the certificate", server_reload(app->server, &err), &err);
+		tell_reload("the certificate", false, server_reload(app->server, &err), &err);
 }
 
 static enum app_exit app_wait(struct app *app)

@@ -86,6 +86,7 @@ test('SIGHUP: new connections get the new certificate, old ones go on; what cann
     const before = relay.log.length;
     relay.process.kill('SIGHUP');
     await until(() => /SSL_(CERT|KEY)_FILE/.test(relay.log.slice(before)), `a line about ${what}`);
+    assert.match(relay.log.slice(before), /SIGHUP: the certificate stays as it was: SSL_/);
     assert.equal(subject(await connect(t, relay)), 'first.example', what);
   }
   copyFileSync(other.key, files.key);
@@ -96,6 +97,7 @@ test('SIGHUP: new connections get the new certificate, old ones go on; what cann
     socket.destroy();
     return name === 'second.example';
   }, 'the new certificate');
+  await until(() => / SIGHUP: the certificate was read again\n/.test(relay.log), () => relay.log);
   // Every network thread has it.
   for (let i = 0; i < 16; i++) {
     const socket = await connect(t, relay);
