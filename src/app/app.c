@@ -223,10 +223,12 @@ static void make_lanes(struct app *app)
 		.max_reads = (size_t)config->max_pending_reads,
 		.max_group = (size_t)config->max_publish_group,
 		.confirm_ms = (int)config->publish_timeout,
+		.table_only = !app->source_config.auth_table_optional,
 		.hub_count = (size_t)config->network_threads,
 	};
 
 	app->lanes = lanes_create(app->ops, app->source, &lanes);
+	readiness_watch_also(&app->readiness, lanes_complaint, app->lanes);
 }
 
 /* No more than the hard limit of open files allows; the server raises the soft one to what it needs. */

@@ -20,6 +20,12 @@ void readiness_watch(struct readiness *readiness, const struct source_ops *ops, 
 	readiness->source = source;
 }
 
+void readiness_watch_also(struct readiness *readiness, void (*complaint)(void *context, struct err *err), void *context)
+{
+	readiness->complaint = complaint;
+	readiness->context = context;
+}
+
 void readiness_live(struct readiness *readiness)
 {
 	pthread_mutex_lock(&readiness->lock);
@@ -55,5 +61,7 @@ bool readiness_ask(void *context, struct err *reason)
 	pthread_mutex_unlock(&readiness->lock);
 	if (live && readiness->ops && readiness->ops->complaint)
 		readiness->ops->complaint(readiness->source, reason);
+	if (live && readiness->complaint && !reason->text[0])
+		readiness->complaint(readiness->context, reason);
 	return live && !reason->text[0];
 }

@@ -3,7 +3,8 @@
  *
  * A written publication then waits in receipts.c until capture has brought its event back with an
  * id and every hub has shown it. The write lane looks after their deadlines, since it is there
- * anyway.
+ * anyway. The look-up lane asks for itself whether look-ups work again while the database refuses them:
+ * /ready goes by it, and nobody may come meanwhile.
  */
 #include "source/lanes.h"
 
@@ -15,17 +16,20 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "source/consumer.h"
+#include "source/failures.h"
 #include "source/history.h"
 #include "source/receipts.h"
 
 #define SWEEP_MS 250
 #define LEAST_MS 50
+#define PROBE_MS 1000
 
 struct lane {
 	struct lanes *lanes;
 	const char *name;
 	void (*run)(struct lane *lane, void **jobs, size_t count);
 	void (*refuse)(void *job);
+	bool (*sweep)(struct lane *lane); /* after jobs, and every SWEEP_MS for as long as it says true; NULL: never */
 	void *connection; /* the driver's */
 	pthread_t thread;
 	pthread_mutex_t lock;
@@ -42,11 +46,23 @@ struct lanes {
 	struct lanes_config config;
 	struct lane lanes[LANE_COUNT];
 	struct receipts *receipts;
+	struct failures lookups;
+	int64_t next_probe; /* ms, monotonic; the look-up lane's own */
 	struct consumer_memory *consumers;
 };
 
 /* -- what each lane does with its jobs
  * ---------------------------------------------------------------------------------- */
+
+/* Each session asks for itself, so one line a reason: a restarted database would else be as many lines a second as there are sessions. */
+static void note_lookup(struct lanes *lanes, enum status status, const struct err *err)
+{
+	if (status == STATUS_OK || status == STATUS_UNAUTHORIZED)
+		failures_worked(&lanes->lookups);
+	else if (status != STATUS_STOPPED && failures_add(&lanes->lookups, clock_ms(), status, err))
+		log_warn("source", "token look-up: %s", err->text);
+	lanes->next_probe = clock_ms() + PROBE_MS;
+}
 
 static void run_lookups(struct lane *lane, void **jobs, size_t count)
 {
@@ -56,10 +72,33 @@ static void run_lookups(struct lane *lane, void **jobs, size_t count)
 
 		job->status = lane->lanes->ops->lookup(
 			lane->connection, span_of(job->token), &job->user, &err);
-		if (job->status != STATUS_OK && job->status != STATUS_UNAUTHORIZED)
-			log_warn("source", "token look-up: %s", err.text);
+		note_lookup(lane->lanes, job->status, &err);
 		job->done(job);
 	}
+}
+
+/* Only where the database answers at once, with a refusal: where it hangs, those who have a token would wait behind it. */
+static void probe(struct lane *lane)
+{
+	static const char nobodys[] = "may tokens be looked up?";
+	struct source_user user = {.id = NULL};
+	struct err err = {""};
+
+	note_lookup(lane->lanes, lane->lanes->ops->lookup(lane->connection, span_of(nobodys), &user, &err), &err);
+	free(user.id);
+}
+
+static bool sweep_lookups(struct lane *lane)
+{
+	struct lanes *lanes = lane->lanes;
+	uint64_t failed;
+
+	if (failures_refused(&lanes->lookups) && clock_ms() >= lanes->next_probe)
+		probe(lane);
+	failed = failures_settled(&lanes->lookups, clock_ms());
+	if (failed)
+		log_info("source", "token look-ups work again; %llu failed meanwhile", (unsigned long long)failed);
+	return failures_pending(&lanes->lookups);
 }
 
 static void refuse_lookup(void *opaque)
@@ -144,6 +183,11 @@ static void run_writes(struct lane *lane, void **jobs, size_t count)
 			write_one(lane, jobs[i]);
 	}
 	free(items);
+}
+
+static bool sweep_writes(struct lane *lane)
+{
+	return receipts_sweep(lane->lanes->receipts, clock_ms());
 }
 
 static void run_reads(struct lane *lane, void **jobs, size_t count)
@@ -252,6 +296,7 @@ static void *run_lane(void *opaque)
 	pthread_mutex_lock(&lane->lock);
 	while (!lane->stop) {
 		size_t n = take_jobs(lane, jobs);
+		bool sweeps;
 
 		if (n == 0 && !lane->sweeps) {
 			wait_filled(lane);
@@ -260,16 +305,11 @@ static void *run_lane(void *opaque)
 		pthread_mutex_unlock(&lane->lock);
 		if (n)
 			lane->run(lane, jobs, n);
-		if (lane->run == run_writes) {
-			bool waiting = receipts_sweep(lane->lanes->receipts, clock_ms());
-
-			pthread_mutex_lock(&lane->lock);
-			lane->sweeps = waiting;
-			if (lane->count == 0 && !lane->stop && waiting)
-				wait_filled(lane);
-			continue;
-		}
+		sweeps = lane->sweep && lane->sweep(lane);
 		pthread_mutex_lock(&lane->lock);
+		lane->sweeps = sweeps;
+		if (lane->count == 0 && !lane->stop && sweeps)
+			wait_filled(lane);
 	}
 	pthread_mutex_unlock(&lane->lock);
 	free(jobs);
@@ -339,6 +379,7 @@ struct lanes *lanes_create(
 	lanes->config = *config;
 	lanes->receipts = receipts_create(config->hub_count);
 	lanes->consumers = consumer_memory_create();
+	failures_init(&lanes->lookups);
 	lane_init(&lanes->lanes[LOOKUPS], lanes, "look-up", config->max_lookups, 1);
 	lane_init(&lanes->lanes[WRITES], lanes, "write", config->max_writes, config->max_group);
 	lane_init(&lanes->lanes[READS], lanes, "read", config->max_reads, 1);
@@ -346,8 +387,10 @@ struct lanes *lanes_create(
 	lane_init(&lanes->lanes[CONSUMERS], lanes, "consumer", config->max_reads, 1);
 	lanes->lanes[LOOKUPS].run = run_lookups;
 	lanes->lanes[LOOKUPS].refuse = refuse_lookup;
+	lanes->lanes[LOOKUPS].sweep = sweep_lookups;
 	lanes->lanes[WRITES].run = run_writes;
 	lanes->lanes[WRITES].refuse = refuse_write;
+	lanes->lanes[WRITES].sweep = sweep_writes;
 	lanes->lanes[READS].run = run_reads;
 	lanes->lanes[READS].refuse = refuse_read;
 	lanes->lanes[HISTORY].run = run_history;
@@ -393,6 +436,7 @@ void lanes_destroy(struct lanes *lanes)
 		free(lane->ring);
 	}
 	receipts_destroy(lanes->receipts);
+	failures_finish(&lanes->lookups);
 	consumer_memory_destroy(lanes->consumers);
 	free(lanes);
 }
@@ -423,6 +467,15 @@ bool lanes_history(void *lanes, struct history_job *job)
 bool lanes_consume(void *lanes, struct consumer_job *job)
 {
 	return lane_put(&((struct lanes *)lanes)->lanes[CONSUMERS], job);
+}
+
+void lanes_complaint(void *opaque, struct err *complaint)
+{
+	struct lanes *lanes = opaque;
+
+	complaint->text[0] = 0;
+	if (lanes->config.table_only)
+		failures_complaint(&lanes->lookups, clock_ms(), complaint);
 }
 
 void lanes_shown(void *lanes, const struct event *event, char *const *session_ids, size_t count)

@@ -18,6 +18,7 @@ struct lanes_config {
 	size_t max_lookups, max_writes, max_reads; /* jobs that may wait */
 	size_t max_group;                          /* writes committed together */
 	int confirm_ms;
+	bool table_only;  /* there are no tokens but those of the table */
 	size_t hub_count; /* lanes_shown() calls that complete a publication */
 };
 
@@ -36,6 +37,10 @@ bool lanes_publish(void *lanes, struct publish_job *job);
 bool lanes_read(void *lanes, struct read_job *job);
 bool lanes_history(void *lanes, struct history_job *job);
 bool lanes_consume(void *lanes, struct consumer_job *job);
+
+/* For /ready: that look-ups are refused by the database, for a while now and whatever the token, where nobody can
+ * come in otherwise; "" when they are not. Any thread. */
+void lanes_complaint(void *lanes, struct err *complaint);
 
 /* For hub_on_shown(): this hub has shown a published event to these sessions. Any thread. */
 void lanes_shown(void *lanes, const struct event *event, char *const *session_ids, size_t count);

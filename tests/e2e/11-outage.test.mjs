@@ -90,3 +90,63 @@ test('and is told 503 when it stays away', async (t) => {
     await postgres.resume();
   }
 });
+
+// Each session looks its own token up again: hundreds were as many lines a second, for as long as the database was away.
+test('token look-ups that fail for every session are one line a reason, and one when they work again', async (t) => {
+  const db = await postgres.database(t, schema);
+  const token = await db.user(1);
+  const relay = await startRelay(t, db, { ...rules, env: { AUTH_RECHECK: '1s', LIVE_TIMEOUT: '1500ms' } });
+  const sessions = await Promise.all(Array.from({ length: 20 }, () => relay.ws(token)));
+  await postgres.halt('fast');
+  for (let time = 0; time < 2; time++) {
+    const late = relay.openWs(token);
+    await late.closing();
+    assert.equal(late.errors[0]?.code, 503, late.state());
+  }
+  await postgres.resume();
+  await until(() => /token look-ups work again/.test(relay.log), () => relay.log);
+  const [, failed] = relay.log.match(/token look-ups work again; (\d+) failed meanwhile/);
+  assert.ok(Number(failed) > 20, `${failed} failed`);
+  const lines = relay.log.split('\n').filter((line) => / token look-up: /.test(line));
+  assert.ok(lines.length > 0 && lines.length <= 4, lines.join('\n'));
+  assert.equal(new Set(lines.map((line) => line.replace(/^\S+/, ''))).size, lines.length, lines.join('\n'));
+  await relay.ready();
+  await relay.fence(...sessions);
+});
+
+const withoutRight = (env) => async (t) => {
+  const db = await postgres.database(t, `${schema}; DROP ROLE IF EXISTS "the Relay"; CREATE ROLE "the Relay" LOGIN; GRANT TRIGGER ON notes, fence TO "the Relay"; GRANT SELECT ON auth TO "the Relay"`);
+  await db.query(`GRANT CREATE ON DATABASE ${db.name} TO "the Relay"`);
+  t.defer(() => db.query('DROP OWNED BY "the Relay" CASCADE; DROP ROLE "the Relay"'));
+  const token = await db.user(1);
+  const relay = await startRelay(t, db, { ...rules, env: { AUTH_RECHECK: '1s', ...env, POSTGRES_DATABASE_URL: postgres.url(db.name, 'the Relay') } });
+  const ws = await relay.ws(token);
+  await db.query('REVOKE SELECT ON auth FROM "the Relay"');
+  await until(() => / token look-up: /.test(relay.log), 'a re-check that fails');
+  return { db, relay, token, ws };
+};
+
+// Nobody could log in, /ready said 200, and the log neither which table it was about nor what to do.
+test('the right to read the token table is taken away: the log and /ready say so with the GRANT, until it is back, whoever asks or not', async (t) => {
+  const { db, relay, token, ws } = await withoutRight({})(t);
+  assert.match(relay.log, / token look-up: AUTH_TABLE: no right to read "auth"; run: (GRANT SELECT ON "public"."auth" TO "the Relay";)\n/);
+  assert.equal((await relay.get('/ready')).status, 200, 'not at once: a table may be swapped');
+  await relay.notReady();
+  const { message } = (await relay.get('/ready')).json;
+  assert.match(message, /^AUTH_TABLE: no right to read "auth"; run: GRANT /);
+  assert.ok(ws.open);
+  await ws.close();
+  await db.query(message.slice(message.indexOf('GRANT')));
+  await relay.ready();
+  await until(() => /token look-ups work again; \d+ failed meanwhile/.test(relay.log), () => relay.log);
+  assert.equal(relay.log.split(' token look-up: ').length, 2, relay.log);
+  await relay.fence(await relay.ws(token));
+});
+
+test('where JSON Web Tokens are another way in, the relay stays ready', async (t) => {
+  const { relay, token } = await withoutRight({ JWT_SECRET: 'a secret of thirty-two bytes or more', LIVE_TIMEOUT: '7s' })(t);
+  const late = relay.openWs(token);
+  await late.closing();
+  assert.equal(late.errors[0]?.code, 503);
+  assert.equal((await relay.get('/ready')).status, 200);
+});

@@ -57,6 +57,24 @@ enum status pg_lane_ready(struct lane *lane, int timeout_ms, struct err *err)
  * --------------------------------------------------------------------------------------------------------------
  */
 
+/* After one that failed: the table has changed, or a right to it was taken away, so it is found again, next time or, for the sake of
+ * a sentence that names the right, at once. A view's owner may be who lacks it: then the server's word stays. */
+static enum status lookup_failed(struct lane *lane, enum status status, struct err *err)
+{
+	struct err why;
+
+	if (status != STATUS_NOT_FOUND && status != STATUS_FAILED && status != STATUS_DENIED)
+		return status;
+	free(lane->lookup_sql);
+	lane->lookup_sql = NULL;
+	if (status != STATUS_DENIED)
+		return status;
+	if (auth_table_statement(&lane->pg, lane->source->config, pg_lane_timeout(lane), &lane->lookup_sql, &why) != STATUS_DENIED)
+		err_set(&why, status, "AUTH_TABLE: \"%.80s\" cannot be read: %.400s", lane->source->config->auth_table, err->text);
+	*err = why;
+	return status;
+}
+
 enum status postgres_lookup(
 	void *opaque, struct span token, struct source_user *user, struct err *err)
 {
@@ -84,12 +102,8 @@ enum status postgres_lookup(
 	/* A value that the column's type refuses (a token that is no uuid) is simply not there. */
 	if (status == STATUS_INVALID)
 		return err_set(err, STATUS_UNAUTHORIZED, "no such token");
-	if (status == STATUS_NOT_FOUND || status == STATUS_FAILED) {
-		free(lane->lookup_sql); /* the table has changed: find it again next time */
-		lane->lookup_sql = NULL;
-	}
 	if (status != STATUS_OK)
-		return status;
+		return lookup_failed(lane, status, err);
 	if (PQntuples(result) != 1 || PQgetisnull(result, 0, 1) ||
 		!span_equal(token,
 			(struct span){PQgetvalue(result, 0, 2), (size_t)PQgetlength(result, 0, 2)}))

@@ -59,7 +59,12 @@ test('a token table that is away: sessions stay, new ones are told 503, all is w
   const early = relay.openWs(tokens[1]);
   await early.closing();
   assert.deepEqual([early.errors[0]?.code, early.closed], [503, 1013], early.state());
-  await until(() => relay.log.split('token look-up: AUTH_TABLE').length > 5, 're-checks that fail');
+  const ready = await until(async () => {
+    const answer = await relay.get('/ready');
+    return answer.status === 503 && answer;
+  }, 're-checks that fail');
+  assert.match(ready.json.message, /^AUTH_TABLE: there is no table "auth"/);
+  assert.equal(relay.log.split('token look-up: AUTH_TABLE').length, 2, relay.log);
   await db.query('ALTER TABLE auth_moved RENAME TO auth');
   assert.equal((await relay.ws(tokens[1])).welcome.userId, 2);
   await relay.fence(ws);

@@ -19,6 +19,11 @@ static void complain(void *source, struct err *err)
 static const struct source_ops complaining = {.name = "fake", .complaint = complain};
 static const struct source_ops content = {.name = "fake"};
 
+static void complain_also(void *context, struct err *err)
+{
+	snprintf(err->text, sizeof(err->text), "%s", *(const char **)context);
+}
+
 enum step { LIVE, AWAY, STOPPING };
 
 static const struct {
@@ -27,18 +32,23 @@ static const struct {
 	enum step steps[4];
 	size_t count;
 	const char *reason; /* NULL: ready */
+	const char *also;   /* what is complained of beside the source; NULL: nobody is asked */
 } cases[] = {
-	{&content, "", {0}, 0, "starting: the database was not reached yet"},
-	{&content, "", {LIVE}, 1, NULL},
-	{NULL, "", {LIVE}, 1, NULL},
-	{&complaining, "", {LIVE}, 1, NULL},
-	{&complaining, "FILTERS: users.pasword is not there", {LIVE}, 1, "FILTERS: users.pasword is not there"},
-	{&complaining, "FILTERS: x", {LIVE, AWAY}, 2, "no connection"},
-	{&content, "", {AWAY}, 1, "no connection"},
-	{&content, "", {LIVE, AWAY, LIVE}, 3, NULL},
-	{&content, "", {LIVE, STOPPING}, 2, "shutting down"},
-	{&content, "", {STOPPING, LIVE}, 2, "shutting down"},
-	{&content, "", {LIVE, STOPPING, AWAY}, 3, "shutting down"},
+	{&content, "", {0}, 0, "starting: the database was not reached yet", NULL},
+	{&content, "", {LIVE}, 1, NULL, NULL},
+	{NULL, "", {LIVE}, 1, NULL, NULL},
+	{&complaining, "", {LIVE}, 1, NULL, NULL},
+	{&complaining, "FILTERS: users.pasword is not there", {LIVE}, 1, "FILTERS: users.pasword is not there", NULL},
+	{&complaining, "FILTERS: x", {LIVE, AWAY}, 2, "no connection", NULL},
+	{&content, "", {AWAY}, 1, "no connection", NULL},
+	{&content, "", {LIVE, AWAY, LIVE}, 3, NULL, NULL},
+	{&content, "", {LIVE, STOPPING}, 2, "shutting down", NULL},
+	{&content, "", {STOPPING, LIVE}, 2, "shutting down", NULL},
+	{&content, "", {LIVE, STOPPING, AWAY}, 3, "shutting down", NULL},
+	{&content, "", {LIVE}, 1, NULL, ""},
+	{&content, "", {LIVE}, 1, "AUTH_TABLE: no right", "AUTH_TABLE: no right"},
+	{&complaining, "FILTERS: x", {LIVE}, 1, "FILTERS: x", "AUTH_TABLE: no right"},
+	{&content, "", {LIVE, AWAY}, 2, "no connection", "AUTH_TABLE: no right"},
 };
 
 static void tells_the_truth(void **state)
@@ -52,6 +62,8 @@ static void tells_the_truth(void **state)
 		readiness_init(&readiness);
 		if (cases[i].ops)
 			readiness_watch(&readiness, cases[i].ops, (void *)cases[i].complaint);
+		if (cases[i].also)
+			readiness_watch_also(&readiness, complain_also, (void *)(uintptr_t)&cases[i].also);
 		for (size_t s = 0; s < cases[i].count; s++) {
 			if (cases[i].steps[s] == LIVE)
 				readiness_live(&readiness);

@@ -1,6 +1,7 @@
 /* Prevents: a publication answered before its event has an id and every hub has shown it, answered
  * twice, or never; one bad publication failing the others of its group; a full or stopping lane
- * that keeps a job; a hanging write delaying a login. */
+ * that keeps a job; a hanging write delaying a login; a relay that is not ready because look-ups are
+ * refused, and does not notice that they are not any more. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -198,13 +199,56 @@ static void a_slow_write_delays_no_login(void **state)
 	assert_int_equal(atomic_load(&done_count), 2);
 }
 
+static void look_up(struct lanes *lanes)
+{
+	struct lookup_job *job = mem_zero(1, sizeof(*job));
+
+	job->done = looked_up;
+	job->token = mem_text("good");
+	assert_true(lanes_lookup(lanes, job));
+}
+
+static void set_lookup(struct fake *fake, enum status status)
+{
+	pthread_mutex_lock(&fake->lock);
+	fake->lookup_status = status;
+	pthread_mutex_unlock(&fake->lock);
+}
+
+/* Nobody asks any more, for the relay is not ready: it finds out by itself. Where the database is away it leaves it alone. */
+static void asks_by_itself_while_refused(void **state)
+{
+	struct fake fake = {.lookup_status = STATUS_UNAVAILABLE};
+	struct lanes *lanes = start(&fake, 10000, 1);
+	int64_t until = clock_ms() + 1500;
+	int asked;
+
+	(void)state;
+	look_up(lanes);
+	UNTIL(clock_ms() > until);
+	assert_int_equal(atomic_load(&fake.lookups), 1);
+	set_lookup(&fake, STATUS_DENIED);
+	look_up(lanes);
+	UNTIL(atomic_load(&fake.lookups) >= 4);
+	set_lookup(&fake, STATUS_OK);
+	asked = atomic_load(&fake.lookups);
+	UNTIL(atomic_load(&fake.lookups) > asked);
+	asked = atomic_load(&fake.lookups);
+	until = clock_ms() + 1500;
+	UNTIL(clock_ms() > until);
+	assert_true(atomic_load(&fake.lookups) <= asked + 1);
+	assert_int_equal(atomic_load(&done_count), 2);
+	lanes_destroy(lanes);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(waits_for_every_hub),
 		cmocka_unit_test(shown_before_the_write_returned),
 		cmocka_unit_test(ends_when_not_confirmed), cmocka_unit_test(poison_fails_alone),
 		cmocka_unit_test(bounded_and_done_at_stop),
-		cmocka_unit_test(a_slow_write_delays_no_login)};
+		cmocka_unit_test(a_slow_write_delays_no_login),
+		cmocka_unit_test(asks_by_itself_while_refused)};
 
 	log_init(LOG_ERROR, 0);
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,96 @@
+/* A run of failures, from the first one until it has worked for a second; see failures.h. */
+#include "source/failures.h"
+
+#include <string.h>
+
+#include "esink/span.h"
+
+void failures_init(struct failures *failures)
+{
+	*failures = (struct failures){.count = 0};
+	pthread_mutex_init(&failures->lock, NULL);
+}
+
+void failures_finish(struct failures *failures)
+{
+	pthread_mutex_destroy(&failures->lock);
+}
+
+/* Under the lock. Reasons may take turns: a server that starts, and then is full. */
+static bool is_new(struct failures *failures, const struct err *why)
+{
+	for (unsigned i = 0; i < FAILURES_REASONS; i++)
+		if (!strcmp(failures->said[i].text, why->text))
+			return false;
+	failures->said[failures->next++ % FAILURES_REASONS] = *why;
+	return true;
+}
+
+bool failures_add(struct failures *failures, int64_t now, enum status status, const struct err *why)
+{
+	bool fresh;
+
+	pthread_mutex_lock(&failures->lock);
+	fresh = is_new(failures, why) || !failures->count;
+	failures->count++;
+	failures->last = now;
+	failures->worked = false;
+	if (status != STATUS_DENIED && status != STATUS_NOT_FOUND)
+		failures->refused = 0;
+	else if (!failures->refused)
+		failures->refused = now;
+	failures->refusal = *why;
+	pthread_mutex_unlock(&failures->lock);
+	return fresh;
+}
+
+void failures_worked(struct failures *failures)
+{
+	pthread_mutex_lock(&failures->lock);
+	failures->refused = 0;
+	failures->worked = true;
+	pthread_mutex_unlock(&failures->lock);
+}
+
+uint64_t failures_settled(struct failures *failures, int64_t now)
+{
+	uint64_t count = 0;
+
+	pthread_mutex_lock(&failures->lock);
+	if (failures->count && failures->worked && now - failures->last >= FAILURES_SETTLED_MS) {
+		count = failures->count;
+		failures->count = 0;
+		memset(failures->said, 0, sizeof(failures->said));
+	}
+	pthread_mutex_unlock(&failures->lock);
+	return count;
+}
+
+bool failures_pending(struct failures *failures)
+{
+	bool pending;
+
+	pthread_mutex_lock(&failures->lock);
+	pending = failures->count && (failures->worked || failures->refused);
+	pthread_mutex_unlock(&failures->lock);
+	return pending;
+}
+
+bool failures_refused(struct failures *failures)
+{
+	bool refused;
+
+	pthread_mutex_lock(&failures->lock);
+	refused = failures->refused > 0;
+	pthread_mutex_unlock(&failures->lock);
+	return refused;
+}
+
+void failures_complaint(struct failures *failures, int64_t now, struct err *complaint)
+{
+	complaint->text[0] = 0;
+	pthread_mutex_lock(&failures->lock);
+	if (failures->refused && now - failures->refused >= FAILURES_LAST_MS)
+		*complaint = failures->refusal;
+	pthread_mutex_unlock(&failures->lock);
+}

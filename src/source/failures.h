@@ -1,0 +1,43 @@
+/* What fails again and again, as the look-ups of every session do while the database is away: a line of the log for each reason,
+ * not for each failure, one when it works again, and what to complain of while the database itself refuses it for a reason that
+ * lasts (a right that was taken away, a table that is gone). Any thread.
+ */
+#ifndef ESINK_FAILURES_H
+#define ESINK_FAILURES_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "esink/status.h"
+
+#define FAILURES_SETTLED_MS 1000 /* without a failure: it works again */
+#define FAILURES_LAST_MS 5000    /* a table that is swapped for another one is soon back */
+#define FAILURES_REASONS 4       /* remembered, of one run */
+
+struct failures {
+	pthread_mutex_t lock;
+	uint64_t count;  /* since it worked; 0: it works */
+	int64_t last;    /* ms, monotonic: of the last one */
+	bool worked;     /* since the last one */
+	int64_t refused; /* ms, monotonic: since when it was refused each time; 0: it was not */
+	struct err said[FAILURES_REASONS], refusal;
+	unsigned next;
+};
+
+void failures_init(struct failures *failures);
+void failures_finish(struct failures *failures);
+/* One more. True: for a reason that was not said yet. */
+bool failures_add(struct failures *failures, int64_t now, enum status status, const struct err *why);
+/* It worked this time. Ends nothing yet: what works now and then would be two lines each time. */
+void failures_worked(struct failures *failures);
+/* How many there were, once it works again; 0: it did before, or still does not. */
+uint64_t failures_settled(struct failures *failures, int64_t now);
+/* Whether time alone may change what failures_settled() or failures_complaint() say. */
+bool failures_pending(struct failures *failures);
+/* Whether the last one was a refusal, of however long. */
+bool failures_refused(struct failures *failures);
+/* What to say of refusals that have lasted; "" when there is nothing. */
+void failures_complaint(struct failures *failures, int64_t now, struct err *complaint);
+
+#endif

@@ -1,0 +1,85 @@
+/* Prevents: a log with a line for each session and second while the database is away, or with two lines for each time that something
+ * works in between; a relay that is «not ready» for a moment because a table was swapped, or for ever because it once was refused.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+
+#include "source/failures.h"
+
+static bool add(struct failures *failures, int64_t now, enum status status, const char *why)
+{
+	struct err err;
+
+	snprintf(err.text, sizeof(err.text), "%s", why);
+	return failures_add(failures, now, status, &err);
+}
+
+static void one_line_a_reason(void **state)
+{
+	struct failures failures;
+
+	(void)state;
+	failures_init(&failures);
+	failures_worked(&failures);
+	assert_int_equal(failures_settled(&failures, 100), 0);
+	assert_true(add(&failures, 100, STATUS_UNAVAILABLE, "lost"));
+	assert_false(failures_pending(&failures));
+	for (int64_t now = 200; now < 1200; now++) { /* they take turns */
+		assert_int_equal(add(&failures, now, STATUS_UNAVAILABLE, "refused"), now == 200);
+		assert_false(add(&failures, now, STATUS_UNAVAILABLE, "lost"));
+	}
+	failures_worked(&failures);
+	assert_true(failures_pending(&failures));
+	assert_int_equal(failures_settled(&failures, 1300), 0);
+	assert_false(add(&failures, 1300, STATUS_TIMEOUT, "lost")); /* now and then */
+	assert_int_equal(failures_settled(&failures, 9000), 0);
+	failures_worked(&failures);
+	assert_int_equal(failures_settled(&failures, 2299), 0);
+	assert_int_equal(failures_settled(&failures, 2300), 2002);
+	assert_int_equal(failures_settled(&failures, 2301), 0);
+	assert_false(failures_pending(&failures));
+	assert_true(add(&failures, 5000, STATUS_UNAVAILABLE, "lost")); /* another time */
+	failures_finish(&failures);
+}
+
+static void complains_of_what_lasts(void **state)
+{
+	struct failures failures;
+	struct err err = {"left over"};
+
+	(void)state;
+	failures_init(&failures);
+	add(&failures, 1000, STATUS_UNAVAILABLE, "away");
+	failures_complaint(&failures, 100000, &err);
+	assert_string_equal(err.text, "");
+	assert_false(failures_refused(&failures));
+	add(&failures, 100000, STATUS_NOT_FOUND, "no table");
+	assert_true(failures_refused(&failures) && failures_pending(&failures));
+	add(&failures, 104000, STATUS_DENIED, "no right");
+	failures_complaint(&failures, 104999, &err);
+	assert_string_equal(err.text, "");
+	failures_complaint(&failures, 105000, &err);
+	assert_string_equal(err.text, "no right");
+	failures_worked(&failures);
+	failures_complaint(&failures, 105000, &err);
+	assert_string_equal(err.text, "");
+	add(&failures, 105001, STATUS_DENIED, "no right");
+	failures_complaint(&failures, 105002, &err);
+	assert_string_equal(err.text, "");
+	add(&failures, 111000, STATUS_UNAVAILABLE, "away");
+	failures_complaint(&failures, 120000, &err);
+	assert_string_equal(err.text, "");
+	failures_finish(&failures);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {cmocka_unit_test(one_line_a_reason), cmocka_unit_test(complains_of_what_lasts)};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
