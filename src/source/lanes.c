@@ -73,6 +73,8 @@ static void run_lookups(struct lane *lane, void **jobs, size_t count)
 		job->status = lane->lanes->ops->lookup(
 			lane->connection, span_of(job->token), &job->user, &err);
 		note_lookup(lane->lanes, job->status, &err);
+		if (job->status == STATUS_UNAUTHORIZED)
+			log_debug("source", "a token is refused: %s", err.text);
 		job->done(job);
 	}
 }

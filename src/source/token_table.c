@@ -1,4 +1,4 @@
-/* What the drivers say about a token table that is not there; see token_table.h. */
+/* What the drivers say about a token table that is not there, and about tokens that are not in it; see token_table.h. */
 #include "source/token_table.h"
 
 #include "base/log.h"
@@ -15,4 +15,13 @@ enum status token_table_spared(const char *driver, const struct source_config *c
 		return status;
 	log_info(driver, "%s", err->text);
 	return STATUS_OK;
+}
+
+enum status token_table_refuse(const struct source_config *config, int rows, struct err *err)
+{
+	if (rows == 1)
+		return err_set(err, STATUS_UNAUTHORIZED, "AUTH_TABLE: its row of \"%s\" has no user in \"%s\"", config->auth_table,
+			config->auth_user_column);
+	return err_set(err, STATUS_UNAUTHORIZED, "AUTH_TABLE: %s of \"%s\" has it in \"%s\"%s", rows ? "more than one row" : "no row",
+		config->auth_table, config->auth_column, rows ? ", and exactly one must" : ", byte for byte");
 }

@@ -14,6 +14,7 @@
 #include "source/mysql/lane.h"
 #include "source/mysql/pack.h"
 #include "source/mysql/text.h"
+#include "source/token_table.h"
 
 #define BATCH_BYTES (8u << 20)
 #define USER_MAX 1024 /* bytes of a user's id */
@@ -101,13 +102,13 @@ enum status mysql_lookup(void *opaque, struct span token, struct source_user *us
 	if (status == STATUS_OK && !lane->db.stmt)
 		status = prepare(lane, err);
 	if (status == STATUS_NOT_FOUND && lane->source->config->auth_table_optional)
-		return err_set(err, STATUS_UNAUTHORIZED, "no such token");
+		return err_set(err, STATUS_UNAUTHORIZED, "AUTH_TABLE: there is no table");
 	if (status == STATUS_OK)
 		status = my_execute(&lane->db, token, my_lane_timeout(lane), &count, id, sizeof(id), &len, err);
 	if (status != STATUS_OK && fits_no_column(lane->db.error))
 		return err_set(err, STATUS_UNAUTHORIZED, "no such token");
 	if (status == STATUS_OK && (count != 1 || len > sizeof(id) || memchr(id, 0, len) || !utf8_valid(id, len)))
-		return err_set(err, STATUS_UNAUTHORIZED, "no such token");
+		return token_table_refuse(lane->source->config, count, err);
 	if (status != STATUS_OK)
 		return status;
 	user->id = mem_text_n(id, len);

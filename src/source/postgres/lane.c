@@ -15,6 +15,7 @@
 #include "base/utf8.h"
 #include "source/postgres/auth_table.h"
 #include "source/postgres/lane.h"
+#include "source/token_table.h"
 
 #define BATCH_BYTES (8u << 20)
 #define MAP_TIMEOUT_MS 60000
@@ -57,6 +58,11 @@ enum status pg_lane_ready(struct lane *lane, int timeout_ms, struct err *err)
  * --------------------------------------------------------------------------------------------------------------
  */
 
+static bool is_same(const PGresult *result, struct span token)
+{
+	return span_equal(token, (struct span){PQgetvalue(result, 0, 2), (size_t)PQgetlength(result, 0, 2)});
+}
+
 /* After one that failed: the table has changed, or a right to it was taken away, so it is found again, next time or, for the sake of
  * a sentence that names the right, at once. A view's owner may be who lacks it: then the server's word stays. */
 static enum status lookup_failed(struct lane *lane, enum status status, struct err *err)
@@ -92,7 +98,7 @@ enum status postgres_lookup(
 		status = auth_table_statement(
 			&lane->pg, lane->source->config, pg_lane_timeout(lane), &lane->lookup_sql, err);
 	if (status == STATUS_NOT_FOUND && lane->source->config->auth_table_optional)
-		return err_set(err, STATUS_UNAUTHORIZED, "no such token");
+		return err_set(err, STATUS_UNAUTHORIZED, "AUTH_TABLE: there is no table");
 	if (status != STATUS_OK)
 		return status;
 	text = mem_text_n(token.p, token.len);
@@ -101,13 +107,13 @@ enum status postgres_lookup(
 	mem_wipe_free(text);
 	/* A value that the column's type refuses (a token that is no uuid) is simply not there. */
 	if (status == STATUS_INVALID)
-		return err_set(err, STATUS_UNAUTHORIZED, "no such token");
+		return token_table_refuse(lane->source->config, 0, err);
 	if (status != STATUS_OK)
 		return lookup_failed(lane, status, err);
-	if (PQntuples(result) != 1 || PQgetisnull(result, 0, 1) ||
-		!span_equal(token,
-			(struct span){PQgetvalue(result, 0, 2), (size_t)PQgetlength(result, 0, 2)}))
-		return err_set(err, STATUS_UNAUTHORIZED, "no such token");
+	if (PQntuples(result) != 1 || !is_same(result, token))
+		return token_table_refuse(lane->source->config, PQntuples(result) > 1 ? 2 : 0, err);
+	if (PQgetisnull(result, 0, 1))
+		return token_table_refuse(lane->source->config, 1, err);
 	user->id = mem_text(PQgetvalue(result, 0, 1));
 	user->numeric = PQftype(result, 0) == INT2 || PQftype(result, 0) == INT4;
 	return STATUS_OK;

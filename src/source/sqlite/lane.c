@@ -9,6 +9,7 @@
 #include "base/utf8.h"
 #include "source/sqlite/auth_table.h"
 #include "source/sqlite/lane.h"
+#include "source/token_table.h"
 
 #define BATCH_BYTES (8u << 20)
 
@@ -65,7 +66,7 @@ enum status lite_lane_prepared(struct lane *lane, const char *sql, sqlite3_stmt 
 
 /* -- look-up ---------------------------------------------------------------------------------------------------------- */
 
-static enum status take_user(sqlite3_stmt *row, struct source_user *user, struct err *err)
+static enum status take_user(const struct source_config *config, sqlite3_stmt *row, struct source_user *user, struct err *err)
 {
 	int type = sqlite3_column_type(row, 0);
 	int64_t number = type == SQLITE_INTEGER ? sqlite3_column_int64(row, 0) : INT64_MAX;
@@ -73,11 +74,11 @@ static enum status take_user(sqlite3_stmt *row, struct source_user *user, struct
 	struct span id;
 
 	if (type == SQLITE_NULL || type == SQLITE_BLOB)
-		return err_set(err, STATUS_UNAUTHORIZED, "no such token");
+		return token_table_refuse(config, 1, err);
 	id.p = (const char *)sqlite3_column_text(row, 0);
 	id.len = (size_t)sqlite3_column_bytes(row, 0);
 	if (!id.p || memchr(id.p, 0, id.len) || !utf8_valid(id.p, id.len))
-		return err_set(err, STATUS_UNAUTHORIZED, "no such token");
+		return token_table_refuse(config, 1, err);
 	user->id = mem_text_n(id.p, id.len);
 	user->numeric = numeric;
 	return STATUS_OK;
@@ -91,9 +92,9 @@ static enum status find_user(struct lane *lane, struct span token, struct source
 	sqlite3_bind_text(lane->lookup, 1, token.p, (int)token.len, SQLITE_STATIC);
 	status = db_step(&lane->db, lane->lookup, err);
 	if (status == STATUS_OK)
-		status = take_user(lane->lookup, &found, err);
+		status = take_user(lane->config, lane->lookup, &found, err);
 	else if (status == STATUS_NOT_FOUND)
-		status = err_set(err, STATUS_UNAUTHORIZED, "no such token");
+		status = token_table_refuse(lane->config, 0, err);
 	if (status == STATUS_OK) {
 		status = db_step(&lane->db, lane->lookup, err);
 		if (status == STATUS_NOT_FOUND) {
@@ -101,7 +102,7 @@ static enum status find_user(struct lane *lane, struct span token, struct source
 			found.id = NULL;
 			status = STATUS_OK;
 		} else if (status == STATUS_OK) {
-			status = err_set(err, STATUS_UNAUTHORIZED, "several rows have that token");
+			status = token_table_refuse(lane->config, 2, err);
 		}
 	}
 	free(found.id);
@@ -121,7 +122,7 @@ enum status sqlite_lookup(void *opaque, struct span token, struct source_user *u
 	if (status == STATUS_OK && !lane->lookup)
 		status = lite_auth_table_statement(&lane->db, lane->config, &lane->lookup, err);
 	if (status == STATUS_NOT_FOUND && lane->config->auth_table_optional)
-		return err_set(err, STATUS_UNAUTHORIZED, "no such token");
+		return err_set(err, STATUS_UNAUTHORIZED, "AUTH_TABLE: there is no table");
 	if (status == STATUS_OK)
 		status = find_user(lane, token, user, err);
 	if (status != STATUS_OK && status != STATUS_UNAUTHORIZED) {

@@ -53,6 +53,18 @@ export function apart(database) {
     });
   }
 
+  test('LOG_LEVEL=debug says why a token is refused, and never the token', async (t) => {
+    const db = await database.database(t, 'CREATE TABLE people (num int, word text)');
+    const relay = await startRelay(t, db, { env: { LOG_LEVEL: 'debug', AUTH_TABLE: 'people', AUTH_COLUMN: 'word', AUTH_USER_COLUMN: 'num' } });
+    await db.query("INSERT INTO people VALUES (1, 'token-of-two-rows'), (1, 'token-of-two-rows'), (NULL, 'token-of-no-user')");
+    for (const [token, why] of [['token-of-no-row', 'no row of "people" has it in "word", byte for byte'], ['token-of-no-user', 'its row of "people" has no user in "num"'],
+      ['token-of-two-rows', 'more than one row of "people" has it in "word", and exactly one must']]) {
+      relay.secret(token);
+      assert.equal((await relay.get(`/stream?token=${token}`)).status, 401);
+      await until(() => relay.log.includes(` debug source: a token is refused: AUTH_TABLE: ${why}\n`), () => `${why}: ${relay.log}`);
+    }
+  });
+
   test('AUTH_RECHECK: a token that is gone, or another user\'s by now, ends its sessions', async (t) => {
     const db = await database.database(t);
     const [gone, given, kept] = [await db.user(1), await db.user(2), await db.user(3)];
