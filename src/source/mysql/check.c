@@ -10,6 +10,7 @@
 #include "source/mysql/auth_table.h"
 #include "source/mysql/install.h"
 #include "source/mysql/mysql.h"
+#include "source/mysql/rights.h"
 #include "source/mysql/text.h"
 #include "source/token_table.h"
 
@@ -79,88 +80,21 @@ static enum status read_binlog(struct my_db *db, bool *on, bool *statement, bool
 	return status;
 }
 
-/* -- rights ----------------------------------------------------------------------------------------------------------- */
-
-/* Whether the account has a right: to everything, to the schema, or (table not NULL) to the table. */
-static enum status has_right(struct my_db *db, const char *right, const char *schema, const char *table, bool *ret, struct err *err)
+static enum status check_binlog(struct my_db *db, struct err *err)
 {
-	static const char grantee[] = " WHERE PRIVILEGE_TYPE = '%s' AND GRANTEE = CONCAT('''', REPLACE(CURRENT_USER(), '@', '''@'''), '''')";
-	AUTO_BUF struct buf sql = buf_init(BUF_NO_MAX); /* names */
-	int64_t count = 0;
-	enum status status;
+	bool on, statement, trusts, super;
+	struct my_rights rights;
+	enum status status = read_binlog(db, &on, &statement, &trusts, err);
 
-	buf_text(&sql, "SELECT (SELECT COUNT(*) FROM information_schema.USER_PRIVILEGES");
-	buf_printf(&sql, grantee, right);
-	buf_text(&sql, ") + (SELECT COUNT(*) FROM information_schema.SCHEMA_PRIVILEGES");
-	buf_printf(&sql, grantee, right);
-	buf_text(&sql, " AND ");
-	my_text_literal(&sql, span_of(schema));
-	buf_text(&sql, " LIKE TABLE_SCHEMA)");
-	if (table) {
-		buf_text(&sql, " + (SELECT COUNT(*) FROM information_schema.TABLE_PRIVILEGES");
-		buf_printf(&sql, grantee, right);
-		buf_text(&sql, " AND TABLE_SCHEMA = ");
-		my_text_literal(&sql, span_of(schema));
-		buf_text(&sql, " AND TABLE_NAME = ");
-		my_text_literal(&sql, span_of(table));
-		buf_text(&sql, ")");
-	}
-	status = my_number(db, sql.bytes, &count, err);
-	*ret = count > 0;
-	return status;
-}
-
-static enum status need(struct my_db *db, const char *right, const char *schema, const char *table, struct buf *lacks, struct err *err)
-{
-	bool has = false;
-	enum status status = has_right(db, right, schema, table, &has, err);
-
-	if (status == STATUS_OK && !has) {
-		buf_printf(lacks, "%sGRANT %s ON ", lacks->len ? "; " : "", right);
-		my_text_name(lacks, schema);
-		buf_text(lacks, ".");
-		if (table)
-			my_text_name(lacks, table);
-		else
-			buf_text(lacks, "*");
-	}
-	return status;
-}
-
-/* Roles are not looked into: where the account has any, the server is left to say. */
-static enum status has_roles(struct my_db *db, bool *ret, struct err *err)
-{
-	AUTO_RESULT MYSQL_RES *rows = NULL;
-	enum status status = my_query(db, "SELECT CURRENT_ROLE()", MY_TIMEOUT_MS, &rows, err);
-	MYSQL_ROW row = status == STATUS_OK ? mysql_fetch_row(rows) : NULL;
-
-	*ret = row && row[0] && *row[0] && strcasecmp(row[0], "NONE") != 0;
-	return status;
-}
-
-static enum status check_rights(struct my_db *db, const struct my_catalog *catalog, struct err *err)
-{
-	static const char *const rights[] = {"SELECT", "INSERT", "UPDATE", "DELETE", "CREATE", "DROP", "CREATE ROUTINE", "ALTER ROUTINE"};
-	AUTO_BUF struct buf lacks = buf_init(400); /* a sentence */
-	bool on, statement, trusts, super = true, roles = false;
-	enum status status = has_roles(db, &roles, err);
-
-	for (size_t i = 0; i < sizeof(rights) / sizeof(*rights) && status == STATUS_OK && !roles; i++)
-		status = need(db, rights[i], db->config->database, NULL, &lacks, err);
-	for (size_t i = 0; i < catalog->count && status == STATUS_OK && !roles; i++) {
-		status = need(db, "TRIGGER", catalog->tables[i].schema, catalog->tables[i].name, &lacks, err);
-		if (status == STATUS_OK && !db->maria)
-			status = need(db, "LOCK TABLES", catalog->tables[i].schema, NULL, &lacks, err);
-	}
-	if (status == STATUS_OK && lacks.len)
-		return err_set(err, STATUS_DENIED, "the account \"%s\" lacks rights: %s TO it", db->config->user ? db->config->user : "",
-			lacks.bytes);
-	if (status == STATUS_OK)
-		status = read_binlog(db, &on, &statement, &trusts, err);
-	if (status == STATUS_OK && on && statement)
+	if (status != STATUS_OK || !on)
+		return status;
+	if (statement)
 		return my_failure(db, 1665, "", err);
-	if (status == STATUS_OK && on && !trusts && !roles)
-		status = has_right(db, "SUPER", db->config->database, NULL, &super, err);
+	if (trusts)
+		return STATUS_OK;
+	status = my_rights_load(db, &rights, err);
+	super = my_rights_has(&rights, "SUPER", db->config->database, NULL);
+	my_rights_finish(&rights);
 	return status == STATUS_OK && !super ? my_failure(db, 1419, "", err) : status;
 }
 
@@ -225,7 +159,9 @@ enum status mysql_check(void *opaque, struct err *err)
 	if (status == STATUS_OK)
 		status = my_catalog_load(db, true, &catalog, NULL, err);
 	if (status == STATUS_OK)
-		status = check_rights(db, catalog, err);
+		status = my_rights_check(db, catalog, err);
+	if (status == STATUS_OK)
+		status = check_binlog(db, err);
 	for (size_t i = 0; status == STATUS_OK && i < catalog->count; i++)
 		status = warn_table(db, &catalog->tables[i], err);
 	if (status == STATUS_OK) {

@@ -20,6 +20,7 @@
 #include "source/mysql/auth_table.h"
 #include "source/mysql/catalog.h"
 #include "source/mysql/hold.h"
+#include "source/mysql/rights.h"
 #include "source/silence.h"
 #include "source/token_table.h"
 
@@ -159,6 +160,8 @@ static enum status open_source(void *opaque, struct source_position *ret, struct
 		status = install(source, &meta, err);
 	if (status == STATUS_OK)
 		status = claim(source, &meta, err);
+	if (status == STATUS_DENIED)
+		my_rights_explain(&source->db, err);
 	if (status != STATUS_OK) {
 		my_close(&source->db);
 		return status;
