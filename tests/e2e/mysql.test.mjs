@@ -533,6 +533,30 @@ test('--check: what it says to grant can be pasted until nothing lacks, whatever
   await db.query('INSERT INTO t0 VALUES (1); INSERT INTO elsewhere_x.far VALUES (1, NULL)');
 });
 
+test('the right to read the token table is taken away: the log and /ready say so with the GRANT, and so does a start', async (t) => {
+  const db = await database.database(t, 'CREATE DATABASE tokens_x; CREATE TABLE tokens_x.users (id int, token text)');
+  await db.query(`CREATE OR REPLACE USER looker IDENTIFIED BY 'r'; GRANT ALL ON ${db.name}.* TO looker; GRANT SELECT ON tokens_x.users TO looker;
+    INSERT INTO tokens_x.users VALUES (1, 'token-of-the-other-database')`);
+  t.defer(() => db.query('DROP DATABASE tokens_x; DROP USER looker'));
+  const account = { AUTH_TABLE: 'tokens_x.users', AUTH_RECHECK: '1s', MYSQL_USERNAME: 'looker', MYSQL_PASSWORD: 'r' };
+  const relay = await startRelay(t, db, { env: account });
+  const ws = await relay.ws('token-of-the-other-database');
+  await db.query('REVOKE SELECT ON tokens_x.users FROM looker');
+  await relay.notReady();
+  const grant = 'GRANT SELECT ON `tokens_x`.`users` TO `looker`@`%`;';
+  const sentence = `AUTH_TABLE: no right to read "users"; run: ${grant}`;
+  assert.equal((await relay.get('/ready')).json.message, sentence);
+  assert.equal(relay.log.split(' token look-up: ').length, 2, relay.log);
+  assert.ok(relay.log.includes(` token look-up: ${sentence}\n`), relay.log);
+  const { code, log } = await runToEnd(t, { db, args: ['--check'], env: { TABLE_NAMES: 'fence', ...account } });
+  assert.equal(code, 3, log);
+  assert.ok(log.includes(`esink: ${sentence}\n`), log);
+  await db.query(grant);
+  await relay.ready();
+  assert.ok(ws.open);
+  await relay.fence(ws, await relay.ws('token-of-the-other-database'));
+});
+
 test('a table that is somebody else\'s under one of our names is refused', async (t) => {
   const db = await database.database(t, 'CREATE TABLE esink_pubsub (id int PRIMARY KEY)');
   const { code, log } = await runToEnd(t, { db });

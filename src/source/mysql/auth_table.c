@@ -10,6 +10,7 @@
 
 #include "base/mem.h"
 #include "source/mysql/catalog.h"
+#include "source/mysql/rights.h"
 #include "source/mysql/text.h"
 #include "source/token_table.h"
 
@@ -71,6 +72,8 @@ enum status my_auth_table_statement(struct my_db *db, char **ret, bool *numeric,
 		table.name = mem_text(name.table);
 		status = my_catalog_columns(db, &table, err);
 	}
+	if (status == STATUS_OK && !table.count && !db->config->auth_table_optional) /* information_schema has it only for those with a right */
+		status = my_rights_read(db, "AUTH_TABLE", table.schema, table.name, err);
 	if (status == STATUS_OK && !table.count)
 		status = err_set(err, STATUS_NOT_FOUND, "AUTH_TABLE: there is no table \"%s\"%s",
 			db->config->auth_table, token_table_advice(db->config));
@@ -81,4 +84,15 @@ enum status my_auth_table_statement(struct my_db *db, char **ret, bool *numeric,
 	table_name_finish(&name);
 	my_catalog_table_finish(&table);
 	return status;
+}
+
+void my_auth_table_explain(struct my_db *db, struct err *err)
+{
+	struct table_name name = {0};
+	struct err why, ignored;
+
+	if (table_name_parse("AUTH_TABLE", db->config->auth_table, &name, &ignored) == STATUS_OK && db->conn &&
+		my_rights_read(db, "AUTH_TABLE", name.schema ? name.schema : db->config->database, name.table, &why) == STATUS_DENIED)
+		*err = why;
+	table_name_finish(&name);
 }

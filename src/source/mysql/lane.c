@@ -109,6 +109,8 @@ enum status mysql_lookup(void *opaque, struct span token, struct source_user *us
 		return err_set(err, STATUS_UNAUTHORIZED, "no such token");
 	if (status == STATUS_OK && (count != 1 || len > sizeof(id) || memchr(id, 0, len) || !utf8_valid(id, len)))
 		return token_table_refuse(lane->source->config, count, err);
+	if (status == STATUS_DENIED)
+		my_auth_table_explain(&lane->db, err);
 	if (status != STATUS_OK)
 		return status;
 	user->id = mem_text_n(id, len);

@@ -242,3 +242,20 @@ void my_rights_explain(struct my_db *db, struct err *err)
 	if (db->conn && my_rights_check(db, NULL, &why) == STATUS_DENIED)
 		*err = why;
 }
+
+enum status my_rights_read(struct my_db *db, const char *variable, const char *schema, const char *table, struct err *err)
+{
+	static const char *const names[] = {"SELECT"};
+	struct grants grants = {.text = buf_init(GRANTS_MAX)};
+	struct my_rights rights;
+	char what[128];
+	enum status status = my_rights_load(db, &rights, err);
+
+	if (status == STATUS_OK) {
+		need(&grants, &rights, names, 1, schema, table);
+		snprintf(what, sizeof(what), "%s: no right to read \"%.80s\"", variable, table);
+		status = say(&grants, what, err);
+	}
+	my_rights_finish(&rights);
+	return status;
+}

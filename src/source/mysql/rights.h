@@ -30,4 +30,7 @@ bool my_rights_has(const struct my_rights *rights, const char *right, const char
 enum status my_rights_check(struct my_db *db, const struct my_catalog *catalog, struct err *err) MUST_CHECK;
 /* err is what the server has refused us: it has the GRANT instead, where one is lacking. */
 void my_rights_explain(struct my_db *db, struct err *err);
+/* Whether a table may be read; where not, err has the GRANT. */
+enum status my_rights_read(struct my_db *db, const char *variable, const char *schema, const char *table, struct err *err) MUST_CHECK;
+
 #endif
