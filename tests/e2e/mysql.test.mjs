@@ -557,6 +557,30 @@ test('the right to read the token table is taken away: the log and /ready say so
   await relay.fence(ws, await relay.ws('token-of-the-other-database'));
 });
 
+// Triggers run with the rights of who made them: every write of the application failed, while /ready said 200 and the log nothing.
+test('rights that are taken away under a running relay, and that triggers need: the log and /ready name them, until they are back', async (t) => {
+  const db = await database.database(t, 'CREATE TABLE notes (id int PRIMARY KEY); CREATE DATABASE beside_x; CREATE TABLE beside_x.far (id int PRIMARY KEY)');
+  await db.query(`CREATE OR REPLACE USER watcher IDENTIFIED BY 'r'; GRANT ALL ON ${db.name}.* TO watcher; GRANT SELECT, TRIGGER ON beside_x.far TO watcher`);
+  t.defer(() => db.query('DROP DATABASE beside_x; DROP USER watcher'));
+  const relay = await startRelay(t, db, { tables: 'notes,beside_x.far', env: { ...env, MYSQL_USERNAME: 'watcher', MYSQL_PASSWORD: 'r' } });
+  const boss = await relay.operator();
+  // What only esink itself may come to need is no reason to be out of service.
+  await db.query(`REVOKE CREATE ROUTINE, ALTER ROUTINE, REFERENCES ON ${db.name}.* FROM watcher; REVOKE TRIGGER, INSERT ON ${db.name}.* FROM watcher`);
+  await assert.rejects(db.query('INSERT INTO notes VALUES (1)'), /command denied/);
+  await relay.notReady();
+  const { message } = (await relay.get('/ready')).json;
+  const tables = ['notes', 'fence'].map((table) => `GRANT TRIGGER ON \`${db.name}\`.\`${table}\` TO \`watcher\`@\`%\`;`);
+  assert.equal(message, `writes to watched tables fail: triggers run with the rights of esink's account, which has lost some; run: ${tables.join(' ')} ` +
+    `GRANT INSERT ON \`${db.name}\`.\`esink_pubsub\` TO \`watcher\`@\`%\`;`);
+  assert.ok(relay.log.includes(` warn  mysql: ${message}\n`), relay.log);
+  await db.query(message.slice(message.indexOf('GRANT')));
+  await db.query('INSERT INTO notes VALUES (1)');
+  await relay.ready();
+  assert.ok(relay.log.includes(` info  mysql: mended: ${message}\n`), relay.log);
+  await relay.fence(boss);
+  assert.equal(rows(boss, 'notes').length, 1);
+});
+
 test('a table that is somebody else\'s under one of our names is refused', async (t) => {
   const db = await database.database(t, 'CREATE TABLE esink_pubsub (id int PRIMARY KEY)');
   const { code, log } = await runToEnd(t, { db });

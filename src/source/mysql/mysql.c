@@ -20,7 +20,6 @@
 #include "source/mysql/auth_table.h"
 #include "source/mysql/catalog.h"
 #include "source/mysql/hold.h"
-#include "source/mysql/rights.h"
 #include "source/silence.h"
 #include "source/token_table.h"
 
@@ -84,6 +83,7 @@ static void destroy(void *opaque)
 	my_reader_finish(&source->reader);
 	my_guard_finish(&source->guard);
 	my_moved_finish(&source->moved);
+	free(source->rights.had);
 	if (source->db.nudge_fd >= 0)
 		close(source->db.nudge_fd);
 	pthread_mutex_destroy(&source->lock);
@@ -417,7 +417,7 @@ static void complaint(void *opaque, struct err *err)
 	struct mysql *source = opaque;
 
 	pthread_mutex_lock(&source->lock);
-	*err = source->complaint;
+	*err = source->lost_rights.text[0] ? source->lost_rights : source->complaint;
 	pthread_mutex_unlock(&source->lock);
 }
 

@@ -10,6 +10,7 @@
 #include "source/mysql/db.h"
 #include "source/mysql/guard.h"
 #include "source/mysql/reader.h"
+#include "source/mysql/rights.h"
 
 struct mysql {
 	const struct source_config *config;
@@ -26,7 +27,7 @@ struct mysql {
 	struct my_moved moved; /* the rows of the last move */
 	bool mover;         /* we move: others read only */
 	bool full;          /* the last move or read was as large as it may be: there is more */
-	int64_t next_claim, next_look, next_prune, next_hold, next_sweep; /* ms, monotonic */
+	int64_t next_claim, next_look, next_prune, next_hold, next_sweep, next_rights; /* ms, monotonic */
 	int64_t next_word, word_pause; /* ms, monotonic: when the next slice of the tables is looked at; and from one to the next */
 	int64_t busy_retry_ms;   /* after a look at the triggers that found a table busy */
 	int64_t heard;           /* ms, monotonic: when the server was asked last */
@@ -38,8 +39,9 @@ struct mysql {
 	uint64_t seen, floor[2]; /* ids of the outbox: the greatest that was moved, now, and some time ago: see move.c */
 	int64_t next_floor;
 	int64_t window, in_window, rate; /* events a second: see pace() */
-	pthread_mutex_t lock;            /* complaint */
-	struct err complaint;
+	struct my_rights_watch rights;
+	pthread_mutex_t lock; /* what follows */
+	struct err complaint, lost_rights;
 };
 
 /* 0. In every statement on the outbox, for the sake of sessions that lock tables: triggers/mysql/schema.sql says why. */

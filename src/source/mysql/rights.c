@@ -259,3 +259,33 @@ enum status my_rights_read(struct my_db *db, const char *variable, const char *s
 	my_rights_finish(&rights);
 	return status;
 }
+
+/* -- what was lost ---------------------------------------------------------------------------------------------------- */
+
+enum status my_rights_look(struct my_db *db, struct my_rights_watch *watch, struct err *complaint, struct err *err)
+{
+	static const char *const names[] = {"TRIGGER", "SELECT", "INSERT"};
+	struct grants grants = {.text = buf_init(GRANTS_MAX)};
+	AUTO_FREE struct object *tables = NULL;
+	struct my_rights rights;
+	size_t count;
+	enum status status = my_rights_load(db, &rights, err);
+
+	tables = objects_of(db, NULL, &count);
+	if (!watch->had)
+		watch->had = mem_zero(2 * count + 1, sizeof(*watch->had));
+	for (size_t i = 0; i <= 2 * count && status == STATUS_OK; i++) {
+		const char *schema = i < 2 * count ? tables[i / 2].schema : db->config->database;
+		const char *table = i < 2 * count ? tables[i / 2].table : db->config->outbox, *name = i < 2 * count ? names[i % 2] : names[2];
+		bool has = my_rights_has(&rights, name, schema, table);
+
+		if (!has && watch->had[i])
+			add_grant(&grants, &rights, name, schema, table);
+		watch->had[i] |= has;
+	}
+	complaint->text[0] = 0;
+	if (status == STATUS_OK)
+		(void)say(&grants, "writes to watched tables fail: triggers run with the rights of esink's account, which has lost some", complaint);
+	my_rights_finish(&rights);
+	return status;
+}

@@ -33,4 +33,11 @@ void my_rights_explain(struct my_db *db, struct err *err);
 /* Whether a table may be read; where not, err has the GRANT. */
 enum status my_rights_read(struct my_db *db, const char *variable, const char *schema, const char *table, struct err *err) MUST_CHECK;
 
+/* What triggers need, and had when it was first looked at: an account may have come to its rights in ways that are not looked into. */
+struct my_rights_watch {
+	bool *had;
+};
+/* *complaint: what has been lost since, with the GRANTs; "" when nothing has. */
+enum status my_rights_look(struct my_db *db, struct my_rights_watch *watch, struct err *complaint, struct err *err) MUST_CHECK;
+
 #endif

@@ -21,20 +21,27 @@
 #define LOOK_ROUND_MAX_MS 5000 /* of such pauses, until all were looked at */
 #define BUSY_RETRY_MS 100
 #define BUSY_RETRY_MAX_MS 5000
+#define RIGHTS_EVERY_MS 10000
 #define PLANS_MAX 4 /* until the schema holds still */
 #define PRUNE_TARGET_MS 50
 #define PRUNE_FIRST 50 /* chunks */
 #define PRUNE_MAX 2000
 
-static void set_complaint(struct mysql *source, const struct err *complaint)
+/* Of one of two kinds. */
+static void set(struct mysql *source, struct err *old, const struct err *complaint)
 {
 	pthread_mutex_lock(&source->lock);
-	if (complaint->text[0] && strcmp(source->complaint.text, complaint->text) != 0)
+	if (complaint->text[0] && strcmp(old->text, complaint->text) != 0)
 		log_warn("mysql", "%s", complaint->text);
-	else if (!complaint->text[0] && source->complaint.text[0])
-		log_info("mysql", "mended: %s", source->complaint.text);
-	source->complaint = *complaint;
+	else if (!complaint->text[0] && old->text[0])
+		log_info("mysql", "mended: %s", old->text);
+	*old = *complaint;
 	pthread_mutex_unlock(&source->lock);
+}
+
+static void set_complaint(struct mysql *source, const struct err *complaint)
+{
+	set(source, &source->complaint, complaint);
 }
 
 enum status my_upkeep_tables(struct mysql *source, struct err *err)
@@ -175,6 +182,20 @@ static size_t slices_due(const struct mysql *source, int64_t now, bool look)
 	return late < slices ? late + 1 : slices;
 }
 
+/* -- rights ----------------------------------------------------------------------------------------------------------- */
+
+/* Nothing of ours fails when they go: it is the application's writes that do. */
+static enum status watch_rights(struct mysql *source, struct err *err)
+{
+	struct err lost = {""};
+	enum status status = my_rights_look(&source->db, &source->rights, &lost, err);
+
+	source->next_rights = clock_ms() + RIGHTS_EVERY_MS;
+	if (status == STATUS_OK)
+		set(source, &source->lost_rights, &lost);
+	return status;
+}
+
 /* -- the journal's length --------------------------------------------------------------------------------------------- */
 
 static int64_t prune_interval(int64_t retention_ms)
@@ -270,6 +291,8 @@ enum status my_upkeep_run(struct mysql *source, struct err *err)
 	}
 	if (status == STATUS_OK && slices)
 		status = watch_tables(source, slices, err);
+	if (status == STATUS_OK && now >= source->next_rights)
+		status = watch_rights(source, err);
 	if (status == STATUS_OK && look && source->mover)
 		status = tidy(source, err);
 	if (status == STATUS_OK && source->mover && now >= source->next_hold) {
