@@ -27,7 +27,7 @@ static bool take_after(struct session *session, const json_t *after)
 	char digits[24];
 	struct span text = {json_string_value(after), json_string_length(after)};
 
-	if (!after || json_is_null(after))
+	if (!after || json_is_null(after) || (text.p && !text.len))
 		return true;
 	if (json_is_integer(after)) {
 		snprintf(digits, sizeof(digits), "%lld", (long long)json_integer_value(after));

@@ -47,7 +47,7 @@ static bool take_request(struct session *session, const struct session_request *
 	const struct hub_config *config = session->hub->config;
 	struct err *err = &session->hub->refusal;
 
-	if (request->after.p) {
+	if (request->after.len) {
 		session->has_after = 1;
 		if (!wire_parse_position(request->after, session->after_journal, &session->after)) {
 			err_set(err, STATUS_INVALID,

@@ -268,7 +268,8 @@ static void add(struct span **list, size_t *count, size_t *room, const char *tex
 	(*list)[(*count)++] = (struct span){mem_text_n(text, len), len};
 }
 
-/* One `name=value` of the query. The first of several tokens or positions counts. */
+/* One `name=value` of the query. The first of several tokens or positions counts; an empty position is none, so that a client
+ * that has none yet may say `after=` all the same. */
 static void take(void *context, const char *part, size_t len)
 {
 	struct query *query = context;
@@ -280,7 +281,8 @@ static void take(void *context, const char *part, size_t len)
 	if (span_is(name, "token") && !query->token) {
 		query->token = mem_text_n(value, value_len);
 		query->token_in_query = true;
-	} else if (span_is(name, "after") && !query->after) {
+	} else if (span_is(name, "after") && (!query->after || !*query->after)) {
+		free(query->after);
 		query->after = mem_text_n(value, value_len);
 	} else if (span_is(name, "topics")) {
 		add(&query->topics, &query->topic_count, &query->topic_room, value, value_len);

@@ -168,6 +168,8 @@ static const struct request_case requests[] = {
 	{"GET /stream HTTP/1.1\r\nAuthorization: Basic dXNlci03Og==\r\n" END, 401, NULL, NULL},
 	{"GET /stream?token=user-7&topics=( HTTP/1.1\r\n" END, 400, "\"code\":400", NULL},
 	{"GET /stream?token=user-7&after=x HTTP/1.1\r\n" END, 400, "\"code\":400", NULL},
+	{"GET /stream?token=user-7&after=&after=x HTTP/1.1\r\n" END, 400, "\"code\":400", NULL},
+	{"GET /stream?token=user-7&after=1 HTTP/1.1\r\nLast-Event-ID: x\r\n" END, 400, "\"code\":400", NULL},
 };
 
 static void check(const struct request_case *request)
@@ -254,6 +256,24 @@ static void test_published_arrives(void **state)
 	assert_null(strstr(stream.in, "password"));
 	free(answer);
 	client_close(&stream);
+}
+
+/* An EventSource that has seen nothing yet says an empty position, and must not be refused: no answer but 200 is tried again. */
+static void test_no_position(void **state)
+{
+	static const char *const asked[] = {
+		"GET /stream?token=user-7&after= HTTP/1.1\r\n" HOST "\r\n",
+		"GET /stream?token=user-7&after HTTP/1.1\r\nLast-Event-ID:\r\n" HOST "\r\n",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(asked) / sizeof(*asked); i++) {
+		struct client stream = client_open(relay_port(relay));
+
+		client_say(&stream, asked[i]);
+		assert_true(client_await(&stream, "\"recovered\":false"));
+		client_close(&stream);
+	}
 }
 
 static int count_answers(const char *text)
@@ -508,6 +528,7 @@ int main(void)
 		cmocka_unit_test(test_requests),
 		cmocka_unit_test(test_publications),
 		cmocka_unit_test(test_published_arrives),
+		cmocka_unit_test(test_no_position),
 		cmocka_unit_test(test_pipelining),
 		cmocka_unit_test(test_keep_alive),
 		cmocka_unit_test(test_pipelined_bodies),

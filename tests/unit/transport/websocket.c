@@ -191,6 +191,20 @@ static void test_first_message(void **state)
 	client_close(&client);
 }
 
+/* A client that has no position yet says an empty one. */
+static void test_no_position(void **state)
+{
+	struct client query = websocket_open(relay_port(relay), "/ws?token=user-7&after=", "");
+	struct client message = websocket_open(relay_port(relay), "/ws", "");
+
+	(void)state;
+	expect(&query, "\"recovered\":false");
+	client_close(&query);
+	websocket_say(&message, "{\"event\":\"auth\",\"data\":{\"token\":\"user-9\",\"after\":\"\"}}");
+	expect(&message, "\"recovered\":false");
+	client_close(&message);
+}
+
 /* As the query says once decoded: %2F is no second pattern, %26 does not split. */
 static void test_query(void **state)
 {
@@ -435,6 +449,7 @@ int main(void)
 		cmocka_unit_test(test_first_packet),
 		cmocka_unit_test(test_tokens),
 		cmocka_unit_test(test_first_message),
+		cmocka_unit_test(test_no_position),
 		cmocka_unit_test(test_query),
 		cmocka_unit_test(test_bad_query),
 		cmocka_unit_test(test_messages),
