@@ -1,5 +1,6 @@
-// Prevents: an example of a live client in docs/ that does not do what it promises. The websocket and the stream run in a browser, the
-// Socket.IO client in Node, all as they stand there but for the address; each misses rows while it or the relay is away.
+// Prevents: an example of a live client in docs/ or the README that does not do what it promises. The websocket and the streams run in
+// a browser, the Socket.IO client in Node, all as they stand there but for the address; each misses rows while it or the relay is
+// away, and the streams are refused, too, which ends an EventSource for good.
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -8,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
-import { test } from './lib/harness.mjs';
+import { test, usePostgres } from './lib/harness.mjs';
 import { startRelay } from './lib/relay.mjs';
 import { sqliteDatabase } from './lib/sqlite.mjs';
 import { until } from './lib/wait.mjs';
@@ -18,6 +19,10 @@ const blocks = ['PROTOCOL', 'SOCKETIO'].flatMap((name) => [...readFileSync(new U
 const example = (mark, relay) => blocks.find((text) => text.includes(mark)).replace('s://relay.example', `://127.0.0.1:${relay.port}`);
 const upTo = (n) => Array.from({ length: n }, (_, i) => i + 1);
 
+const readme = (relay, token) => /<script>\n(.*?)<\/script>/s.exec(readFileSync(new URL('../../README.md', import.meta.url), 'utf8'))[1]
+  .replace('http://localhost:8080', relay.origin).replace('token-of-user-7', token);
+
+const postgres = usePostgres();
 let browser;
 before(async () => {
   const executablePath = execFileSync('sh', ['-c', 'command -v chromium || command -v chromium-browser || command -v google-chrome'], { encoding: 'utf8' }).trim();
@@ -76,6 +81,44 @@ test('the stream: it comes back by itself, and nothing is missing', async (t) =>
   assert.deepEqual(await got(), upTo(40));
   assert.equal(await tab.evaluate('refetched'), 1);
 });
+
+// The database is stopped and the relay restarted: LIVE_TIMEOUT passes, and the answer to the stream's reconnect is 503. With rows
+// before the outage and without: the position that comes before the first row counts, too.
+for (const [name, seen, sample] of [['docs/PROTOCOL.md', 20, (relay, token) => `${helpers(token)} (() => { ${example('new EventSource', relay)} })()`],
+  ['README.md', 0, (relay, token) => `console.log = (id, table, type, row) => { if (table === 'orders') got.push(row.id) }; (() => { ${readme(relay, token)} })()`]]) {
+  test(`the stream of ${name}: refused while the database is away, it is made anew, and nothing is missing`, { timeout: 120_000 }, async (t) => {
+    const db = await postgres.database(t, 'CREATE TABLE orders (id int PRIMARY KEY, customer int)');
+    const token = await db.user(7);
+    const relay = await startRelay(t, db, { tables: 'orders', routing: { orders: 'customer' }, env: { LIVE_TIMEOUT: '300ms' } });
+    const insert = (first, last) => db.query(`INSERT INTO orders (id, customer) ${series(first, last, 'i, 7')}`);
+    const { tab, got, has } = await visit(t, relay);
+    await tab.evaluate(`window.got = []; window.refetched = 0; window.streams = []; window.connected = 0;
+      window.EventSource = class extends EventSource {
+        constructor(address) {
+          super(address);
+          streams.push(this);
+          this.addEventListener('connected', () => { connected++ });
+        }
+      }; ${sample(relay, token)}`);
+    await until(() => tab.evaluate('connected === 1'), 'a first connected');
+    if (seen) {
+      await insert(1, seen);
+      await has(seen);
+    }
+    await db.close();
+    await postgres.halt();
+    await relay.stop();
+    await relay.start({ ready: false });
+    await until(() => tab.evaluate('streams.length > 1 && streams.at(-1).readyState === 2'), 'a second stream to be refused', 30_000);
+    await postgres.resume();
+    await until(() => db.query('SELECT 1'), 'the database to take queries');
+    await insert(seen + 1, seen + 20);
+    await has(seen + 20);
+    assert.deepEqual(await got(), upTo(seen + 20));
+    assert.equal(await tab.evaluate('streams.filter(({ readyState }) => readyState === 1).length'), 1, 'streams that are open');
+    if (seen) assert.equal(await tab.evaluate('refetched'), 1, 'nothing was missing');
+  });
+}
 
 test('Socket.IO: it comes back by itself, and nothing is missing', async (t) => {
   const { relay, token, insert } = await setUp(t);
