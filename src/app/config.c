@@ -207,6 +207,17 @@ static bool warn_of_file(struct config *config, const char *name)
 	return true;
 }
 
+/* A text may have quotes, so it is taken: but a token that nobody knows with its quotes refuses everybody. */
+static void warn_of_quotes(struct config *config)
+{
+	for (size_t i = 0; i < setting_count; i++) {
+		const char *const *text = (const char *const *)((const char *)config + settings[i].field);
+
+		if (settings[i].type < SETTING_JSON && *text && config_quoted(*text))
+			config_warn(config, mem_format("%s begins and ends with quotes: they are part of the value", settings[i].name));
+	}
+}
+
 static void warn_of_names(struct config *config, const char *const *environment)
 {
 	for (size_t i = 0; environment[i]; i++) {
@@ -239,6 +250,7 @@ enum status config_load(struct config *config, const char *const *environment, s
 			return status;
 	}
 	warn_of_names(config, environment);
+	warn_of_quotes(config);
 	return config_check(config, environment, err);
 }
 

@@ -110,6 +110,7 @@ enum status config_set(struct config *config, const struct setting *setting, con
 const struct setting *config_setting(const char *name);
 /* err: `NAME: "value" is not COMPLAINT`, the value cut, printable, and left out for a secret. */
 enum status config_complain(const struct setting *setting, const char *value, const char *complaint, struct err *err);
+bool config_quoted(const char *value); /* begins and ends with the same quote */
 /* How numbers of that type are written: 90s, 100kB, 42. */
 void config_show_number(const struct setting *setting, int64_t number, char text[32]);
 

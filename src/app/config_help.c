@@ -142,6 +142,8 @@ void config_print_markdown(FILE *out)
 	      "- Sizes: `65536`, `100kB`, `64MB` and `1GB` in powers of 1000, `2MiB` in powers of 1024.\n"
 	      "- A secret can be given as a file instead: `NAME_FILE` is a path whose content, less one trailing newline,\n"
 	      "  is the value of `NAME`. Setting both is an error. The value of a secret is never printed.\n"
+	      "- Quotes are part of the value, and a value that begins and ends with them is warned of. A shell and systemd take them off,\n"
+	      "  `docker run --env-file` does not: in a file write none, `TABLE_AUTH_COLUMN_ROUTING={\"orders\": \"customer\"}`.\n"
 	      "- A variable that looks like a misspelt one of these is warned of at the start.\n", out);
 	for (size_t i = 0; i < setting_count; i++)
 		markdown_line(out, &settings[i]);
@@ -172,7 +174,15 @@ void config_print_env(FILE *out)
 {
 	fputs("# Environment of esink, for EnvironmentFile= of systemd or --env-file of a container.\n"
 	      "# Every variable is shown with its default; take away the # of what you change.\n"
-	      "# Made by `esink --help=env` from src/app/config_table.c; docs/CONFIG.md says more.\n", out);
+	      "# Made by `esink --help=env` from src/app/config_table.c; docs/CONFIG.md says more.\n"
+	      "#\n"
+	      "# Write no quotes around a value: systemd takes them off, `docker run --env-file` does not. For instance:\n"
+	      "#   POSTGRES_DATABASE_URL=postgresql://esink:choose-one@localhost/shop\n"
+	      "#   TABLE_NAMES=orders,notices\n"
+	      "#   TABLE_AUTH_COLUMN_ROUTING={\"orders\": [\"customer\", \"seller\"], \"notices\": \"*\"}\n"
+	      "#   FILTERS=orders.note\n"
+	      "#   CORS_ORIGIN=https://shop.example\n"
+	      "#   RETENTION=7d\n", out);
 	for (size_t i = 0; i < setting_count; i++)
 		env_line(out, &settings[i]);
 }

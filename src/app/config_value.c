@@ -22,13 +22,22 @@ static const struct unit durations[] = {
 static const struct unit sizes[] = {{"", 1}, {"B", 1}, {"kB", 1000}, {"KiB", 1024}, {"MB", 1000000}, {"MiB", 1 << 20},
 	{"GB", 1000000000}, {"GiB", 1 << 30}, {NULL, 0}};
 
+/* What --env-file of Docker makes of what a shell would take quotes off. */
+bool config_quoted(const char *value)
+{
+	size_t len = strlen(value);
+
+	return len > 1 && (*value == '"' || *value == '\'') && value[len - 1] == *value;
+}
+
 enum status config_complain(const struct setting *setting, const char *value, const char *complaint, struct err *err)
 {
 	AUTO_BUF struct buf shown = buf_init(128);
+	const char *hint = config_quoted(value) ? ". The quotes are part of the value: take them away" : "";
 
 	if (setting->flags & SETTING_SECRET)
-		return err_set(err, STATUS_INVALID, "%s: the value (not shown, it is a secret) is not %s", setting->name,
-			complaint);
+		return err_set(err, STATUS_INVALID, "%s: the value (not shown, it is a secret) is not %s%s", setting->name,
+			complaint, hint);
 	for (size_t i = 0, n; value[i]; i += n ? n : 1) {
 		n = utf8_sequence(value + i, strlen(value + i));
 		if (shown.len > 80) {
@@ -40,7 +49,7 @@ enum status config_complain(const struct setting *setting, const char *value, co
 		else
 			buf_bytes(&shown, value + i, n);
 	}
-	return err_set(err, STATUS_INVALID, "%s: \"%s\" is not %s", setting->name, shown.len ? shown.bytes : "", complaint);
+	return err_set(err, STATUS_INVALID, "%s: \"%s\" is not %s%s", setting->name, shown.len ? shown.bytes : "", complaint, hint);
 }
 
 void config_show_number(const struct setting *setting, int64_t number, char text[32])

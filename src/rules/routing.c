@@ -126,6 +126,9 @@ static enum status read_entry(
 	return STATUS_OK;
 }
 
+/* Where the value as a whole is quoted, as a shell wants it and other readers of environment files keep it. */
+static const char quotes[] = ". The quotes around it are part of the value: take them away";
+
 static enum status read_object(struct ruleset *set, json_t *root, struct err *err)
 {
 	enum status status = STATUS_OK;
@@ -134,7 +137,7 @@ static enum status read_object(struct ruleset *set, json_t *root, struct err *er
 
 	if (!json_is_object(root))
 		return err_set(err, STATUS_INVALID,
-			VARIABLE ": not a JSON object; expected {\"table\": \"column\"} or {}");
+			VARIABLE ": not a JSON object; expected {\"table\": \"column\"} or {}%s", json_is_string(root) ? quotes : "");
 	set->routes = mem_zero(json_object_size(root), sizeof(*set->routes));
 	json_object_foreach(root, key, value) {
 		if (status == STATUS_OK)
@@ -153,8 +156,8 @@ enum status routing_read(struct ruleset *set, const char *text, struct err *err)
 		return STATUS_OK;
 	root = json_loads(text, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
 	if (!root)
-		return err_set(err, STATUS_INVALID, VARIABLE ": not JSON: %s (line %d, column %d)",
-			error.text, error.line, error.column);
+		return err_set(err, STATUS_INVALID, VARIABLE ": not JSON: %s (line %d, column %d)%s",
+			error.text, error.line, error.column, strchr("'\"", *text) ? quotes : "");
 	status = read_object(set, root, err);
 	json_decref(root);
 	return status;

@@ -155,6 +155,9 @@ static const struct {
 	{{"PORT=80s"}, "PORT: \"80s\" is not a whole number from 1 to 65535"},
 	{{"PORT=99999999999999999999999"}, "PORT: \"99999999999999999999999\" is not a whole number from 1 to 65535"},
 	{{"PORT=8\x1b[0m\n"}, "PORT: \"8?[0m?\" is not a whole number from 1 to 65535"},
+	{{"PORT=\"8080\""},
+		"PORT: \"\"8080\"\" is not a whole number from 1 to 65535. The quotes are part of the value: take them away"},
+	{{"PORT='8080"}, "PORT: \"'8080\" is not a whole number from 1 to 65535"},
 	{{"USE_SSL=maybe"}, "USE_SSL: \"maybe\" is not a boolean: true, 1, yes or on; false, 0, no or off"},
 	{{"LOG_LEVEL=loud"}, "LOG_LEVEL: \"loud\" is not one of debug, info, warn, error"},
 	{{"RETENTION=3 weeks"},
@@ -241,6 +244,10 @@ static const struct {
 	{{"SQLITE_PATH=a", "POSTGRES_DATABASE_URL=dbname=a"}, "SQLITE_PATH is ignored: POSTGRES_DATABASE_URL is set and wins"},
 	{{"POSTGRES_DATABASE_URL=dbname=a", "MYSQL_DATABASE=a", "MYSQL_USERNAME=a"},
 		"POSTGRES_DATABASE_URL is ignored: MYSQL_DATABASE is set and wins"},
+	{{"SECURITY_TOKEN=\"a\""}, "SECURITY_TOKEN begins and ends with quotes: they are part of the value"},
+	{{"JWT_SECRET='" KEY "'"}, "JWT_SECRET begins and ends with quotes: they are part of the value"},
+	{{"TABLE_NAMES='a,b'"}, "TABLE_NAMES begins and ends with quotes: they are part of the value"},
+	{{"SECURITY_TOKEN=\"a", "TABLE_NAMES='", "FILTERS=a.'b'", "MYSQL_PASSWORD='a\""}, NULL},
 	{{"HOSTS=a", "POST=1", "PORTS=2", "PATH=/bin", "SHELL=sh"}, NULL}, /* anybody's */
 	{{"MYSQL_USER=a", "MYSQL_ROOT_PASSWORD=b", "PGHOST=c", "HOSTNAME=d", "SSL_CERT_DIR=e"}, NULL},
 	{{"filter=a", "Table_Name=b"}, NULL}, /* not the form of ours */
