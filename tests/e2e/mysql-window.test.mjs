@@ -1,10 +1,11 @@
 // Prevents: a withheld column's values told under another name by rows that were written between an ALTER TABLE that gives names
-// to other columns and the relay's next look, or while no relay ran; and whole rows lost over an ALTER TABLE that does no harm.
+// to other columns and the relay's next look, or while no relay ran; whole rows lost over an ALTER TABLE that does no harm; and writes of the application that fail
+// for longer than docs/OPERATIONS.md says because a column is gone.
 import assert from 'node:assert/strict';
 import { after } from 'node:test';
 import { databaseOf } from './lib/databases.mjs';
 import { test } from './lib/harness.mjs';
-import { startRelay } from './lib/relay.mjs';
+import { runToEnd, startRelay } from './lib/relay.mjs';
 import { ascending } from './lib/shapes.mjs';
 import { until } from './lib/wait.mjs';
 import { operator } from './source/suite.mjs';
@@ -147,4 +148,26 @@ test('an ALTER TABLE that waits for a long transaction holds up the events of no
   await altered;
   const { ids } = await all();
   assert.deepEqual(ids, [1]);
+});
+
+test('a column is dropped or renamed while no relay runs: of an ordinary one no write fails; of the key or the users all do, until one has looked', async (t) => {
+  const { db, relay } = await watch(t, 'CREATE TABLE people (id int PRIMARY KEY, owner int, name text, note text, secret text)');
+  const boss = await relay.operator(), { position } = boss;
+  await relay.stop();
+  await db.query("ALTER TABLE people DROP COLUMN note; INSERT INTO people VALUES (1, 1, 'n', NULL); ALTER TABLE people RENAME COLUMN name TO called; INSERT INTO people VALUES (2, 1, 'n', NULL)");
+  await db.query('ALTER TABLE people RENAME COLUMN owner TO held_by');
+  const write = (id) => db.query(`INSERT INTO people VALUES (${id}, 1, 'n', NULL)`);
+  await assert.rejects(write(3), /Unknown column 'owner' in 'NEW'/);
+  const refused = await runToEnd(t, { db, env: { TABLE_NAMES: 'people', TABLE_AUTH_COLUMN_ROUTING: '{"people": "owner"}', FILTERS: 'people.secret' } });
+  assert.equal(refused.code, 3, refused.log);
+  await assert.rejects(write(3), /Unknown column 'owner' in 'NEW'/, 'a relay that does not start mends nothing');
+  await relay.start({ routing: { people: 'held_by' } });
+  await write(3);
+  await db.query('ALTER TABLE people RENAME COLUMN id TO nr');
+  await assert.rejects(write(4), /Unknown column 'id' in 'NEW'/);
+  await until(() => write(4), 'a running relay to have looked');
+  const again = await relay.operator({ after: position });
+  await relay.fence(again);
+  assert.deepEqual(again.events.filter(({ table }) => table === 'people').map(({ data, incomplete }) => [data, !!incomplete]),
+    [[{ id: 1 }, true], [{ id: 2 }, true], [{ id: 3, held_by: 1, called: 'n' }, false], [{ nr: 4, held_by: 1, called: 'n' }, false]]);
 });

@@ -115,7 +115,6 @@ const makers = {
       transactionId: false,
       wakesUp: false,
       dropsColumns: true,
-      failsUntilLooked: true, // a write to a table that lost a column, until the relay has looked: a second
       binary: { type: 'blob', of: (hex) => `x'${hex}'` },
       json: { type: 'json' },
       exact: true,
