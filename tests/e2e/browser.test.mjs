@@ -1,5 +1,5 @@
 // Prevents: a relay that works with every test client and with no browser: CORS, framing, MIME types and the browser's own
-// WebSocket and EventSource decide.
+// WebSocket and EventSource decide. And a page of an origin that is not allowed, but has a token, that can read something.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { createServer } from 'node:http';
@@ -28,6 +28,31 @@ window.post = (body) => fetch(relay + '/publish', { method: 'POST', headers: { '
   body: JSON.stringify(body.event) }).then((answer) => answer.json());
 </script>`;
 
+const launch = () => chromium.launch({
+  executablePath: executable(), headless: true,
+  args: ['--no-sandbox', '--headless', '--disable-gpu', '--disable-background-networking', '--disable-component-update', '--disable-dev-shm-usage'],
+});
+
+test('a page of an origin that is not allowed reads nothing, by WebSocket, EventSource or fetch', { timeout: 120_000 }, async (t) => {
+  const db = await postgres.database(t, 'CREATE TABLE orders (id int PRIMARY KEY, customer int)');
+  const token = await db.user(7);
+  const evil = createServer((request, response) => response.setHeader('content-type', 'text/html; charset=utf-8').end(page));
+  await new Promise((resolve) => { evil.listen(0, '127.0.0.1', resolve); });
+  t.defer(() => evil.close());
+  const relay = await startRelay(t, db, { tables: 'orders', routing: { orders: 'customer' }, env: { CORS_ORIGIN: 'https://shop.example' } });
+  relay.secret(token);
+  const browser = await launch();
+  t.defer(() => browser.close());
+  const tab = await browser.newPage();
+  await tab.goto(`http://localhost:${evil.address().port}/#${new URLSearchParams({ relay: relay.origin, token })}`);
+  await until(() => tab.evaluate("got.failures.includes('websocket') && got.failures.includes('stream')"), 'both to fail');
+  await db.query('INSERT INTO orders VALUES (1, 7)');
+  await relay.fence(await relay.ws(token));
+  const read = (mode) => tab.evaluate(([origin, secret, how]) => fetch(`${origin}/events?token=${secret}`, { mode: how }).then((answer) => answer.text(), (error) => error.name), [relay.origin, token, mode]);
+  assert.deepEqual([await read('cors'), await read('no-cors')], ['TypeError', ''], 'refused; opaque');
+  assert.deepEqual(await tab.evaluate('[got.ws, got.sse, ws.readyState, sse.readyState]'), [[], [], 3, 2]);
+});
+
 test("a page of another origin hears of its user's rows, by WebSocket and EventSource, and may publish", { timeout: 120_000 }, async (t) => {
   const db = await postgres.database(t, 'CREATE TABLE orders (id int PRIMARY KEY, customer int, item text, margin numeric)');
   const token = await db.user(7);
@@ -43,10 +68,7 @@ test("a page of another origin hears of its user's rows, by WebSocket and EventS
     tables: 'orders', routing: { orders: 'customer' }, filters: 'orders.margin', env: { CORS_ORIGIN: origin, SECURITY_TOKEN: operator },
   });
   relay.secret(token);
-  const browser = await chromium.launch({
-    executablePath: executable(), headless: true,
-    args: ['--no-sandbox', '--headless', '--disable-gpu', '--disable-background-networking', '--disable-component-update', '--disable-dev-shm-usage'],
-  });
+  const browser = await launch();
   t.defer(() => browser.close());
   const tab = await browser.newPage();
   await tab.goto(`${origin}/#${new URLSearchParams({ relay: relay.origin, token })}`);
