@@ -77,7 +77,7 @@ const struct setting settings[] = {
 		"user.", NULL},
 	{LIST("FILTERS", filters), 0,
 		"Columns that never leave their table, comma-separated: table.column or schema.table.column. "
-		"AUTH_TABLE.AUTH_COLUMN always is one.", NULL},
+		"AUTH_TABLE.AUTH_COLUMN always is one; the token column of a table behind a view is not: name it.", NULL},
 	{LIST("COLUMNS", columns), 0,
 		"Comma-separated table.column: of a table that is named here only these columns leave it. A plain number, "
 		"as shells export for the width of a terminal, is ignored.", NULL},
@@ -85,7 +85,8 @@ const struct setting settings[] = {
 		"Tables (or *) whose update events carry `old`, the row before the update, less the same columns.", NULL},
 
 	{"AUTH_TABLE", SETTING_TEXT, FIELD(auth_table), "auth", NULL, 0, 255, NULL, 0,
-		"Table in which a client's token is looked up. It may be missing when a JWT key is set.",
+		"Table or view in which a client's token is looked up; a view leaves out tokens that have expired or were deleted. "
+		"It may be missing when a JWT key is set.",
 		"Who may connect"},
 	{"AUTH_COLUMN", SETTING_TEXT, FIELD(auth_column), "token", NULL, 0, 255, NULL, 0,
 		"Its column with the token, which must equal the client's byte for byte, in exactly one row.", NULL},

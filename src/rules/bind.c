@@ -49,6 +49,16 @@ bool table_name_matches(const struct table_name *name, const struct relation *re
 	return fit_of(name, relation) >= FIT_FOLDED;
 }
 
+bool table_name_protects(const struct table_name *name, const struct relation *relation)
+{
+	return fit_of(name, relation) != FIT_NONE;
+}
+
+bool column_name_protects(const char *name, const char *column)
+{
+	return fit_text(name, column) != FIT_NONE;
+}
+
 /* TABLE_NAMES has this very name and, under another one, this very relation. */
 static bool is_for_another(
 	const struct ruleset *set, const struct table_name *name, const struct relation *relation)

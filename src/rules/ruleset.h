@@ -80,6 +80,9 @@ struct table_rule {
 
 /* name matches relation? exact case first, then folded to lower case; a bare name only in the default schema. */
 bool table_name_matches(const struct table_name *name, const struct relation *relation);
+/* What protects takes any case: whether FILTERS that name a table so withhold columns of relation, and a column's name is that one. */
+bool table_name_protects(const struct table_name *name, const struct relation *relation);
+bool column_name_protects(const char *name, const char *column);
 /* Merges every entry whose table is this relation. Column names: exact case first, then folded. */
 void ruleset_bind(const struct ruleset *ruleset, const struct relation *relation, struct table_rule *rule);
 void table_rule_finish(struct table_rule *rule);

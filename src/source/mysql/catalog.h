@@ -39,6 +39,8 @@ void my_catalog_free(struct my_catalog *catalog);
 bool my_catalog_has(const struct my_catalog *catalog, const char *schema, const char *table);
 /* Of rules that name no watched table, which do nothing. */
 void my_catalog_warn_idle(const struct my_catalog *catalog);
+/* Of columns that are sent and may hold tokens. There is a token table. */
+void my_catalog_warn_tokens(const struct my_catalog *catalog, const struct source_config *config);
 
 /* Of any table: columns, engine. schema and name are set; gives count 0 when there is none. */
 enum status my_catalog_columns(struct my_db *db, struct my_table *table, struct err *err) MUST_CHECK;

@@ -166,6 +166,8 @@ enum status mysql_check(void *opaque, struct err *err)
 		status = warn_table(db, &catalog->tables[i], err);
 	if (status == STATUS_OK) {
 		my_catalog_warn_idle(catalog);
+		if (lookup)
+			my_catalog_warn_tokens(catalog, source->config);
 		status = print_plan(db, catalog, err);
 	}
 	my_catalog_free(catalog);

@@ -12,6 +12,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "source/doubts.h"
 #include "source/fingerprint.h"
 #include "source/mysql/catalog.h"
 #include "source/mysql/text.h"
@@ -136,5 +137,16 @@ void my_catalog_warn_idle(const struct my_catalog *catalog)
 		else if (!matches && !table->rule.broadcast && !table->rule.route_count)
 			log_warn("mysql", "TABLE_AUTH_COLUMN_ROUTING: \"%s\" is no rule for table %s, whose rows reach no user: write "
 				"the name as the table has it", name->text, table->topic);
+	}
+}
+
+void my_catalog_warn_tokens(const struct my_catalog *catalog, const struct source_config *config)
+{
+	for (size_t i = 0; i < catalog->count; i++) {
+		const struct my_table *table = &catalog->tables[i];
+		const struct watched watched = {{table->schema, table->name, table->in_default_schema, table->column_names, table->count},
+			table->topic, &table->rule};
+
+		doubts_of_tokens("mysql", config, &watched);
 	}
 }

@@ -15,6 +15,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "source/mysql/auth_table.h"
@@ -96,19 +97,20 @@ static void destroy(void *opaque)
 static enum status check_configuration(struct mysql *source, struct err *err)
 {
 	struct my_catalog *catalog = NULL;
-	char *sql = NULL;
+	AUTO_FREE char *sql = NULL;
 	bool numeric;
 	enum status status;
 
 	if (source->started)
 		return STATUS_OK;
 	status = my_auth_table_statement(&source->db, &sql, &numeric, err);
-	free(sql);
 	status = token_table_spared("mysql", source->config, status, err);
 	if (status == STATUS_OK)
 		status = my_catalog_load(&source->db, true, &catalog, NULL, err);
 	if (status == STATUS_OK)
 		my_catalog_warn_idle(catalog);
+	if (status == STATUS_OK && sql)
+		my_catalog_warn_tokens(catalog, source->config);
 	my_catalog_free(catalog);
 	return status;
 }

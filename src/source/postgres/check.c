@@ -6,6 +6,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "source/doubts.h"
 #include "source/postgres/auth_table.h"
 #include "source/postgres/install.h"
 #include "source/postgres/owner.h"
@@ -85,6 +86,18 @@ void postgres_warn_unrouted(const struct pg_catalog *catalog, const struct rules
 					"rows reach no user: write the name as the table has it",
 					name->text, table->topic);
 		}
+	}
+}
+
+void postgres_warn_tokens(const struct pg_catalog *catalog, const struct source_config *config)
+{
+	for (size_t i = 0; i < catalog->table_count; i++) {
+		const struct pg_table *table = &catalog->tables[i];
+		const struct watched watched = {{table->schema, table->name, table->in_default_schema,
+							table->column_names, table->columns.count},
+			table->topic, &table->rule};
+
+		doubts_of_tokens("postgres", config, &watched);
 	}
 }
 
@@ -189,6 +202,8 @@ enum status postgres_check(void *opaque, struct err *err)
 			catalog_load(&source->pg, source->config->rules, true, &catalog, NULL, err);
 	if (status == STATUS_OK)
 		postgres_warn_unrouted(catalog, source->config->rules);
+	if (status == STATUS_OK && lookup)
+		postgres_warn_tokens(catalog, source->config);
 	if (status == STATUS_OK)
 		status = print_plan(&source->pg, catalog, there, err);
 	if (status == STATUS_OK)

@@ -116,6 +116,8 @@ static enum status check_configuration(struct postgres *source, struct err *err)
 			catalog_load(&source->pg, source->config->rules, true, &catalog, NULL, err);
 	if (status == STATUS_OK)
 		postgres_warn_unrouted(catalog, source->config->rules);
+	if (status == STATUS_OK && sql)
+		postgres_warn_tokens(catalog, source->config);
 	catalog_free(catalog);
 	return status;
 }

@@ -87,13 +87,14 @@ enum status lite_auth_table_statement(struct db *db, const struct source_config 
 	return status;
 }
 
-enum status lite_auth_table_check(struct db *db, const struct source_config *config, struct err *err)
+enum status lite_auth_table_check(struct db *db, const struct source_config *config, bool *there, struct err *err)
 {
 	sqlite3_stmt *stmt = NULL;
 	struct err why = {""};
 	int64_t tables = 0;
 	enum status status = lite_auth_table_statement(db, config, &stmt, &why);
 
+	*there = status == STATUS_OK;
 	sqlite3_finalize(stmt);
 	status = token_table_spared("sqlite", config, status, &why);
 	if (status == STATUS_NOT_FOUND && !config->rules->table_count &&

@@ -10,7 +10,7 @@
 enum status lite_auth_table_statement(struct db *db, const struct source_config *config, sqlite3_stmt **ret, struct err *err) MUST_CHECK;
 
 /* At the start and with --check: whether that statement can be made, or need not be, because a JSON Web Token does or because the
- * database has nothing yet, which is warned of. */
-enum status lite_auth_table_check(struct db *db, const struct source_config *config, struct err *err) MUST_CHECK;
+ * database has nothing yet, which is warned of. *there: it can. */
+enum status lite_auth_table_check(struct db *db, const struct source_config *config, bool *there, struct err *err) MUST_CHECK;
 
 #endif

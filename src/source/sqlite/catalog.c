@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "source/doubts.h"
 #include "source/sqlite/recall.h"
 
 struct listed {
@@ -275,5 +276,16 @@ void lite_catalog_warn_idle(const struct catalog *catalog)
 		else if (!matches && !table->rule.broadcast && !table->rule.route_count)
 			log_warn("sqlite", "TABLE_AUTH_COLUMN_ROUTING: \"%s\" is no rule for table %s, whose rows reach no user: write "
 				"the name as the table has it", name->text, table->name);
+	}
+}
+
+void lite_catalog_warn_tokens(const struct catalog *catalog, const struct source_config *config)
+{
+	for (size_t i = 0; i < catalog->count; i++) {
+		const struct lite_table *table = &catalog->tables[i];
+		const struct watched watched = {
+			{"main", table->name, true, table->column_names, table->count}, table->name, &table->rule};
+
+		doubts_of_tokens("sqlite", config, &watched);
 	}
 }

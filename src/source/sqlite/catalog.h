@@ -3,6 +3,7 @@
 #ifndef ESINK_SQLITE_CATALOG_H
 #define ESINK_SQLITE_CATALOG_H
 
+#include "esink/source.h"
 #include "rules/ruleset.h"
 #include "source/sqlite/db.h"
 #include "source/sqlite/value.h"
@@ -46,6 +47,8 @@ enum status lite_catalog_load(struct db *db, const struct ruleset *rules, bool s
 void lite_catalog_free(struct catalog *catalog);
 /* Of rules that name no watched table, which do nothing. */
 void lite_catalog_warn_idle(const struct catalog *catalog);
+/* Of columns that are sent and may hold tokens. There is a token table. */
+void lite_catalog_warn_tokens(const struct catalog *catalog, const struct source_config *config);
 
 /* The columns of any table or view, by its name. Gives count 0 when there is none. */
 enum status lite_catalog_columns(struct db *db, struct lite_table *table, struct err *err) MUST_CHECK;

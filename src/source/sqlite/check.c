@@ -92,7 +92,7 @@ static void print_statements(const struct buf *plan, const struct catalog *catal
 	summary_finish(&summary);
 }
 
-static enum status print_plan(struct sqlite *source, struct err *err)
+static enum status print_plan(struct sqlite *source, bool tokens, struct err *err)
 {
 	struct install_result result = {0};
 	struct catalog *catalog = NULL;
@@ -100,6 +100,8 @@ static enum status print_plan(struct sqlite *source, struct err *err)
 
 	if (status == STATUS_OK) {
 		lite_catalog_warn_idle(catalog);
+		if (tokens)
+			lite_catalog_warn_tokens(catalog, source->config);
 		print_statements(&result.statements, catalog);
 		printf("\na relay is at work on this file: %s\n", lite_note_busy(source->config->path) ? "yes" : "no");
 	}
@@ -111,6 +113,7 @@ static enum status print_plan(struct sqlite *source, struct err *err)
 enum status sqlite_check(void *opaque, struct err *err)
 {
 	struct sqlite *source = opaque;
+	bool tokens = false;
 	enum status status;
 
 	if (access(source->config->path, F_OK) != 0) {
@@ -123,9 +126,9 @@ enum status sqlite_check(void *opaque, struct err *err)
 	db_wait(&source->db, WAIT_MS);
 	status = db_open(&source->db, false, err);
 	if (status == STATUS_OK)
-		status = lite_auth_table_check(&source->db, source->config, err);
+		status = lite_auth_table_check(&source->db, source->config, &tokens, err);
 	if (status == STATUS_OK)
-		status = print_plan(source, err);
+		status = print_plan(source, tokens, err);
 	db_close(&source->db);
 	return status;
 }

@@ -240,15 +240,18 @@ static enum status check_configuration(struct sqlite *source, struct err *err)
 {
 	struct catalog *catalog = NULL;
 	struct install_result ignored = {0};
+	bool tokens = false;
 	enum status status;
 
 	if (source->started)
 		return STATUS_OK;
-	status = lite_auth_table_check(&source->db, source->config, err);
+	status = lite_auth_table_check(&source->db, source->config, &tokens, err);
 	if (status == STATUS_OK)
 		status = lite_install_plan(&source->db, source->config->rules, &catalog, &ignored, err);
 	if (status == STATUS_OK)
 		lite_catalog_warn_idle(catalog);
+	if (status == STATUS_OK && tokens)
+		lite_catalog_warn_tokens(catalog, source->config);
 	lite_catalog_free(catalog);
 	lite_install_result_finish(&ignored);
 	return status;

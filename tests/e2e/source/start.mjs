@@ -52,6 +52,34 @@ export function apart(database) {
     assert.match(relay.log, sentence);
   });
 
+  // The tokens lie in the table behind the view, of which the configuration says nothing.
+  test('a view as AUTH_TABLE lets in whom it shows; the token column of a watched table is warned of, at the start and by --check', async (t) => {
+    const db = await database.database(t, `CREATE TABLE users (id int PRIMARY KEY, api_token varchar(100), deleted int);
+      CREATE VIEW active_users AS SELECT id, api_token FROM users WHERE deleted = 0`);
+    await db.query("INSERT INTO users VALUES (1, 'token-of-the-first-user', 0), (2, 'token-of-the-second-user', 1)");
+    const view = { AUTH_TABLE: 'active_users', AUTH_COLUMN: 'api_token' };
+    const sentence = /warn.*AUTH_COLUMN: column users\.api_token has the name of the token column and is sent: .* add users\.api_token to FILTERS/;
+    const check = async (env) => runToEnd(t, { db, args: ['--check'], env: { TABLE_NAMES: 'users', ...env } });
+    assert.match((await check(view)).log, sentence);
+    for (const env of [{ ...view, FILTERS: 'users.api_token' }, { ...view, AUTH_TABLE: 'users' }, { ...view, COLUMNS: 'users.id' },
+      { AUTH_TABLE: 'nowhere', AUTH_COLUMN: 'api_token', JWT_SECRET: 'a secret of more than 32 bytes, for JWT' }]) {
+      const { code, log } = await check(env);
+      assert.deepEqual([code, /AUTH_COLUMN/.test(log)], [0, false], log);
+    }
+    const relay = await startRelay(t, db, { tables: 'users', routing: { users: 'id' }, env: view });
+    assert.match(relay.log, sentence);
+    await relay.ws('token-of-the-first-user');
+    const gone = relay.openWs('token-of-the-second-user');
+    assert.equal(await gone.closing(), 4401);
+    await relay.stop();
+    await relay.start({ filters: 'users.api_token' });
+    assert.doesNotMatch(relay.process.log, /AUTH_COLUMN/);
+    const again = await relay.ws('token-of-the-first-user');
+    await db.query("UPDATE users SET api_token = 'another-token-of-the-first' WHERE id = 1");
+    await relay.fence(again);
+    assert.deepEqual(again.events.map(({ data }) => Object.keys(data)), [['id', 'deleted']]);
+  });
+
   test('a database that is away at start is waited for: listening, /ready 503, then capture', async (t) => {
     const db = await database.database(t, schema);
     const token = await db.user(1);

@@ -1,0 +1,18 @@
+/* What the configuration may say of the watched tables without meaning it. The drivers tell it once at the start and with --check, when
+ * every name has been found. */
+#ifndef ESINK_DOUBTS_H
+#define ESINK_DOUBTS_H
+
+#include "esink/source.h"
+#include "rules/ruleset.h"
+
+struct watched {
+	struct relation relation;
+	const char *topic;
+	const struct table_rule *rule;
+};
+
+/* Columns that have the name of AUTH_COLUMN and are sent. There is a token table. */
+void doubts_of_tokens(const char *driver, const struct source_config *config, const struct watched *table);
+
+#endif
