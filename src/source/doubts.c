@@ -7,6 +7,8 @@
  */
 #include "source/doubts.h"
 
+#include <string.h>
+
 #include "base/log.h"
 
 void doubts_of_tokens(const char *driver, const struct source_config *config, const struct watched *table)
@@ -19,4 +21,32 @@ void doubts_of_tokens(const char *driver, const struct source_config *config, co
 				"behind a view, add %s.%s to FILTERS; only that of AUTH_TABLE (\"%s\") is withheld by itself", table->topic,
 				column, table->topic, column, config->auth_table);
 	}
+}
+
+static bool protects(const struct table_name *name, const struct relation *tables, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (table_name_protects(name, &tables[i]))
+			return true;
+	return false;
+}
+
+/* Of several entries for one table the first is told. */
+static bool is_first(const struct column_name *list, size_t at)
+{
+	for (size_t i = 0; i < at; i++)
+		if (!strcmp(list[i].table.text, list[at].table.text))
+			return false;
+	return !list[at].implied;
+}
+
+void doubts_of_unwatched(const char *driver, const struct ruleset *rules, const struct relation *tables, size_t count)
+{
+	for (size_t i = 0; i < rules->filter_count; i++)
+		if (is_first(rules->filters, i) && !protects(&rules->filters[i].table, tables, count))
+			log_warn(driver, "FILTERS: table \"%s\" is not in TABLE_NAMES: its columns are withheld from published events of that "
+				"name and from nothing else", rules->filters[i].table.text);
+	for (size_t i = 0; i < rules->column_count; i++)
+		if (is_first(rules->columns, i) && !protects(&rules->columns[i].table, tables, count))
+			log_warn(driver, "COLUMNS: table \"%s\" is not in TABLE_NAMES: naming it does nothing", rules->columns[i].table.text);
 }

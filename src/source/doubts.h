@@ -14,5 +14,8 @@ struct watched {
 
 /* Columns that have the name of AUTH_COLUMN and are sent. There is a token table. */
 void doubts_of_tokens(const char *driver, const struct source_config *config, const struct watched *table);
+/* FILTERS and COLUMNS that name none of the tables, which are those that are watched and (without columns) whatever is told as one of
+ * their rows. */
+void doubts_of_unwatched(const char *driver, const struct ruleset *rules, const struct relation *tables, size_t count);
 
 #endif

@@ -143,6 +143,14 @@ test('--check says whether a relay is at work, however many connections that has
   assert.match(await check(), /^a relay is at work on this database: yes \(connections of relays: \d+\)$/m);
 });
 
+test('FILTERS of a partition protect its table, and are not warned of', async (t) => {
+  const db = await postgres.database(t, `CREATE TABLE parts (id int, secret text) PARTITION BY RANGE (id); CREATE TABLE parts_1 PARTITION OF parts FOR VALUES FROM (0) TO (10)`);
+  const { code, log, stdout } = await runToEnd(t, { db, env: { TABLE_NAMES: 'parts', FILTERS: '"parts_1".secret' }, args: ['--check'] });
+  assert.equal(code, 0, log);
+  assert.match(stdout, /^parts: .*; sends id$/m);
+  assert.doesNotMatch(log, /warn.*FILTERS/);
+});
+
 test('a token table may be missing when a JWT key is set', async (t) => {
   const db = await postgres.database(t, 'DROP TABLE auth');
   await startRelay(t, db, { env: { JWT_SECRET: 'a secret of thirty-two bytes or more' } });

@@ -12,6 +12,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "source/doubts.h"
 #include "source/fingerprint.h"
 #include "source/mysql/catalog.h"
@@ -125,8 +126,19 @@ static const struct my_table *almost(const struct my_catalog *catalog, const str
 	return NULL;
 }
 
+static void warn_unprotecting(const struct my_catalog *catalog)
+{
+	AUTO_FREE struct relation *tables = mem_zero(catalog->count + 1, sizeof(*tables));
+
+	for (size_t i = 0; i < catalog->count; i++)
+		tables[i] = (struct relation){
+			catalog->tables[i].schema, catalog->tables[i].name, catalog->tables[i].in_default_schema, NULL, 0};
+	doubts_of_unwatched("mysql", catalog->rules, tables, catalog->count);
+}
+
 void my_catalog_warn_idle(const struct my_catalog *catalog)
 {
+	warn_unprotecting(catalog);
 	for (size_t r = 0; r < catalog->rules->route_count; r++) {
 		const struct table_name *name = &catalog->rules->routes[r].table;
 		bool matches = false;

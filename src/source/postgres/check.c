@@ -6,6 +6,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "source/doubts.h"
 #include "source/postgres/auth_table.h"
 #include "source/postgres/install.h"
@@ -61,8 +62,28 @@ static bool is_idle(const struct table_name *name, const struct pg_catalog *cata
 	return true;
 }
 
+/* Partitions and children are told as rows of their table, and so protected. */
+static void warn_unprotecting(const struct pg_catalog *catalog)
+{
+	AUTO_FREE struct relation *tables = NULL;
+	size_t count = 0;
+
+	for (size_t i = 0; i < catalog->table_count; i++) {
+		const struct pg_table *table = &catalog->tables[i];
+
+		tables = mem_resize(tables, (count + 1 + table->member_count) * sizeof(*tables));
+		tables[count++] = (struct relation){
+			table->schema, table->name, table->in_default_schema, NULL, 0};
+		for (size_t m = 0; m < table->member_count; m++)
+			tables[count++] = (struct relation){table->members[m].schema,
+				table->members[m].table, table->members[m].in_default_schema, NULL, 0};
+	}
+	doubts_of_unwatched("postgres", catalog->rules, tables, count);
+}
+
 void postgres_warn_unrouted(const struct pg_catalog *catalog, const struct ruleset *rules)
 {
+	warn_unprotecting(catalog);
 	for (size_t r = 0; r < rules->route_count; r++)
 		if (is_idle(&rules->routes[r].table, catalog))
 			log_warn("postgres",

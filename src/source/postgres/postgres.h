@@ -61,7 +61,7 @@ enum status postgres_consumer_marks(void *lane, const char *name, uint64_t first
 
 /* check.c */
 enum status postgres_check(void *source, struct err *err);
-/* Of rules that miss their table by the case of a letter. */
+/* Of rules that name no watched table, or miss theirs by the case of a letter. */
 void postgres_warn_unrouted(const struct pg_catalog *catalog, const struct ruleset *rules);
 /* Of columns that are sent and may hold tokens. There is a token table. */
 void postgres_warn_tokens(const struct pg_catalog *catalog, const struct source_config *config);

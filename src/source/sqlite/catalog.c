@@ -257,8 +257,18 @@ static const struct lite_table *almost(const struct catalog *catalog, const stru
 	return NULL;
 }
 
+static void warn_unprotecting(const struct catalog *catalog)
+{
+	AUTO_FREE struct relation *tables = mem_zero(catalog->count + 1, sizeof(*tables));
+
+	for (size_t i = 0; i < catalog->count; i++)
+		tables[i] = (struct relation){"main", catalog->tables[i].name, true, NULL, 0};
+	doubts_of_unwatched("sqlite", catalog->rules, tables, catalog->count);
+}
+
 void lite_catalog_warn_idle(const struct catalog *catalog)
 {
+	warn_unprotecting(catalog);
 	for (size_t i = 0; i < catalog->rules->old_row_count; i++) {
 		bool matches = false;
 

@@ -52,6 +52,20 @@ export function apart(database) {
     assert.match(relay.log, sentence);
   });
 
+  test('FILTERS and COLUMNS that name no watched table are warned of, at the start and by --check; those that protect one are not', async (t) => {
+    const db = await database.database(t, schema);
+    const named = { FILTERS: 'nothere.a,nothere.b,orders.secret,Orders.secret,"other".customer', COLUMNS: 'orders.id,elsewhere.id' };
+    const { code, log } = await runToEnd(t, { db, args: ['--check'], env: { TABLE_NAMES: 'orders', ...named } });
+    assert.equal(code, 0, log);
+    const relay = await startRelay(t, db, { tables: 'orders', env: named });
+    for (const said of [log, relay.log]) {
+      assert.equal(said.match(/warn.*FILTERS: table "nothere" is not in TABLE_NAMES/g).length, 1, said);
+      assert.match(said, /warn.*FILTERS: table ""other"" is not in TABLE_NAMES: its columns are withheld from published events/);
+      assert.match(said, /warn.*COLUMNS: table "elsewhere" is not in TABLE_NAMES: naming it does nothing/);
+      assert.doesNotMatch(said, /(FILTERS|COLUMNS): table "[Oo]rders"|"auth"/);
+    }
+  });
+
   // The tokens lie in the table behind the view, of which the configuration says nothing.
   test('a view as AUTH_TABLE lets in whom it shows; the token column of a watched table is warned of, at the start and by --check', async (t) => {
     const db = await database.database(t, `CREATE TABLE users (id int PRIMARY KEY, api_token varchar(100), deleted int);
