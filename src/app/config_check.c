@@ -74,6 +74,17 @@ static enum status check_jwt(struct config *config, const char *const *environme
 	return STATUS_OK;
 }
 
+/* What lets in whoever guesses it. */
+static void doubt_tokens(struct config *config)
+{
+	if (config->security_token && strlen(config->security_token) < 16)
+		config_warn(config, mem_text("SECURITY_TOKEN is shorter than 16 bytes: such a token can be guessed, and its bearer sees and "
+			"publishes everything"));
+	if (!strcasecmp(config->auth_column, config->auth_user_column))
+		config_warn(config, mem_format("AUTH_COLUMN is AUTH_USER_COLUMN, \"%s\": whoever knows a user's id comes in as that user",
+			config->auth_column));
+}
+
 static enum status check_file(const char *name, const char *path, struct err *err)
 {
 	if (!path)
@@ -162,6 +173,7 @@ enum status config_check(struct config *config, const char *const *environment, 
 		config_warn(config, mem_format("NODE_ENV is not production: the TEST token is %s",
 			config->allow_test_token ? "on" : "off"));
 	derive(config, environment);
+	doubt_tokens(config);
 	status = check_database(config, environment, err);
 	if (status == STATUS_OK)
 		status = check_jwt(config, environment, err);
