@@ -153,18 +153,48 @@ static bool one_slip(const char *a, const char *b)
 	return la <= 1 && lb <= 1;
 }
 
+/* One letter twice, or two neighbours swapped: PORTT, HSOT. Of short names that alone is no word of anybody else's. */
+static bool one_stumble(const char *a, const char *b)
+{
+	size_t la = strlen(a), lb = strlen(b), head = 0;
+
+	while (a[head] && a[head] == b[head])
+		head++;
+	return one_slip(a, b) && (la == lb + 1 ? head && a[head] == a[head - 1] : la == lb && a[head] && a[head] == b[head + 1]);
+}
+
+/* Ours less one of its words, with three left: TABLE_AUTH_ROUTING. Fewer may be anybody's: SSL_CERT, MYSQL_TABLE. */
+static bool lacks_word(const char *name, const char *ours)
+{
+	const char *at = ours;
+	size_t words = 1;
+
+	for (const char *c = name; *c; c++)
+		words += *c == '_';
+	for (; words >= 3 && at; at = strchr(at, '_') ? strchr(at, '_') + 1 : NULL) {
+		size_t head = (size_t)(at - ours), word = strcspn(at, "_");
+		const char *rest = at[word] ? at + word + 1 : at + word;
+
+		if (*rest ? !strncmp(name, ours, head) && !strcmp(name + head, rest) :
+			    strlen(name) == head - 1 && !strncmp(name, ours, head - 1))
+			return true;
+	}
+	return false;
+}
+
 /* Short names are one slip away from too much that is not ours. */
 static const char *misspelt(const char *name)
 {
 	size_t len = strlen(name);
+	bool is_short = len < 6;
 
-	if (len < 6)
-		return NULL;
 	for (size_t i = 0; i < setting_count; i++) {
 		const struct setting *setting = &settings[i];
 		AUTO_FREE char *file = mem_format("%s_FILE", setting->name);
 
-		if (one_slip(name, setting->name) || (setting->flags & SETTING_SECRET && one_slip(name, file)))
+		if (is_short ? one_stumble(name, setting->name) :
+			       one_slip(name, setting->name) || lacks_word(name, setting->name) ||
+				(setting->flags & SETTING_SECRET && one_slip(name, file)))
 			return setting->name;
 	}
 	return NULL;

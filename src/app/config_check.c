@@ -17,6 +17,26 @@ static enum status complain(const char *name, const char *value, const char *com
 	return config_complain(config_setting(name), value ? value : "", complaint, err);
 }
 
+/* Of a database, and not the one variable that chooses it: the SQLite file that is watched instead would be there, and empty. */
+static void doubt_default(struct config *config, const char *const *environment)
+{
+	static const char postgres[] = "POSTGRES_DATABASE_URL", mysql[] = "MYSQL_DATABASE";
+	static const struct {
+		const char *given, *wanted;
+	} names[] = {{"POSTGRES_URL", postgres}, {"POSTGRESQL_URL", postgres},
+		{"DATABASE_URL", "POSTGRES_DATABASE_URL, or MYSQL_DATABASE with its host and user"}, {"PGDATABASE", postgres},
+		{"PGHOST", postgres}, {"PGSERVICE", postgres}, {"MYSQL_HOST", mysql}, {"MYSQL_USERNAME", mysql},
+		{"MYSQL_PASSWORD", mysql}, {"MYSQL_PASSWORD_FILE", mysql}, {"MYSQL_PORT", mysql}, {"MYSQL_URL", mysql},
+		{"MYSQL_USER", mysql}};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+		if (config_given(environment, names[i].given)) {
+			config_warn(config, mem_format("%s is set, which chooses no database, so the SQLite file \"%s\" is watched: set %s "
+				"(or SQLITE_PATH, if that file is meant)", names[i].given, config->sqlite_path, names[i].wanted));
+			return;
+		}
+}
+
 /* MySQL wins over PostgreSQL wins over SQLite. */
 static enum status check_database(struct config *config, const char *const *environment, struct err *err)
 {
@@ -29,6 +49,8 @@ static enum status check_database(struct config *config, const char *const *envi
 	if (url && strncmp(url, "postgres://", 11) != 0 && strncmp(url, "postgresql://", 13) != 0 && !strchr(url, '='))
 		return complain("POSTGRES_DATABASE_URL", url,
 			"a postgresql:// address nor a keyword=value string, such as postgresql://user@host/database", err);
+	if (!config->mysql_database && !url && !config_given(environment, "SQLITE_PATH"))
+		doubt_default(config, environment);
 	if (config->mysql_database && url)
 		config_warn(config, mem_text("POSTGRES_DATABASE_URL is ignored: MYSQL_DATABASE is set and wins"));
 	if ((config->mysql_database || url) && config_given(environment, "SQLITE_PATH"))

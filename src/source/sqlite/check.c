@@ -119,7 +119,8 @@ enum status sqlite_check(void *opaque, struct err *err)
 	if (access(source->config->path, F_OK) != 0) {
 		if (source->config->rules->table_count)
 			return err_set(err, STATUS_NOT_FOUND, "SQLITE_PATH: there is no file \"%s\", and TABLE_NAMES names \"%s\": make "
-				"the database with its tables first", source->config->path, source->config->rules->tables[0].text);
+				"the database with its tables first, or name the one that has them in SQLITE_PATH, POSTGRES_DATABASE_URL or "
+				"MYSQL_DATABASE", source->config->path, source->config->rules->tables[0].text);
 		printf("would make the database \"%s\", with the tables of esink alone\n", source->config->path);
 		return STATUS_OK;
 	}

@@ -92,7 +92,7 @@ static enum status open_file(struct sqlite *source, struct err *err)
 
 	if (!there && !source->started && config->rules->table_count)
 		return err_set(err, STATUS_NOT_FOUND, "SQLITE_PATH: there is no file \"%s\", and TABLE_NAMES names \"%s\": make the "
-			"database with its tables first", config->path, config->rules->tables[0].text);
+			"database with its tables first, or name the one that has them in SQLITE_PATH, POSTGRES_DATABASE_URL or MYSQL_DATABASE", config->path, config->rules->tables[0].text);
 	status = db_open(&source->db, !source->started, err);
 	if (status == STATUS_OK && !there)
 		log_info("sqlite", "\"%s\" was not there: an empty database was made", config->path);

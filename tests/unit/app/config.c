@@ -14,7 +14,7 @@
 
 #include "app/config.h"
 
-#define MAX_VARIABLES 8
+#define MAX_VARIABLES 9
 #define KEY "0123456789abcdef0123456789abcdef" /* long enough not to be warned of */
 
 /* -- what is accepted: one variable, the field, its value ----------------------------------------------------------- */
@@ -230,6 +230,10 @@ static void refuses_with_one_line(void **state)
 
 /* -- what is accepted with a warning --------------------------------------------------------------------------------- */
 
+#define DEFAULTED(given, wanted)                                                                                      \
+	given " is set, which chooses no database, so the SQLite file \"esink.db\" is watched: set " wanted                 \
+	      " (or SQLITE_PATH, if that file is meant)"
+
 static const struct {
 	const char *environment[MAX_VARIABLES], *warning; /* NULL: none */
 } warned[] = {
@@ -253,7 +257,23 @@ static const struct {
 	{{"TABLE_NAMES='a,b'"}, "TABLE_NAMES begins and ends with quotes: they are part of the value"},
 	{{"SECURITY_TOKEN=\"a", "TABLE_NAMES='", "FILTERS=a.'b'", "MYSQL_PASSWORD='a\""}, NULL},
 	{{"HOSTS=a", "POST=1", "PORTS=2", "PATH=/bin", "SHELL=sh"}, NULL}, /* anybody's */
-	{{"MYSQL_USER=a", "MYSQL_ROOT_PASSWORD=b", "PGHOST=c", "HOSTNAME=d", "SSL_CERT_DIR=e"}, NULL},
+	{{"PORTT=1"}, "PORTT is not a variable of esink: did you mean PORT?"},
+	{{"HSOT=a"}, "HSOT is not a variable of esink: did you mean HOST?"},
+	{{"TABLE_AUTH_ROUTING={}"}, "TABLE_AUTH_ROUTING is not a variable of esink: did you mean TABLE_AUTH_COLUMN_ROUTING?"},
+	{{"AUTH_COLUMN_ROUTING={}"}, "AUTH_COLUMN_ROUTING is not a variable of esink: did you mean TABLE_AUTH_COLUMN_ROUTING?"},
+	{{"TABLE_AUTH_COLUMN={}"}, "TABLE_AUTH_COLUMN is not a variable of esink: did you mean TABLE_AUTH_COLUMN_ROUTING?"},
+	{{"SSL_CERT=a", "SSL_KEY=b", "JWT_KEY=c", "MAX_CONNECTIONS_=d", "PORT_=1", "XPORT=1", "GHOST=1", "SPORT=1"},
+		"MAX_CONNECTIONS_ is not a variable of esink: did you mean MAX_CONNECTIONS?"},
+	{{"DB_HOST=a", "DB_PORT=b", "HTTP_PORT=c", "JAVA_HOME=d", "AUTH_TOKEN=e", "LOG_FILE=f", "NODE_PATH=g"}, NULL},
+	{{"MYSQL_TABLE=a", "POSTGRES_DATABASE=a", "POSTGRES_PASSWORD=b", "SQLITE_FILE=c", "DATABASE=d", "_=e", "LS_COLORS=f"}, NULL},
+	{{"POSTGRES_URL=postgres://a"}, DEFAULTED("POSTGRES_URL", "POSTGRES_DATABASE_URL")},
+	{{"DATABASE_URL=postgres://a", "PGHOST=b"},
+		DEFAULTED("DATABASE_URL", "POSTGRES_DATABASE_URL, or MYSQL_DATABASE with its host and user")},
+	{{"PGHOST=a", "PGUSER=b"}, DEFAULTED("PGHOST", "POSTGRES_DATABASE_URL")},
+	{{"MYSQL_HOST=a", "MYSQL_USERNAME=b"}, DEFAULTED("MYSQL_HOST", "MYSQL_DATABASE")},
+	{{"DATABASE_URL=a", "PGHOST=b", "MYSQL_HOST=c", "POSTGRES_DATABASE_URL=dbname=d"}, NULL},
+	{{"DATABASE_URL=a", "PGHOST=b", "MYSQL_DATABASE=c", "MYSQL_USERNAME=d"}, NULL},
+	{{"SQLITE_PATH=x.db", "MYSQL_USER=a", "MYSQL_ROOT_PASSWORD=b", "PGHOST=c", "HOSTNAME=d", "SSL_CERT_DIR=e"}, NULL},
 	{{"filter=a", "Table_Name=b"}, NULL}, /* not the form of ours */
 	{{"HOST_FILE=/f", "PORT_FILE=/f"}, NULL},
 	{{"JWT_SECRET=" KEY, "SSL_CERT_FILE=/c", "COLUMNS=80"}, NULL},
