@@ -49,11 +49,10 @@ static enum status refuse(const char *variable, const struct table_name *entry,
 			variable, name_shown(entry->text), entry->text, name_shown(watched->text),
 			watched->text);
 	return err_set(err, STATUS_INVALID,
-		"%s: table \"%.*s\" is not in TABLE_NAMES; did you mean \"%.*s\"? (If it is "
-		"another one, put it in double "
-		"quotes.)",
+		"%s: table \"%.*s\" is not in TABLE_NAMES, which has \"%.*s\": one of the two is misspelt. "
+		"(If they are two tables, put the one in %s in double quotes.)",
 		variable, name_shown(entry->text), entry->text, name_shown(watched->text),
-		watched->text);
+		watched->text, variable);
 }
 
 static enum status check(const struct ruleset *set, const char *variable,

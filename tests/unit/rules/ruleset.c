@@ -82,17 +82,20 @@ static const struct refusal refusals[] = {
 	{{.routing = "{\"\":\"a\"}"},
 		"TABLE_AUTH_COLUMN_ROUTING: \"\" is not table or schema.table"},
 	{{.table_names = "users", .filters = "user.password"},
-		"FILTERS: table \"user\" is not in TABLE_NAMES; did you mean \"users\"?"},
+		"FILTERS: table \"user\" is not in TABLE_NAMES, which has \"users\": one of the two is "
+		"misspelt."},
 	{{.table_names = "orders,users", .columns = "Usesr.name"},
-		"COLUMNS: table \"Usesr\" is not in TABLE_NAMES; did you mean \"users\"?"},
+		"COLUMNS: table \"Usesr\" is not in TABLE_NAMES, which has \"users\": one of the two is "
+		"misspelt."},
 	{{.table_names = "orders", .old_rows = "ordres"},
-		"OLD_ROWS: table \"ordres\" is not in TABLE_NAMES; did you mean \"orders\"?"},
+		"OLD_ROWS: table \"ordres\" is not in TABLE_NAMES, which has \"orders\": one of the two is "
+		"misspelt."},
 	{{.table_names = "orders", .routing = "{\"order\":\"a\"}"},
-		"TABLE_AUTH_COLUMN_ROUTING: table \"order\" is not in TABLE_NAMES; did you mean "
-		"\"orders\"?"},
+		"TABLE_AUTH_COLUMN_ROUTING: table \"order\" is not in TABLE_NAMES, which has \"orders\": one of the two is "
+		"misspelt."},
 	{{.table_names = "shop.orders", .filters = "shpo.orders.price"},
-		"FILTERS: table \"shpo.orders\" is not in TABLE_NAMES; did you mean "
-		"\"shop.orders\"?"},
+		"FILTERS: table \"shpo.orders\" is not in TABLE_NAMES, which has \"shop.orders\": one of the two is "
+		"misspelt."},
 	{{.table_names = "shop.orders", .filters = "orders.price"},
 		"FILTERS: \"orders\" is a table of the default schema, but TABLE_NAMES has only "
 		"\"shop.orders\""},
