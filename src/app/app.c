@@ -468,10 +468,22 @@ static enum app_exit run_once(const struct config *config, bool uninstall)
 	return result;
 }
 
+/* Another process may listen there now, a relay perhaps, and another user may be allowed to. */
+static bool check_address(const struct config *config, struct err *err)
+{
+	enum status status = server_address_good(config->host, (int)config->port, err);
+
+	if (status == STATUS_CONFLICT || status == STATUS_DENIED)
+		log_warn("app", "%s", err->text);
+	return status == STATUS_OK || status == STATUS_CONFLICT || status == STATUS_DENIED;
+}
+
 enum app_exit app_check(const struct config *config)
 {
 	struct err err = {{0}};
 
+	if (!check_address(config, &err))
+		return say(APP_BAD_CONFIG, &err);
 	if (config->use_ssl && !server_certificate_good(config->ssl_cert_file, config->ssl_key_file, &err))
 		return say(APP_BAD_CONFIG, &err);
 	return run_once(config, false);

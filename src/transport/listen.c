@@ -119,30 +119,29 @@ static int open_one(const struct address *address, bool first, bool both, const 
 	return -1;
 }
 
-static void explain(const struct server_config *config, int port, struct err *err)
+static enum status explain(const struct server_config *config, int port, struct err *err)
 {
 	const char *host = config->host && config->host[0] ? config->host : "all interfaces";
 
 	if (errno == EADDRINUSE)
-		err_set(err, STATUS_INVALID, "PORT: %d is taken by another program on %s: stop it or choose another port", port,
-			host);
-	else if (errno == EACCES)
-		err_set(err, STATUS_INVALID, "PORT: %d needs a right that this process does not have: choose one above 1023",
+		return err_set(err, STATUS_CONFLICT, "PORT: %d is taken by another program on %s: stop it or choose another port",
+			port, host);
+	if (errno == EACCES)
+		return err_set(err, STATUS_DENIED, "PORT: %d needs a right that this process does not have: choose one above 1023",
 			port);
-	else if (errno == EADDRNOTAVAIL)
-		err_set(err, STATUS_INVALID, "HOST: \"%s\" is no address of this machine", host);
-	else
-		err_set(err, STATUS_INVALID, "PORT: cannot listen on %d of %s: %s", port, host, strerror(errno));
+	if (errno == EADDRNOTAVAIL)
+		return err_set(err, STATUS_INVALID, "HOST: \"%s\" is no address of this machine", host);
+	return err_set(err, STATUS_INVALID, "PORT: cannot listen on %d of %s: %s", port, host, strerror(errno));
 }
 
-bool listening_open(struct listening *listening, const struct server_config *config, struct err *err)
+enum status listening_open(struct listening *listening, const struct server_config *config, struct err *err)
 {
 	struct address list[LISTEN_MAX];
 	bool both = !config->host || !config->host[0];
 
 	*listening = (struct listening){.threads = config->threads, .port = config->port};
 	if (!resolve(config->host, list, &listening->addresses, err))
-		return false;
+		return STATUS_INVALID;
 	listening->fds = mem_alloc(listening->threads * listening->addresses * sizeof(int));
 	for (size_t i = 0; i < listening->threads * listening->addresses; i++)
 		listening->fds[i] = -1;
@@ -153,15 +152,16 @@ bool listening_open(struct listening *listening, const struct server_config *con
 			set_port(&list[a], listening->port);
 			*fd = open_one(&list[a], t == 0, both, config);
 			if (*fd < 0) {
-				explain(config, listening->port, err);
+				enum status status = explain(config, listening->port, err);
+
 				listening_close(listening);
-				return false;
+				return status;
 			}
 			if (!listening->port)
 				listening->port = port_of(*fd);
 		}
 	}
-	return true;
+	return STATUS_OK;
 }
 
 void listening_close(struct listening *listening)

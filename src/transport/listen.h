@@ -16,8 +16,9 @@ struct listening {
 };
 
 /* Takes the port exclusively first, so that a second esink is refused and does not share it, and then shares it among the
- * threads. The error names PORT or HOST. */
-bool listening_open(struct listening *listening, const struct server_config *config, struct err *err);
+ * threads. The error names PORT or HOST; STATUS_CONFLICT: the port is taken; STATUS_DENIED: not ours
+ * to take. */
+enum status listening_open(struct listening *listening, const struct server_config *config, struct err *err) MUST_CHECK;
 void listening_close(struct listening *listening); /* those that nobody took (set to -1) */
 
 struct thread;

@@ -125,7 +125,7 @@ struct server *server_create(const struct server_config *config, const struct hu
 	if (config->cert_file || config->key_file)
 		certificate = tls_read(config->cert_file, config->key_file, err);
 	if ((certificate || !(config->cert_file || config->key_file)) &&
-		listening_open(&listening, &server->shared.config, err))
+		listening_open(&listening, &server->shared.config, err) == STATUS_OK)
 		made = init_threads(server, &listening, certificate, err);
 	server->port = listening.port;
 	listening_close(&listening);
@@ -162,6 +162,17 @@ bool server_certificate_good(const char *cert_file, const char *key_file, struct
 
 	SSL_CTX_free(certificate);
 	return certificate;
+}
+
+enum status server_address_good(const char *host, int port, struct err *err)
+{
+	const struct server_config config = {.host = host, .port = port, .threads = 1};
+	struct listening listening;
+	enum status status = listening_open(&listening, &config, err);
+
+	if (status == STATUS_OK)
+		listening_close(&listening);
+	return status;
 }
 
 enum status server_reload(struct server *server, struct err *err)

@@ -49,6 +49,10 @@ struct server *server_create(const struct server_config *config, const struct hu
 /* Whether the certificate and key can be used, for --check; err names the variable otherwise. */
 bool server_certificate_good(const char *cert_file, const char *key_file, struct err *err);
 
+/* Whether HOST and PORT could be taken, for --check, by taking and leaving them. STATUS_CONFLICT: the port is taken, by a running
+ * relay perhaps; STATUS_DENIED: not by this process; STATUS_INVALID: by none. */
+enum status server_address_good(const char *host, int port, struct err *err) MUST_CHECK;
+
 /* The hubs, one per thread, for delivery and for hub_on_shown(), which must be set before server_start(). */
 struct hub *const *server_hubs(const struct server *server, size_t *count);
 int server_port(const struct server *server);

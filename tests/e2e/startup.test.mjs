@@ -258,10 +258,20 @@ test('logs as JSON are one object a line', async (t) => {
   for (const line of lines) assert.equal(typeof JSON.parse(line), 'object', line);
 });
 
-test('HOST limits where it listens', async (t) => {
+test('HOST limits where it listens; --check says of HOST and PORT what a start would', async (t) => {
   const db = await postgres.database(t);
   const port = await freePort();
   const { code, log } = await runToEnd(t, { db, env: { HOST: 'not an address', PORT: String(port) } });
   assert.notEqual(code, 0);
   assert.match(log, /not an address/);
+  const check = (env) => runToEnd(t, { db, args: ['--check'], env });
+  for (const host of ['not an address', '192.0.2.1']) {
+    const refused = await check({ HOST: host });
+    assert.deepEqual([refused.code, refused.log], [2, refused.log.match(/^esink: HOST: ".*" is no address of this machine.*\n$/)?.[0]], host);
+  }
+  const relay = await startRelay(t, db); // whose port is as good as any
+  const taken = await check({ PORT: String(relay.port) });
+  assert.deepEqual([taken.code, /warn.*PORT: \d+ is taken by another program/.test(taken.log)], [0, true], taken.log);
+  assert.doesNotMatch((await check({})).log, /PORT|HOST/);
+  await relay.ready();
 });
