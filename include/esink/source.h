@@ -38,6 +38,7 @@ struct source_config {
 	int max_consumers;
 	int drain_max;         /* events per fetch, at most */
 	int statement_timeout_ms; /* for look-ups, writes and reads */
+	bool brief;            /* --check prints no statements */
 	int stop_fd;           /* readable: give up whatever blocks and return STATUS_STOPPED */
 };
 

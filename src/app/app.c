@@ -451,12 +451,13 @@ enum app_exit app_run(const struct config *config)
 }
 
 /* The source does it, on this thread; signals end the process as they do by default. */
-static enum app_exit run_once(const struct config *config, bool uninstall)
+static enum app_exit run_once(const struct config *config, bool uninstall, bool brief)
 {
 	struct app app;
 	struct err err = {{0}};
 	enum app_exit result = app_init(&app, config);
 
+	app.source_config.brief = brief;
 	if (result == APP_DONE) {
 		enum status status = uninstall ? app.ops->uninstall(app.source, &err) : app.ops->check(app.source, &err);
 
@@ -478,7 +479,7 @@ static bool check_address(const struct config *config, struct err *err)
 	return status == STATUS_OK || status == STATUS_CONFLICT || status == STATUS_DENIED;
 }
 
-enum app_exit app_check(const struct config *config)
+static enum app_exit check(const struct config *config, bool brief)
 {
 	struct err err = {{0}};
 
@@ -486,10 +487,20 @@ enum app_exit app_check(const struct config *config)
 		return say(APP_BAD_CONFIG, &err);
 	if (config->use_ssl && !server_certificate_good(config->ssl_cert_file, config->ssl_key_file, &err))
 		return say(APP_BAD_CONFIG, &err);
-	return run_once(config, false);
+	return run_once(config, false, brief);
+}
+
+enum app_exit app_check(const struct config *config)
+{
+	return check(config, false);
+}
+
+enum app_exit app_check_brief(const struct config *config)
+{
+	return check(config, true);
 }
 
 enum app_exit app_uninstall(const struct config *config)
 {
-	return run_once(config, true);
+	return run_once(config, true, false);
 }

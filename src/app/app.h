@@ -10,6 +10,7 @@ enum app_exit { APP_DONE = 0, APP_FAILED = 1, APP_BAD_CONFIG = 2, APP_BAD_DATABA
 /* Each prints its one line `esink: ...` on stderr when it fails, and returns the exit status. */
 enum app_exit app_run(const struct config *config); /* until a signal asks to end */
 enum app_exit app_check(const struct config *config);
+enum app_exit app_check_brief(const struct config *config); /* without the statements */
 enum app_exit app_uninstall(const struct config *config);
 
 #endif

@@ -83,13 +83,14 @@ static void help_line(FILE *out, const struct setting *setting)
 
 void config_print_help(FILE *out)
 {
-	fputs("Usage: esink [--check | --uninstall | --help | --version]\n\n", out);
+	fputs("Usage: esink [--check [--brief] | --uninstall | --help | --version]\n\n", out);
 	wrap(out, "Relays every committed change of a database to exactly the users who may see it. It is configured by "
 		  "environment variables and by nothing else.", "", WIDTH);
 	fputs("\n"
 	      "  (no argument)  run until SIGTERM or SIGINT; SIGHUP: read key files again\n"
 	      "  --check        validate the configuration and the rights in the database,\n"
-	      "                 print what would be done, change nothing\n"
+	      "                 print what would be done, change nothing; with --brief\n"
+	      "                 without the statements themselves\n"
 	      "  --uninstall    remove everything of esink from the database\n"
 	      "  --help         this text; --help=markdown and --help=env: the same as a\n"
 	      "                 page and as an example environment file\n"

@@ -1,4 +1,4 @@
-/* The program: one optional argument, the environment, an exit status. */
+/* The program: what to do, the environment, an exit status. */
 #include <stdio.h>
 #include <string.h>
 
@@ -47,11 +47,13 @@ int main(int argc, char **argv)
 		return with_config(app_run);
 	if (argc == 2 && !strcmp(argv[1], "--check"))
 		return with_config(app_check);
+	if (argc == 3 && !strcmp(argv[1], "--check") && !strcmp(argv[2], "--brief"))
+		return with_config(app_check_brief);
 	if (argc == 2 && !strcmp(argv[1], "--uninstall"))
 		return with_config(app_uninstall);
 	if (argc == 2 && print_what_is_asked(argv[1]))
 		return fflush(stdout) == 0 ? APP_DONE : APP_FAILED;
-	fprintf(stderr, "esink: \"%.80s\" is not an argument of esink; usage: esink [--check | --uninstall | --help | "
+	fprintf(stderr, "esink: \"%.80s\" is not an argument of esink; usage: esink [--check [--brief] | --uninstall | --help | "
 			"--version], configured by environment variables\n", argc > 2 ? argv[2] : argv[1]);
 	return APP_BAD_CONFIG;
 }

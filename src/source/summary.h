@@ -1,4 +1,4 @@
-/* What --check would do, in a few lines, before and after all the statements. */
+/* What --check would do, in a few lines, before all the statements and, behind who sees what, as the last word. */
 #ifndef ESINK_SUMMARY_H
 #define ESINK_SUMMARY_H
 

@@ -100,7 +100,7 @@ static enum status check_binlog(struct my_db *db, struct err *err)
 
 /* -- --check ---------------------------------------------------------------------------------------------------------- */
 
-static void print_steps(const struct my_plan *plan, const struct my_catalog *catalog)
+static void print_steps(const struct my_plan *plan, const struct my_catalog *catalog, bool brief)
 {
 	struct summary summary;
 
@@ -108,17 +108,17 @@ static void print_steps(const struct my_plan *plan, const struct my_catalog *cat
 	for (size_t i = 0; i < plan->count; i++)
 		if (plan->steps[i].what)
 			summary_add(&summary, plan->steps[i].verb, plan->steps[i].what, strlen(plan->steps[i].what));
-	summary_print(&summary);
-	printf("\n");
-	describe(catalog);
-	if (plan->count) {
+	if (plan->count && !brief) {
+		summary_print(&summary);
 		printf("\nwould run:\n");
 		for (size_t i = 0; i < plan->count; i++)
 			if (plan->steps[i].what)
 				printf("%s;\n", plan->steps[i].sql);
 		printf("\n");
-		summary_print(&summary);
 	}
+	describe(catalog);
+	printf("\n");
+	summary_print(&summary);
 	summary_finish(&summary);
 }
 
@@ -134,7 +134,7 @@ static enum status print_plan(struct my_db *db, const struct my_catalog *catalog
 	if (status == STATUS_OK) {
 		struct err ignored;
 
-		print_steps(&plan, catalog);
+		print_steps(&plan, catalog, db->config->brief);
 		if (any && my_claim_busy(db, &busy, &ignored) != STATUS_OK)
 			busy = false;
 		printf("\na relay is at work on this database: %s\n", busy ? "yes" : "no");

@@ -144,7 +144,7 @@ static void describe(const struct pg_catalog *catalog)
 }
 
 static enum status print_plan(
-	struct pg *pg, const struct pg_catalog *catalog, bool there, struct err *err)
+	struct pg *pg, const struct pg_catalog *catalog, bool there, bool brief, struct err *err)
 {
 	AUTO_BUF struct buf plan = buf_init(BUF_NO_MAX);
 	static const char schema[] = "schema esink with its tables and functions";
@@ -156,13 +156,13 @@ static enum status print_plan(
 		summary_add(&summary, SUMMARY_CREATE, schema, sizeof(schema) - 1);
 	status = install_plan(pg, catalog, &plan, &summary, err);
 	if (status == STATUS_OK) {
-		summary_print(&summary);
-		printf("\n");
-		describe(catalog);
-		if (plan.len) {
-			printf("\nwould run:\n%s\n", plan.bytes);
+		if (plan.len && !brief) {
 			summary_print(&summary);
+			printf("\nwould run:\n%s\n", plan.bytes);
 		}
+		describe(catalog);
+		printf("\n");
+		summary_print(&summary);
 	}
 	summary_finish(&summary);
 	return status;
@@ -226,7 +226,7 @@ enum status postgres_check(void *opaque, struct err *err)
 	if (status == STATUS_OK && lookup)
 		postgres_warn_tokens(catalog, source->config);
 	if (status == STATUS_OK)
-		status = print_plan(&source->pg, catalog, there, err);
+		status = print_plan(&source->pg, catalog, there, source->config->brief, err);
 	if (status == STATUS_OK)
 		status = print_drainer(&source->pg, err);
 	catalog_free(catalog);

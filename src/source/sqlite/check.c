@@ -76,19 +76,19 @@ static void summarize(const struct buf *plan, struct summary *summary)
 	}
 }
 
-static void print_statements(const struct buf *plan, const struct catalog *catalog)
+static void print_statements(const struct buf *plan, const struct catalog *catalog, bool brief)
 {
 	struct summary summary;
 
 	summary_init(&summary);
 	summarize(plan, &summary);
-	summary_print(&summary);
-	printf("\n");
-	describe(catalog);
-	if (plan->len) {
-		printf("\nwould run:\n%s\n", plan->bytes);
+	if (plan->len && !brief) {
 		summary_print(&summary);
+		printf("\nwould run:\n%s\n", plan->bytes);
 	}
+	describe(catalog);
+	printf("\n");
+	summary_print(&summary);
 	summary_finish(&summary);
 }
 
@@ -102,7 +102,7 @@ static enum status print_plan(struct sqlite *source, bool tokens, struct err *er
 		lite_catalog_warn_idle(catalog);
 		if (tokens)
 			lite_catalog_warn_tokens(catalog, source->config);
-		print_statements(&result.statements, catalog);
+		print_statements(&result.statements, catalog, source->config->brief);
 		printf("\na relay is at work on this file: %s\n", lite_note_busy(source->config->path) ? "yes" : "no");
 	}
 	lite_catalog_free(catalog);

@@ -113,9 +113,9 @@ export function apart(database) {
 
   test('--check prints the plan and changes nothing', async (t) => {
     const db = await database.database(t, schema);
-    const plan = async () => {
+    const plan = async (...how) => {
       const before = await database.ddl(db);
-      const { code, log, stdout } = await runToEnd(t, { db, env, args: ['--check'] });
+      const { code, log, stdout } = await runToEnd(t, { db, env, args: ['--check', ...how] });
       assert.equal(code, 0, log);
       assert.deepEqual(await database.ddl(db), before);
       return stdout;
@@ -124,6 +124,11 @@ export function apart(database) {
     assert.match(first, /CREATE TRIGGER[^;]*orders/);
     assert.equal(first.match(/^would create: .*orders/gm)?.length, 2, 'in short, before and after all the statements');
     assert.match(first.split('\n')[0], /^would create: /);
+    assert.ok(first.indexOf('orders: the users in customer; sends id customer\n') > first.lastIndexOf('CREATE TRIGGER'), 'who sees what does not scroll away');
+    const brief = await plan('--brief');
+    assert.doesNotMatch(brief, /CREATE /);
+    assert.ok(first.endsWith(brief), 'the same less the statements');
+    assert.match(brief, /^orders: the users in customer; sends id customer\n\nwould create: .*orders/);
     assert.deepEqual(await database.ours(db), []);
     const relay = await startRelay(t, db, { ...rules, fence: false });
     await relay.stop();
