@@ -17,7 +17,7 @@
 #include "transport/answers.h"
 #include "transport/events.h"
 #include "transport/server.h"
-#include "transport/socketio/engineio.h"
+#include "transport/socketio/host.h"
 
 #define LISTEN_MAX 4          /* addresses of one host name that are listened on */
 #define SCRATCH_KEPT 1048576  /* a scratch buffer that grew beyond this is given back */

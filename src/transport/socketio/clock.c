@@ -1,6 +1,6 @@
-/* Deadlines of a thread's Engine.IO sessions: lists in order of time, and one clock for the earliest of all. */
+/* Lists in order of time, and one clock of the loop, set for the earliest deadline of all. */
 #include "base/clock.h"
-#include "transport/socketio/engineio.h"
+#include "transport/socketio/clock.h"
 #include "transport/thread.h"
 
 static void due_now(uv_timer_t *clock);

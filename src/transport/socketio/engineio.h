@@ -6,8 +6,8 @@
  * websocket of another thread, the session itself moves there: from then on nothing of it crosses threads.
  *
  * Ending. engine_close() begins it: last words, then the end as the transport has one; a polling client may fetch them for
- * LAST_WORDS_MS, and gets the close packet in the answer after them: clients forget what came in the same one. The application hears of it once, by ended(), outside of its own calls, and its memory goes at the end of the
- * turn of the loop.
+ * LAST_WORDS_MS, and gets the close packet in the answer after them: clients forget what came in the same one. The application
+ * hears of it once, by ended(), outside of its own calls, and its memory goes at the end of the turn of the loop.
  *
  * Sending while polling: packets wait in `out` until a poll asks; the answer goes out at the end of the turn, with all that
  * came together by then. After it the peer takes nothing until it polls again (paused()). A large event is an answer of its own.
@@ -18,10 +18,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <uv.h>
 
 #include "base/buf.h"
 #include "esink/session.h"
+#include "transport/socketio/clock.h"
 #include "wire/engineio.h"
 
 struct conn;
@@ -70,29 +70,6 @@ struct engineio_config {
 	size_t max_payload;             /* of a polling request's body, of a websocket message [1000000] */
 };
 
-/* A deadline. Those of a list all last equally long, so that the oldest is always the first to be due. */
-struct engineio_timer {
-	struct engineio_timer *next, *prev;
-	struct engineio_timers *list; /* NULL: not set */
-	struct engineio *engine;
-	int64_t due; /* ms, monotonic */
-};
-
-struct engineio_timers {
-	struct engineio_timer *first, *last;
-	int64_t after_ms;
-	void (*due)(struct engineio *engine);
-};
-
-/* What a network thread keeps of its sessions. */
-struct engineio_host {
-	struct engineio_timers pings, pongs, connects, last_words, goodbyes, probes, crowded;
-	struct engineio *dirty, *turning; /* have something to do at the end of the turn, of this turn */
-	uv_timer_t clock;
-	int64_t clock_due;      /* when it is set for; 0: it is not */
-	size_t count;
-};
-
 struct engineio {
 	struct thread *home;  /* NULL: on the way. Written under the registry's lock */
 	struct conn *conn;    /* the websocket; NULL: polling */
@@ -123,11 +100,6 @@ struct engineio {
 	char address[46];  /* of the handshake's peer; "" when it had gone already */
 };
 
-void engine_host_init(struct thread *thread);
-/* The thread has ended: so do all that are left. After engine_settle() of all threads. */
-void engine_host_finish(struct thread *thread);
-void engine_turn(struct thread *thread);        /* at the end of a turn of the loop, after the hub's */
-
 /* A session that begins with the request in conn: over a websocket when conn is one, else by polling. NULL: too many. */
 struct engineio *engine_create(struct conn *conn, bool websocket);
 /* The packet that tells the sid and the heartbeat, appended in the session's encoding. */
@@ -153,10 +125,6 @@ enum send_result engine_send(struct engineio *engine, const char *bytes, size_t 
 /* The same of packets beside what the application sends: they wait while it is within() a message. */
 enum send_result engine_say(struct engineio *engine, const char *bytes, size_t len);
 void engine_said(struct engineio *engine); /* what waits is sent, if it may be */
-/* A large event's frame, which must be in the session's encoding. A polling session shares it in place of a copy, but when so much is on
- * its way out to others that there is no room for it, it waits. */
-enum send_result engine_send_event(struct engineio *engine, struct event *event, const struct frame *frame);
-void engine_forget_event(struct engineio *engine); /* nobody waits for it any more */
 /* One message packet. */
 enum send_result engine_message(struct engineio *engine, bool binary, struct span data);
 /* Asks for writable() in a later turn. */
@@ -170,21 +138,13 @@ void engine_close(struct engineio *engine, enum close_reason reason);
 
 /* -- for the other files of this folder -- */
 void engine_packet(struct engineio *engine, const struct engineio_packet *packet); /* from the peer */
-void engine_drain(struct thread *thread); /* closes those that no session of the hub closes */
-void engine_touch(struct engineio *engine); /* it has something to do at the end of the turn */
+/* One packet to the peer, as engine_say(). */
+enum send_result engine_send_packet(struct engineio *engine, enum engineio_type type, bool binary, struct span data);
+void engine_take_turn(struct engineio *engine); /* at the end of the loop's turn: what it was dirty for. It may be freed */
 void engine_end(struct engineio *engine, enum close_reason reason); /* nobody can be told anything more */
-void engine_ask_to_upgrade(struct engineio *engine); /* a probe has come: polls are answered at once from now on */
-void engine_stay(struct engineio *engine); /* its websocket came to nothing: polls wait as before */
-bool engine_overdue(struct engineio *engine); /* it has missed its pong, and is over now */
-void engine_unshare(struct engineio *engine); /* last words: what waits is in out, all of it */
-void engine_polled(struct engineio *engine, struct errand *poll);
-/* Off the lists of its thread, and onto those of another. */
-void engine_unhost(struct engineio *engine);
-void engine_host(struct engineio *engine);
 void engine_free(struct engineio *engine);
-
-void engine_timer_set(struct engineio_timers *list, struct engineio_timer *timer);
-void engine_timer_stop(struct engineio_timer *timer);
-void engine_clock_init(struct thread *thread);
+/* What is due, for host.c: the application's peer said nothing for connect_timeout_ms; the last words were not fetched. */
+void engine_not_connected(struct engineio *engine);
+void engine_not_fetched(struct engineio *engine);
 
 #endif

@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "transport/conn.h"
+#include "transport/socketio/long_poll.h"
 #include "transport/socketio/polling.h"
 #include "transport/socketio/registry.h"
 #include "transport/socketio/share.h"

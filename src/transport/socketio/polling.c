@@ -1,4 +1,6 @@
-/* The checks and their order, the numbers and words of refusals are Engine.IO's own. Two polls at once end the session, as
+/* Polls and posts as requests of HTTP; what waits for a poll, and the poll that waits, are in long_poll.c.
+ *
+ * The checks and their order, the numbers and words of refusals are Engine.IO's own. Two polls at once end the session, as
  * does a body that holds something malformed: what comes after it cannot be trusted.
  *
  * A poll that waits keeps its connection, read on by libwebsockets, so that a client that goes is seen at once.
@@ -10,6 +12,8 @@
 #include "transport/conn.h"
 #include "transport/http.h"
 #include "transport/socketio/errand.h"
+#include "transport/socketio/heartbeat.h"
+#include "transport/socketio/long_poll.h"
 #include "transport/socketio/registry.h"
 #include "transport/socketio/share.h"
 #include "transport/thread.h"

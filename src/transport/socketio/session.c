@@ -18,6 +18,7 @@
 #include "transport/begin.h"
 #include "transport/conn.h"
 #include "transport/reply.h"
+#include "transport/socketio/long_poll.h"
 #include "transport/socketio/share.h"
 #include "transport/thread.h"
 #include "wire/wire.h"

@@ -12,6 +12,8 @@
 #include "transport/conn.h"
 #include "transport/http.h"
 #include "transport/socketio/errand.h"
+#include "transport/socketio/host.h"
+#include "transport/socketio/long_poll.h"
 #include "transport/socketio/registry.h"
 #include "transport/thread.h"
 #include "transport/websocket.h"
