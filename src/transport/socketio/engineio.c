@@ -287,12 +287,7 @@ static void over(struct engineio *engine)
 {
 	struct thread *home = engine->home;
 
-	if (engine->poll) {
-		engine->poll->status = 400;
-		engine->poll->code = ENGINEIO_UNKNOWN_SID;
-		errand_return(engine->poll);
-		engine->poll = NULL;
-	}
+	engine_refuse_poll(engine, ENGINEIO_UNKNOWN_SID);
 	if (engine->conn) {
 		engine->conn->engine = NULL;
 		engine->conn = NULL;

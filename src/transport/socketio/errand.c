@@ -135,6 +135,13 @@ void errand_return(struct errand *errand)
 		inbox_post(hub_inbox(errand->from->hub), &errand->task);
 }
 
+void errand_refuse(struct errand *errand, int code)
+{
+	errand->status = 400;
+	errand->code = code;
+	errand_return(errand);
+}
+
 void errand_later(struct errand *errand)
 {
 	inbox_post(hub_inbox(errand->from->hub), &errand->task);

@@ -48,6 +48,8 @@ struct errand *errand_create(struct conn *conn, enum errand_kind kind, const cha
 bool errand_send(struct errand *errand);
 /* Back to where it began. On the home thread. */
 void errand_return(struct errand *errand);
+/* The same, with a refusal for its answer: one of enum engineio_error. */
+void errand_refuse(struct errand *errand, int code);
 /* The connection goes. A poll's session ends with it, unless the answer was sent. NULL is fine. */
 void errand_forget(struct errand *errand);
 /* Ends the polling session of that sid, wherever it is. */

@@ -89,6 +89,16 @@ void engine_polled(struct engineio *engine, struct errand *poll)
 		engine_timer_set(&engine_host_of(engine)->probes, &engine->noop);
 }
 
+void engine_refuse_poll(struct engineio *engine, int code)
+{
+	struct errand *poll = engine->poll;
+
+	if (!poll)
+		return;
+	engine->poll = NULL;
+	errand_refuse(poll, code);
+}
+
 /* -- its answer -- */
 
 static void take_answer(struct engineio *engine, struct errand *poll)

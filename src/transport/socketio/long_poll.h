@@ -19,6 +19,7 @@ void engine_unshare(struct engineio *engine); /* last words: what waits is in ou
 /* A poll has come, and none waits already. It is the session's until its answer goes back. */
 void engine_polled(struct engineio *engine, struct errand *poll);
 void engine_answer_poll(struct engineio *engine); /* the end of the turn, for a poll that waits: it goes back if there is something for it */
+void engine_refuse_poll(struct engineio *engine, int code); /* if one waits: it goes back with errand_refuse() */
 /* The last packet of all, for a poll that waits. A client that said `close` itself only needs its poll back. */
 void engine_say_goodbye(struct engineio *engine);
 void engine_ask_to_upgrade(struct engineio *engine); /* a probe has come: polls are answered at once from now on */

@@ -190,21 +190,14 @@ void polling_too_large(struct conn *conn)
 
 /* -- at home -- */
 
-static void fail(struct errand *errand, enum engineio_error error)
-{
-	errand->status = 400;
-	errand->code = error;
-	errand_return(errand);
-}
-
 void polling_asked(struct errand *errand, struct engineio *engine)
 {
 	if (!engine || engine->over || engine_overdue(engine)) {
-		fail(errand, ENGINEIO_UNKNOWN_SID);
+		errand_refuse(errand, ENGINEIO_UNKNOWN_SID);
 	} else if (engine->conn) {
-		fail(errand, ENGINEIO_BAD_REQUEST);
+		errand_refuse(errand, ENGINEIO_BAD_REQUEST);
 	} else if (engine->poll) {
-		fail(errand, ENGINEIO_BAD_REQUEST);
+		errand_refuse(errand, ENGINEIO_BAD_REQUEST);
 		engine_close(engine, CLOSE_BAD_MESSAGE);
 	} else {
 		engine_polled(engine, errand);
@@ -226,12 +219,12 @@ static bool take_packets(struct engineio *engine, struct span payload)
 void polling_posted(struct errand *errand, struct engineio *engine)
 {
 	if (!engine || engine->over) {
-		fail(errand, ENGINEIO_UNKNOWN_SID);
+		errand_refuse(errand, ENGINEIO_UNKNOWN_SID);
 	} else if (engine->conn) {
-		fail(errand, ENGINEIO_BAD_REQUEST);
+		errand_refuse(errand, ENGINEIO_BAD_REQUEST);
 	} else if (!take_packets(engine, buf_as_span(&errand->body))) {
 		engine_close(engine, CLOSE_BAD_MESSAGE);
-		fail(errand, ENGINEIO_BAD_REQUEST);
+		errand_refuse(errand, ENGINEIO_BAD_REQUEST);
 	} else {
 		errand->status = 200;
 		errand_return(errand);

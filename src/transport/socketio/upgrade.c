@@ -171,17 +171,6 @@ void upgrade_gone(struct conn *conn, enum close_reason reason)
 
 /* -- at the session's home -- */
 
-/* A client lets its last poll end before it says `upgrade`: one that still waits came behind it. */
-static void refuse_poll(struct engineio *engine)
-{
-	struct errand *poll = engine->poll;
-
-	engine->poll = NULL;
-	poll->status = 400;
-	poll->code = ENGINEIO_BAD_REQUEST;
-	errand_return(poll);
-}
-
 /* It ended while its client turned to the websocket, and polls no more: its last words go there instead of it. */
 static void hand_over_last_words(struct errand *errand, struct engineio *engine)
 {
@@ -206,8 +195,8 @@ void upgrade_asked(struct errand *errand, struct engineio *engine)
 		hand_over_last_words(errand, engine);
 		return;
 	}
-	if (engine->poll)
-		refuse_poll(engine);
+	/* A client lets its last poll end before it says `upgrade`: one that still waits came behind it. */
+	engine_refuse_poll(engine, ENGINEIO_BAD_REQUEST);
 	errand->engine = engine;
 	engine->probes = 0;
 	engine->waits = false;
