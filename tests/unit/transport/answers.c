@@ -10,39 +10,19 @@
 #include <stdint.h>
 
 #include <cmocka.h>
-#include <poll.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "../clock.h"
 #include "base/mem.h"
-#include "client.h"
+#include "memory.h"
 #include "relay.h"
+#include "socketio_client.h"
 
 #define MEGABYTE 1000000
-#define SID_BYTES 21
 #define PATIENT_MS 60000 /* sockets are read one after the other, and the last one of them is not slow */
 #define SLOWER 5
 #define COMES_MS 30000
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define RESIDENT_IS_TRUE 0 /* what was freed is kept for a while */
-#else
-#define RESIDENT_IS_TRUE 1
-#endif
-
-static long resident_mb(void)
-{
-	FILE *file = fopen("/proc/self/statm", "r");
-	long pages = 0;
-
-	assert_non_null(file);
-	assert_int_equal(fscanf(file, "%*d %ld", &pages), 1);
-	fclose(file);
-	return pages * sysconf(_SC_PAGESIZE) >> 20;
-}
 
 static void assert_grown_less(long before, long mb)
 {
@@ -50,13 +30,6 @@ static void assert_grown_less(long before, long mb)
 
 	if (RESIDENT_IS_TRUE && now - before >= mb)
 		fail_msg("%ld MB have grown to %ld, by %ld and more", before, now, mb);
-}
-
-static bool has_come(const struct client *client, int ms)
-{
-	struct pollfd fd = {.fd = client->fd, .events = POLLIN};
-
-	return poll(&fd, 1, ms) == 1;
 }
 
 /* A poll of its own connection that has reached the session's home. */
@@ -85,18 +58,6 @@ static void takes_the_event(struct client *client, const char *sid, size_t bytes
 	assert_true(len >= bytes);
 }
 
-static int say(int port, const char *sid, const char *packets)
-{
-	char *request = mem_format("POST /socket.io/?EIO=4&transport=polling&sid=%s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
-				   "Content-Length: %zu\r\n\r\n%s", sid, strlen(packets), packets);
-	char *text = client_ask(port, request);
-	int status = client_status(text);
-
-	free(text);
-	free(request);
-	return status;
-}
-
 #define CROWD (RESIDENT_IS_TRUE ? 50 : 10)
 
 static void a_large_event_is_shared(unsigned threads)
@@ -112,7 +73,7 @@ static void a_large_event_is_shared(unsigned threads)
 	before = resident_mb();
 	relay_emit(relay, "7", 1, 5 * MEGABYTE);
 	for (size_t i = 0; i < CROWD; i++)
-		assert_true(has_come(&clients[i], COMES_MS));
+		assert_true(client_has_come(&clients[i], COMES_MS));
 	assert_grown_less(before, 200); /* of 970 */
 	for (size_t i = 0; i < CROWD; i++) {
 		takes_the_event(&clients[i], sids[i], 10 * MEGABYTE);
@@ -141,17 +102,17 @@ static void who_takes_leave_does_not_leave_answers(void **state)
 	clock_passes(1);
 	for (size_t i = 0; i < 40; i++) {
 		clients[i] = wait_for_events(relay_port(relay), "7", sid);
-		assert_int_equal(say(relay_port(relay), sid, "3"), 200);
+		assert_int_equal(polling_send(relay_port(relay), sid, "3"), 200);
 		relay_emit(relay, "7", 1, 5 * MEGABYTE);
-		has_come(&clients[i], 200);
-		assert_int_equal(say(relay_port(relay), sid, i % 2 ? "41" : "1"), 200);
+		client_has_come(&clients[i], 200);
+		assert_int_equal(polling_send(relay_port(relay), sid, i % 2 ? "41" : "1"), 200);
 	}
 	assert_grown_less(before, 400); /* of 840 */
 	/* There is room for who reads, once those have had their time. */
 	late = wait_for_events(relay_port(relay), "8", sid);
-	assert_int_equal(say(relay_port(relay), sid, "3"), 200);
+	assert_int_equal(polling_send(relay_port(relay), sid, "3"), 200);
 	relay_emit(relay, "8", 1, 5 * MEGABYTE);
-	assert_true(has_come(&late, COMES_MS));
+	assert_true(client_has_come(&late, COMES_MS));
 	takes_the_event(&late, sid, 10 * MEGABYTE);
 	client_close(&late);
 	for (size_t i = 0; i < 40; i++)
@@ -169,9 +130,9 @@ static void fill(struct relay *relay, unsigned threads, struct client full[FULL]
 		char user[] = {(char)('a' + i), 0}, sid[SID_BYTES];
 
 		full[i] = wait_for_events(relay_port(relay), user, sid);
-		assert_int_equal(say(relay_port(relay), sid, "3"), 200);
+		assert_int_equal(polling_send(relay_port(relay), sid, "3"), 200);
 		relay_emit(relay, user, 1, 5 * MEGABYTE);
-		assert_true(has_come(&full[i], threads == 1 ? COMES_MS : 200) || threads > 1);
+		assert_true(client_has_come(&full[i], threads == 1 ? COMES_MS : 200) || threads > 1);
 	}
 }
 
@@ -179,17 +140,10 @@ static void fill(struct relay *relay, unsigned threads, struct client full[FULL]
 static struct client turn_around(int port, char sid[SID_BYTES], struct client *poll)
 {
 	struct client socket;
-	char *path, *text;
-	size_t len;
 
 	*poll = polling_open(port, "7", sid);
-	path = mem_format("/socket.io/?EIO=4&transport=websocket&sid=%s", sid);
-	socket = websocket_open(port, path, "");
-	websocket_say(&socket, "2probe");
-	assert_int_equal(websocket_next(&socket, &text, &len), 1);
-	assert_string_equal(text, "3probe");
-	free(text);
-	free(path);
+	socket = upgrade_open(port, sid);
+	assert_true(upgrade_probe(&socket));
 	return socket;
 }
 
@@ -257,7 +211,7 @@ static void an_upgrade_does_not_go_round_the_bound(unsigned threads)
 		websocket_say(&sockets[i], "5");
 	}
 	for (size_t i = 0; i < count; i++)
-		assert_true(next[i] > first || has_come(&sockets[i], COMES_MS));
+		assert_true(next[i] > first || client_has_come(&sockets[i], COMES_MS));
 	for (size_t i = 0; i < count; i++)
 		before += (long)(polls[i].room >> 20); /* here, of what was answered after all */
 	if (threads == 1)
@@ -295,10 +249,10 @@ static void nothing_comes_behind_the_last_words(void **state)
 	(void)state;
 	fill(relay, 1, full);
 	poll = wait_for_events(relay_port(relay), "7", sid);
-	assert_int_equal(say(relay_port(relay), sid, "3"), 200);
+	assert_int_equal(polling_send(relay_port(relay), sid, "3"), 200);
 	relay_emit(relay, "7", 1, 5 * MEGABYTE);
-	assert_false(has_come(&poll, 100));
-	assert_int_equal(say(relay_port(relay), sid, "42[\"auth\",{\"token\":\"user-8\"}]"), 200);
+	assert_false(client_has_come(&poll, 100));
+	assert_int_equal(polling_send(relay_port(relay), sid, "42[\"auth\",{\"token\":\"user-8\"}]"), 200);
 	text = client_take_body(&poll);
 	assert_non_null(text);
 	assert_non_null(strstr(text, "Unauthorized"));
@@ -369,10 +323,10 @@ static void nothing_cuts_into_an_answer(void **state)
 		char sid[SID_BYTES];
 		struct client client = wait_for_events(relay_port(relay), "7", sid);
 
-		assert_int_equal(say(relay_port(relay), sid, "3"), 200); /* the poll is there */
+		assert_int_equal(polling_send(relay_port(relay), sid, "3"), 200); /* the poll is there */
 		if (i % 2) {
 			relay_emit(relay, "7", 1, 5 * MEGABYTE);
-			assert_true(has_come(&client, COMES_MS));
+			assert_true(client_has_come(&client, COMES_MS));
 		}
 		client_say(&client, next[i / 2]);
 		if (!client_ends(&client))

@@ -113,6 +113,13 @@ bool client_await(struct client *client, const char *text)
 	return true;
 }
 
+bool client_has_come(const struct client *client, int ms)
+{
+	struct pollfd fd = {.fd = client->fd, .events = POLLIN};
+
+	return poll(&fd, 1, ms) == 1;
+}
+
 bool client_ends(struct client *client)
 {
 	int64_t deadline = real_ms() + PATIENCE_MS;
@@ -271,16 +278,6 @@ int websocket_close_code(struct client *client)
 	return code;
 }
 
-struct client socketio_open(int port, const char *user)
-{
-	struct client client = websocket_open(port, "/socket.io/?EIO=4&transport=websocket", "");
-	char *packet = mem_format("40{\"token\":\"user-%s\"}", user);
-
-	websocket_say(&client, packet);
-	free(packet);
-	return client;
-}
-
 char *client_take_body(struct client *client)
 {
 	char *body;
@@ -309,41 +306,4 @@ bool client_take_answer(struct client *client)
 
 	free(body);
 	return body;
-}
-
-void polling_say(struct client *client, const char *sid)
-{
-	char *request = mem_format("GET /socket.io/?EIO=4&transport=polling&sid=%s HTTP/1.1\r\nHost: localhost\r\n\r\n", sid);
-
-	client_say(client, request);
-	free(request);
-}
-
-struct client polling_open(int port, const char *user, char sid[21])
-{
-	struct client client = client_open(port);
-	char *packet = mem_format("40{\"token\":\"user-%s\"}", user), *request;
-	const char *at;
-	bool connected = false;
-
-	client_say(&client, "GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: localhost\r\n\r\n");
-	sid[0] = 0;
-	if (client_await(&client, "\"upgrades\"") && (at = strstr(client.in, "\"sid\":\"")))
-		snprintf(sid, 21, "%s", at + 7);
-	client_take_answer(&client);
-	request = mem_format("POST /socket.io/?EIO=4&transport=polling&sid=%s HTTP/1.1\r\nHost: localhost\r\n"
-			     "Content-Type: text/plain\r\nContent-Length: %zu\r\n\r\n%s",
-		sid, strlen(packet), packet);
-	client_say(&client, request);
-	client_take_answer(&client);
-	for (int i = 0; i < 3 && !connected; i++) {
-		polling_say(&client, sid);
-		if (!client_await(&client, "\r\n\r\n4"))
-			break;
-		connected = strstr(client.in, "Successfully connected.");
-		client_take_answer(&client);
-	}
-	free(packet);
-	free(request);
-	return client;
 }

@@ -24,6 +24,8 @@ void client_send(struct client *client, const void *bytes, size_t len);
 void client_say(struct client *client, const char *text);
 /* Reads until text is in what came; false: the end or no more time. */
 bool client_await(struct client *client, const char *text);
+/* Is there something to read, or the end, within that time? */
+bool client_has_come(const struct client *client, int ms);
 /* Reads to the end of the connection; false: it did not end. */
 bool client_ends(struct client *client);
 
@@ -41,13 +43,6 @@ int websocket_next(struct client *client, char **payload, size_t *len);
 /* Skips to the next close frame: its code; -1: none came. */
 int websocket_close_code(struct client *client);
 
-/* A Socket.IO client of that user, on a websocket from the beginning; its CONNECT is under way. */
-struct client socketio_open(int port, const char *user);
-
-/* The same by polling, `connected` and on one connection: `sid` is filled in. No poll is under way. */
-struct client polling_open(int port, const char *user, char sid[21]);
-/* A poll, whose answer is left to come. */
-void polling_say(struct client *client, const char *sid);
 /* Takes one answer, head and body, off what has come, waiting for the rest of it. False: the end or no more time. */
 bool client_take_answer(struct client *client);
 /* The same; the body, malloc'ed. NULL: false. */

@@ -19,8 +19,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "client.h"
 #include "relay.h"
+#include "socketio_client.h"
 
 #define DATA_BYTES 60 /* with the envelope about 200 */
 #define ROUNDS_MAX 99

@@ -16,8 +16,9 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "client.h"
+#include "memory.h"
 #include "relay.h"
+#include "socketio_client.h"
 
 struct kind {
 	const char *name;
@@ -48,7 +49,7 @@ static struct client open_socketio(int port, const char *user)
 
 static struct client open_polling(int port, const char *user)
 {
-	char sid[21];
+	char sid[SID_BYTES];
 	struct client client = polling_open(port, user, sid);
 
 	polling_say(&client, sid);
@@ -58,16 +59,10 @@ static struct client open_polling(int port, const char *user)
 static struct memory memory_now(void)
 {
 	struct memory memory = {0};
-	size_t pages = 0;
-	FILE *file;
 
 	malloc_trim(0);
 	memory.allocated = mallinfo2().uordblks + mallinfo2().hblkhd;
-	file = fopen("/proc/self/statm", "r");
-	if (!file || fscanf(file, "%*u %zu", &pages) != 1)
-		abort();
-	fclose(file);
-	memory.resident = pages * (size_t)sysconf(_SC_PAGESIZE);
+	memory.resident = resident_bytes();
 	return memory;
 }
 

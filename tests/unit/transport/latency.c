@@ -11,8 +11,8 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "client.h"
 #include "relay.h"
+#include "socketio_client.h"
 
 #define PAIRS 16
 #define REST_US 2000 /* before each event: the poll has arrived, and all threads sleep */

@@ -9,8 +9,6 @@
 #include <stdint.h>
 
 #include <cmocka.h>
-#include <poll.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -20,98 +18,20 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/mem.h"
-#include "client.h"
 #include "esink/event.h"
+#include "memory.h"
 #include "relay.h"
+#include "socketio_client.h"
 
-#define SID_LEN 20
 #define SLOWER 5
 #define NEVER_MS 300 /* what would come comes within a tenth of it */
 
-static struct client ask(int port, const char *sid, const char *body, size_t len)
+static void join(int port, char sid[SID_BYTES])
 {
-	struct client client = client_open(port);
-	char *head = mem_format("%s /socket.io/?EIO=4&transport=polling%s%s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n",
-		body ? "POST" : "GET", sid ? "&sid=" : "", sid ? sid : "");
+	struct client client = polling_open(port, "7", sid);
 
-	client_say(&client, head);
-	free(head);
-	head = body ? mem_format("Content-Length: %zu\r\n\r\n", len) : mem_text("\r\n");
-	client_say(&client, head);
-	free(head);
-	client_send(&client, body ? body : "", len);
-	return client;
-}
-
-/* The body, malloc'ed; the connection is closed. */
-static char *answer(struct client *client, int *status)
-{
-	const char *body;
-	char *text;
-
-	assert_true(client_ends(client));
-	body = strstr(client->in, "\r\n\r\n");
-	assert_non_null(body);
-	*status = client_status(client->in);
-	text = mem_text(body + 4);
-	client_close(client);
-	return text;
-}
-
-static char *fetch(int port, const char *sid, int *status)
-{
-	struct client client = ask(port, sid, NULL, 0);
-
-	return answer(&client, status);
-}
-
-static int post_bytes(int port, const char *sid, const char *body, size_t len)
-{
-	struct client client = ask(port, sid, body, len);
-	int status;
-
-	free(answer(&client, &status));
-	return status;
-}
-
-static int post(int port, const char *sid, const char *body)
-{
-	return post_bytes(port, sid, body, strlen(body));
-}
-
-static void handshake(int port, char sid[SID_LEN + 1])
-{
-	int status;
-	char *text = fetch(port, NULL, &status), *at = strstr(text, "\"sid\":\"");
-
-	assert_non_null(at);
-	memcpy(sid, at + 7, SID_LEN);
-	sid[SID_LEN] = 0;
-	free(text);
-}
-
-/* A session of user 7 that has read `connected`. */
-static void join(int port, char sid[SID_LEN + 1])
-{
-	bool connected = false;
-
-	handshake(port, sid);
-	assert_int_equal(post(port, sid, "40{\"token\":\"user-7\"}"), 200);
-	while (!connected) {
-		int status;
-		char *text = fetch(port, sid, &status);
-
-		assert_int_equal(status, 200);
-		connected = strstr(text, "\"connected\"");
-		free(text);
-	}
-}
-
-static bool is_quiet(const struct client *client, int ms)
-{
-	struct pollfd fd = {.fd = client->fd, .events = POLLIN};
-
-	return poll(&fd, 1, ms) == 0;
+	assert_int_equal(strlen(sid), SID_BYTES - 1);
+	client_close(&client);
 }
 
 /* -- the close packet -- */
@@ -149,21 +69,21 @@ static void close_packet_comes_alone(void **state)
 	struct last_turn last = {.task.run = in_the_last_turn, .event = an_event(101)};
 	size_t hubs;
 	struct client poll;
-	char sid[SID_LEN + 1], *text;
+	char sid[SID_BYTES], *text;
 	int status;
 
 	(void)state;
 	last.hub = server_hubs(relay_server(relay), &hubs)[0];
 	join(relay_port(relay), sid);
-	poll = ask(relay_port(relay), sid, NULL, 0);
-	assert_int_equal(post(relay_port(relay), sid, "3"), 200); /* the poll has been there */
+	poll = polling_request(relay_port(relay), sid, NULL, 0);
+	assert_int_equal(polling_send(relay_port(relay), sid, "3"), 200); /* the poll has been there */
 	inbox_post(hub_inbox(last.hub), &last.task);
-	text = answer(&poll, &status);
+	text = polling_answer(&poll, &status);
 	assert_int_equal(status, 200);
 	assert_non_null(strstr(text, "42[\"changes\""));
 	assert_null(strstr(text, "\x1e" "1"));
 	free(text);
-	text = fetch(relay_port(relay), sid, &status);
+	text = polling_fetch(relay_port(relay), sid, &status);
 	assert_string_equal(text, "1");
 	free(text);
 	event_unref(last.event);
@@ -188,17 +108,17 @@ static char *many(const char *packet, size_t count, size_t *len)
 static void is_closed(int port, const char *sid)
 {
 	int status;
-	char *text = fetch(port, sid, &status);
+	char *text = polling_fetch(port, sid, &status);
 
 	assert_int_equal(status, 200);
 	assert_true(strlen(text) < 100000);
 	if (strcmp(text, "1") != 0) {
 		free(text);
-		text = fetch(port, sid, &status);
+		text = polling_fetch(port, sid, &status);
 		assert_string_equal(text, "1");
 	}
 	free(text);
-	assert_int_equal(post(port, sid, "3"), 400);
+	assert_int_equal(polling_send(port, sid, "3"), 400);
 }
 
 /* Each is answered, and the client never asks for the answers. */
@@ -211,14 +131,14 @@ static void refusals_are_not_heaped_up(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < 2; i++) {
-		char sid[SID_LEN + 1], *body;
+		char sid[SID_BYTES], *body;
 		size_t len;
 
 		body = many(packets[i], 10000, &len);
-		handshake(port, sid);
-		post_bytes(port, sid, body, len);
+		assert_true(polling_handshake(port, sid));
+		assert_int_not_equal(polling_send_bytes(port, sid, body, len), 0);
 		for (int more = 0; more < 3; more++)
-			post_bytes(port, sid, body, len);
+			assert_int_not_equal(polling_send_bytes(port, sid, body, len), 0);
 		is_closed(port, sid);
 		free(body);
 	}
@@ -230,13 +150,13 @@ static void connects_are_counted(void **state)
 {
 	const struct relay_options options = {0};
 	struct relay *relay = relay_start(&options);
-	char sid[SID_LEN + 1], *body;
+	char sid[SID_BYTES], *body;
 	size_t len;
 
 	(void)state;
 	body = many("40{\"token\":\"user-7\"}\x1e" "41", 10000, &len);
-	handshake(relay_port(relay), sid);
-	post_bytes(relay_port(relay), sid, body, len);
+	assert_true(polling_handshake(relay_port(relay), sid));
+	assert_int_not_equal(polling_send_bytes(relay_port(relay), sid, body, len), 0);
 	is_closed(relay_port(relay), sid);
 	assert_int_equal(relay_sessions(relay), 0);
 	free(body);
@@ -247,34 +167,17 @@ static void a_long_namespace_is_malformed(void **state)
 {
 	const struct relay_options options = {0};
 	struct relay *relay = relay_start(&options);
-	char sid[SID_LEN + 1], *body = mem_format("40/%0100000d,", 0);
+	char sid[SID_BYTES], *body = mem_format("40/%0100000d,", 0);
 
 	(void)state;
-	handshake(relay_port(relay), sid);
-	post(relay_port(relay), sid, body);
-	assert_int_equal(post(relay_port(relay), sid, "3"), 400);
+	assert_true(polling_handshake(relay_port(relay), sid));
+	assert_int_not_equal(polling_send(relay_port(relay), sid, body), 0);
+	assert_int_equal(polling_send(relay_port(relay), sid, "3"), 400);
 	free(body);
 	relay_stop(relay);
 }
 
 /* -- memory -- */
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define RESIDENT_IS_TRUE 0 /* what was freed is kept for a while */
-#else
-#define RESIDENT_IS_TRUE 1
-#endif
-
-static long resident_mb(void)
-{
-	FILE *file = fopen("/proc/self/statm", "r");
-	long pages = 0;
-
-	assert_non_null(file);
-	assert_int_equal(fscanf(file, "%*d %ld", &pages), 1);
-	fclose(file);
-	return pages * sysconf(_SC_PAGESIZE) >> 20;
-}
 
 #define CROWD 60
 
@@ -310,7 +213,7 @@ static void attachments_are_not_awaited_with_all_that_was_read(void **state)
 	const struct relay_options options = {.hub = {.slow_timeout_ms = 60000}};
 	struct relay *relay = relay_start(&options);
 	AUTO_BUF struct buf text = buf_init(BUF_NO_MAX);
-	char sids[8][SID_LEN + 1];
+	char sids[8][SID_BYTES];
 	long before;
 
 	(void)state;
@@ -322,15 +225,15 @@ static void attachments_are_not_awaited_with_all_that_was_read(void **state)
 		join(relay_port(relay), sids[i]);
 	before = resident_mb();
 	for (size_t i = 0; i < 8; i++)
-		assert_int_equal(post_bytes(relay_port(relay), sids[i], text.bytes, text.len), 200);
+		assert_int_equal(polling_send_bytes(relay_port(relay), sids[i], text.bytes, text.len), 200);
 	if (RESIDENT_IS_TRUE)
 		assert_true(resident_mb() - before < 100);
 	for (size_t i = 0; i < 8; i++) {
 		int status;
 		char *answer_text;
 
-		assert_int_equal(post(relay_port(relay), sids[i], "bAA=="), 200);
-		answer_text = fetch(relay_port(relay), sids[i], &status);
+		assert_int_equal(polling_send(relay_port(relay), sids[i], "bAA=="), 200);
+		answer_text = polling_fetch(relay_port(relay), sids[i], &status);
 		if (!strstr(answer_text, "\"code\":400"))
 			fail_msg("%d %s", status, answer_text);
 		free(answer_text);
@@ -344,29 +247,19 @@ static void an_address_has_a_bound_before_connect_too(void **state)
 {
 	const struct relay_options options = {.hub = {.max_sessions_per_address = 5}};
 	struct relay *relay = relay_start(&options);
-	char sids[20][SID_LEN + 1];
+	char sids[20][SID_BYTES];
 	int status;
 
 	(void)state;
 	for (size_t i = 0; i < 20; i++)
-		handshake(relay_port(relay), sids[i]);
-	free(fetch(relay_port(relay), NULL, &status));
+		assert_true(polling_handshake(relay_port(relay), sids[i]));
+	free(polling_fetch(relay_port(relay), NULL, &status));
 	assert_int_equal(status, 503);
-	assert_int_equal(post(relay_port(relay), sids[7], "1"), 200);
+	assert_int_equal(polling_send(relay_port(relay), sids[7], "1"), 200);
 	for (int64_t end = clock_ms() + 5000; status == 503 && clock_ms() < end; usleep(10000))
-		free(fetch(relay_port(relay), NULL, &status));
+		free(polling_fetch(relay_port(relay), NULL, &status));
 	assert_int_equal(status, 200);
 	relay_stop(relay);
-}
-
-static struct client open_socket(int port, const char *sid)
-{
-	char *path = mem_format("/socket.io/?EIO=4&transport=websocket%s%s", sid ? "&sid=" : "", sid ? sid : "");
-	struct client client = websocket_open(port, path, "");
-
-	free(path);
-	assert_int_equal(client_status(client.in), 0); /* the head was taken off: it is open */
-	return client;
 }
 
 static bool is_let_in(int port)
@@ -385,18 +278,18 @@ static void handshakes_do_not_keep_others_out(void **state)
 	for (unsigned threads = 1; threads <= 2; threads++) {
 		const struct relay_options options = {.server = {.threads = threads, .max_connections = 8}};
 		struct relay *relay = relay_start(&options);
-		char joined[SID_LEN + 1], left[SID_LEN + 1], sids[20][SID_LEN + 1];
+		char joined[SID_BYTES], left[SID_BYTES], sids[20][SID_BYTES];
 
 		join(relay_port(relay), joined);
 		join(relay_port(relay), left);
-		assert_int_equal(post(relay_port(relay), left, "41"), 200);
+		assert_int_equal(polling_send(relay_port(relay), left, "41"), 200);
 		for (size_t i = 0; i < 20; i++)
-			handshake(relay_port(relay), sids[i]);
+			assert_true(polling_handshake(relay_port(relay), sids[i]));
 		assert_true(is_let_in(relay_port(relay)));
-		assert_int_equal(post(relay_port(relay), joined, "3"), 200);
-		assert_int_equal(post(relay_port(relay), sids[19], "3"), 200);
-		assert_int_equal(post(relay_port(relay), sids[0], "3"), 400);
-		assert_int_equal(post(relay_port(relay), left, "3"), 400);
+		assert_int_equal(polling_send(relay_port(relay), joined, "3"), 200);
+		assert_int_equal(polling_send(relay_port(relay), sids[19], "3"), 200);
+		assert_int_equal(polling_send(relay_port(relay), sids[0], "3"), 400);
+		assert_int_equal(polling_send(relay_port(relay), left, "3"), 400);
 		relay_stop(relay);
 	}
 }
@@ -408,37 +301,33 @@ static void polls_wait_again_after_a_probe(void **state)
 	const struct relay_options options = {.server = {.threads = 2}};
 	struct relay *relay = relay_start(&options);
 	int port = relay_port(relay), status;
-	char sid[SID_LEN + 1], *payload, *text;
+	char sid[SID_BYTES], *text;
 	struct client poll, socket;
-	size_t len;
 
 	(void)state;
 	join(port, sid);
 	for (int i = 0; i < 3; i++) {
-		socket = open_socket(port, sid);
-		websocket_say(&socket, "2probe");
-		assert_int_equal(websocket_next(&socket, &payload, &len), 1);
-		assert_string_equal(payload, "3probe");
-		free(payload);
-		text = fetch(port, sid, &status); /* while it probes polls are answered */
+		socket = upgrade_open(port, sid);
+		assert_true(upgrade_probe(&socket));
+		text = polling_fetch(port, sid, &status); /* while it probes polls are answered */
 		assert_string_equal(text, "6");
 		free(text);
 		websocket_frame(&socket, 0x88, "", 0);
 		assert_true(client_ends(&socket));
 		client_close(&socket);
-		assert_int_equal(post(port, sid, "3"), 200);
+		assert_int_equal(polling_send(port, sid, "3"), 200);
 	}
-	poll = ask(port, sid, NULL, 0);
-	for (int i = 0; i < 50 && !is_quiet(&poll, NEVER_MS); i++) { /* until the other thread has heard of it */
-		text = answer(&poll, &status);
+	poll = polling_request(port, sid, NULL, 0);
+	for (int i = 0; i < 50 && client_has_come(&poll, NEVER_MS); i++) { /* until the other thread has heard of it */
+		text = polling_answer(&poll, &status);
 		assert_string_equal(text, "6");
 		free(text);
 		usleep(10000);
-		poll = ask(port, sid, NULL, 0);
+		poll = polling_request(port, sid, NULL, 0);
 	}
-	assert_true(is_quiet(&poll, NEVER_MS));
+	assert_false(client_has_come(&poll, NEVER_MS));
 	relay_emit(relay, "7", 1, 10);
-	text = answer(&poll, &status);
+	text = polling_answer(&poll, &status);
 	assert_non_null(strstr(text, "changes"));
 	free(text);
 	relay_stop(relay);
@@ -456,13 +345,14 @@ static void who_does_not_read_is_not_answered_for_ever(void **state)
 	(void)state;
 	clock_passes(1);
 	for (int i = 0; i < 2; i++) {
-		char sid[SID_LEN + 1];
+		char sid[SID_BYTES];
 		struct client socket;
 		int64_t deadline = clock_ms() + 60000;
 		int size = 32768;
 
-		handshake(port, sid);
-		socket = open_socket(port, i == 0 ? sid : NULL);
+		assert_true(polling_handshake(port, sid));
+		socket = upgrade_open(port, i == 0 ? sid : NULL);
+		assert_int_equal(client_status(socket.in), 0); /* the head was taken off: it is open */
 		setsockopt(socket.fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
 		while (!socket.reset && clock_ms() < deadline)
 			websocket_say(&socket, packets[i]);
