@@ -167,6 +167,24 @@ bool buf_json_string(struct buf *buf, struct span text)
 	return buf_text(buf, "\"");
 }
 
+bool buf_json_base64(struct buf *buf, struct span bytes)
+{
+	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	const unsigned char *in = (const unsigned char *)bytes.p;
+
+	buf_reserve(buf, bytes.len / 3 * 4 + 8);
+	buf_text(buf, "\"");
+	for (size_t i = 0; i < bytes.len; i += 3) {
+		size_t left = bytes.len - i;
+		unsigned n = (unsigned)in[i] << 16 | (left > 1 ? (unsigned)in[i + 1] << 8 : 0) | (left > 2 ? in[i + 2] : 0);
+		char quad[4] = {digits[n >> 18], digits[n >> 12 & 63], left > 1 ? digits[n >> 6 & 63] : '=',
+			left > 2 ? digits[n & 63] : '='};
+
+		buf_bytes(buf, quad, sizeof(quad));
+	}
+	return buf_text(buf, "\"");
+}
+
 char *buf_take(struct buf *buf)
 {
 	char *bytes;

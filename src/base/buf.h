@@ -37,6 +37,8 @@ bool buf_number(struct buf *buf, int64_t number);
 bool buf_printf(struct buf *buf, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* A JSON string with its quotes. Invalid UTF-8 becomes U+FFFD. */
 bool buf_json_string(struct buf *buf, struct span text);
+/* The same of bytes, in base64 with its padding. */
+bool buf_json_base64(struct buf *buf, struct span bytes);
 char *buf_take(struct buf *buf); /* the bytes, the caller's now; "" at least */
 
 static inline struct span buf_as_span(const struct buf *buf)

@@ -192,24 +192,6 @@ static void add_timestamp(struct span text, struct buf *out)
 	buf_printf(out, "\"%s%.*s+00:00\"", at, (int)fraction.len, fraction.p);
 }
 
-static void add_base64(struct span bytes, struct buf *out)
-{
-	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	const unsigned char *in = (const unsigned char *)bytes.p;
-
-	buf_reserve(out, bytes.len / 3 * 4 + 8);
-	buf_text(out, "\"");
-	for (size_t i = 0; i < bytes.len; i += 3) {
-		size_t left = bytes.len - i;
-		unsigned n = (unsigned)in[i] << 16 | (left > 1 ? (unsigned)in[i + 1] << 8 : 0) | (left > 2 ? in[i + 2] : 0);
-		char quad[4] = {digits[n >> 18], digits[n >> 12 & 63], left > 1 ? digits[n >> 6 & 63] : '=',
-			left > 2 ? digits[n & 63] : '='};
-
-		buf_bytes(out, quad, sizeof(quad));
-	}
-	buf_text(out, "\"");
-}
-
 void my_value_json(enum my_form form, struct span value, struct buf *out)
 {
 	if (!value.p) {
@@ -246,7 +228,7 @@ void my_value_json(enum my_form form, struct span value, struct buf *out)
 			buf_json_string(out, value);
 		break;
 	case FORM_BINARY:
-		add_base64(value, out);
+		buf_json_base64(out, value);
 		break;
 	default:
 		buf_json_string(out, value);

@@ -143,7 +143,7 @@ static void add_value(struct reader *reader, struct db *db, sqlite3_stmt *row, i
 		if (is_cut(row, column))
 			buf_text(out, "null");
 		else
-			value_add_base64(out, db_bytes(row, column));
+			buf_json_base64(out, db_bytes(row, column));
 		break;
 	default:
 		buf_text(out, "null");

@@ -14,6 +14,5 @@ enum value_form value_form_of(const char *declared); /* NULL: no type */
 /* Of 15 to 17 digits the fewest that read back as the same double, always with a point or an exponent; infinities and NaN as
  * JSON strings. */
 void value_add_real(struct buf *out, double number);
-void value_add_base64(struct buf *out, struct span bytes); /* a JSON string */
 
 #endif

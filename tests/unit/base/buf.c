@@ -1,5 +1,5 @@
 /* Prevents: a buffer that writes past its room or its maximum, and a JSON string that no browser
- * can parse, or that parses to other text than went in. */
+ * can parse, or that parses to other text than went in, or base64 that a browser reads back to other bytes. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -178,6 +178,23 @@ static void test_json_random(void **state)
 	}
 }
 
+static void test_json_base64(void **state)
+{
+	static const struct {
+		struct span bytes;
+		const char *text;
+	} cases[] = {{{"", 0}, "\"\""}, {{"f", 1}, "\"Zg==\""}, {{"fo", 2}, "\"Zm8=\""}, {{"foo", 3}, "\"Zm9v\""},
+		{{"foobar", 6}, "\"Zm9vYmFy\""}, {{"\0", 1}, "\"AA==\""}, {{"\xff\xfe\xfd", 3}, "\"//79\""}};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		AUTO_BUF struct buf out = buf_init(BUF_NO_MAX);
+
+		assert_true(buf_json_base64(&out, cases[i].bytes));
+		assert_string_equal(out.bytes, cases[i].text);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -188,6 +205,7 @@ int main(void)
 		cmocka_unit_test(test_json_string),
 		cmocka_unit_test(test_json_among_plain),
 		cmocka_unit_test(test_json_random),
+		cmocka_unit_test(test_json_base64),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,4 @@
-/* Prevents: a BLOB whose base64 a browser cannot read back, a REAL that loses digits or is no JSON, a name or literal with a
+/* Prevents: a REAL that loses digits or is no JSON, a name or literal with a
  * quote that ends it early, a template whose blanks are filled twice. */
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,23 +12,6 @@
 #include "base/cleanup.h"
 #include "source/sqlite/text.h"
 #include "source/sqlite/value.h"
-
-static void base64(void **state)
-{
-	static const struct {
-		struct span bytes;
-		const char *text;
-	} cases[] = {{{"", 0}, "\"\""}, {{"f", 1}, "\"Zg==\""}, {{"fo", 2}, "\"Zm8=\""}, {{"foo", 3}, "\"Zm9v\""},
-		{{"foobar", 6}, "\"Zm9vYmFy\""}, {{"\0", 1}, "\"AA==\""}, {{"\xff\xfe\xfd", 3}, "\"//79\""}};
-
-	(void)state;
-	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
-		AUTO_BUF struct buf out = buf_init(BUF_NO_MAX);
-
-		value_add_base64(&out, cases[i].bytes);
-		assert_string_equal(out.bytes, cases[i].text);
-	}
-}
 
 static void reals(void **state)
 {
@@ -106,7 +89,7 @@ static void templates(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(base64), cmocka_unit_test(reals), cmocka_unit_test(forms),
+	const struct CMUnitTest tests[] = {cmocka_unit_test(reals), cmocka_unit_test(forms),
 		cmocka_unit_test(quotes), cmocka_unit_test(unended), cmocka_unit_test(templates)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
