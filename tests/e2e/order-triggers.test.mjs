@@ -5,50 +5,20 @@
 // updates another, that newer version's trigger fires first; without a remedy (`replaced` in capture.sql) it is told first.
 import assert from 'node:assert/strict';
 import { test, usePostgres } from './lib/harness.mjs';
-import { startRelay } from './lib/relay.mjs';
 import { ascending } from './lib/shapes.mjs';
+import { cells as plain, keptIsStored, rows, versions, watch } from './lib/versions.mjs';
 
 const postgres = usePostgres();
-const operator = 'operators-own-token-4711';
-
-async function watch(t, sql, tables, options = {}) {
-  const db = await postgres.database(t, sql);
-  const relay = await startRelay(t, db, { tables, ...options, env: { SECURITY_TOKEN: operator } });
-  return { db, relay, boss: await relay.operator() };
-}
-
-// What a client that keeps the newest version of each row ends up with.
-function kept(events, table) {
-  const rows = new Map();
-  for (const { type, data } of events.filter((event) => event.table === table)) {
-    if (type === 'truncate') rows.clear();
-    else if (type === 'delete') rows.delete(data.id);
-    else rows.set(data.id, data);
-  }
-  return [...rows.values()].sort((a, b) => a.id - b.id);
-}
-
-async function keptIsStored(db, boss, ...tables) {
-  for (const table of tables) {
-    const { rows } = await db.query(`SELECT * FROM ${table} ORDER BY id`);
-    assert.deepEqual(kept(boss.events, table), rows, `${table}: what was told last is not what is stored`);
-  }
-}
-
-const versions = ({ events }, id, table) => events.filter((event) => event.data.id === id && (!table || event.table === table)).map(({ data }) => data.version);
-const cells = `CREATE TABLE cells (id int PRIMARY KEY, team int, version int DEFAULT 0);
-  CREATE FUNCTION raise_it() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-    UPDATE cells SET version = version + 1 WHERE id = NEW.id AND version < 3; RETURN NULL; END $$;
+const cells = `${plain}
   CREATE FUNCTION raise_team() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
     UPDATE cells SET version = version + 1 WHERE team = NEW.team AND id >= NEW.id; RETURN NULL; END $$;
   CREATE FUNCTION raise_others() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
     UPDATE cells SET version = version + 10 WHERE team = NEW.team AND id > NEW.id AND version < 10; RETURN NULL; END $$;`;
-const rows = (n, team = 1) => `INSERT INTO cells SELECT n, ${team}, 0 FROM generate_series(1, ${n}) n;`;
 
 test("a trigger that updates the same row again, whatever its name: '!a' and ' x' fire before ours", async (t) => {
   const names = ['zz', 'RI', '!a', ' x', '!'];
   const tables = names.map((name, i) => [`t${i}`, name]);
-  const { db, relay, boss } = await watch(t, `CREATE FUNCTION again() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+  const { db, relay, boss } = await watch(t, postgres, `CREATE FUNCTION again() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
       EXECUTE format('UPDATE %I SET version = version + 1 WHERE id = $1 AND version < 3', TG_TABLE_NAME) USING NEW.id; RETURN NULL; END $$;
     ${tables.map(([table, name]) => `CREATE TABLE ${table} (id int PRIMARY KEY, version int); INSERT INTO ${table} SELECT n, 0 FROM generate_series(1, 5) n;
       CREATE TRIGGER "${name}" AFTER UPDATE ON ${table} FOR EACH ROW EXECUTE FUNCTION again();`).join('')}`, tables.map(([table]) => table).join(','));
@@ -65,7 +35,7 @@ test("a trigger that updates the same row again, whatever its name: '!a' and ' x
 });
 
 test('a trigger on one row that updates another of the same statement: each row in the order of its making', async (t) => {
-  const { db, relay, boss } = await watch(t, `${cells} ${rows(4)}
+  const { db, relay, boss } = await watch(t, postgres, `${cells} ${rows(4)}
     CREATE TRIGGER team AFTER UPDATE ON cells FOR EACH ROW WHEN (NEW.version = 1) EXECUTE FUNCTION raise_team();
     CREATE TRIGGER others AFTER INSERT ON cells FOR EACH ROW EXECUTE FUNCTION raise_others()`, 'cells');
   await db.query('UPDATE cells SET version = 1');
@@ -80,7 +50,7 @@ test('a trigger on one row that updates another of the same statement: each row 
 });
 
 test('a function that the statement calls writes to the row again, before any trigger of the statement fired', async (t) => {
-  const { db, relay, boss } = await watch(t, `${cells} ${rows(3)}
+  const { db, relay, boss } = await watch(t, postgres, `${cells} ${rows(3)}
     CREATE FUNCTION finish(cell int) RETURNS int LANGUAGE plpgsql AS $$ BEGIN UPDATE cells SET version = 9 WHERE id = cell; RETURN 1; END $$;
     CREATE FUNCTION previous(cell int) RETURNS int LANGUAGE plpgsql AS $$ BEGIN UPDATE cells SET version = 7 WHERE id = cell - 1; RETURN 3; END $$`, 'cells');
   await db.query('WITH made AS (INSERT INTO cells VALUES (11, 2, 0) RETURNING id) SELECT finish(id) FROM made');
@@ -95,7 +65,7 @@ test('a function that the statement calls writes to the row again, before any tr
 });
 
 test('rows in the places of others that TRUNCATE took away in the same transaction', async (t) => {
-  const { db, relay, boss } = await watch(t, `${cells} ${rows(1)}`, 'cells');
+  const { db, relay, boss } = await watch(t, postgres, `${cells} ${rows(1)}`, 'cells');
   await db.query(`BEGIN; INSERT INTO cells VALUES (2, 1, 0); UPDATE cells SET version = 1 WHERE id = 2; UPDATE cells SET version = 2 WHERE id = 2;
     UPDATE cells SET version = 3 WHERE id = 2; TRUNCATE cells; INSERT INTO cells VALUES (3, 1, 0);
     INSERT INTO cells VALUES (3, 1, 0) ON CONFLICT (id) DO UPDATE SET version = 5; COMMIT`);
@@ -106,7 +76,7 @@ test('rows in the places of others that TRUNCATE took away in the same transacti
 });
 
 test('a trigger that deletes or locks other rows of its statement', async (t) => {
-  const { db, relay, boss } = await watch(t, `${cells} CREATE TABLE notes (id serial PRIMARY KEY, cell int REFERENCES cells ON DELETE CASCADE);
+  const { db, relay, boss } = await watch(t, postgres, `${cells} CREATE TABLE notes (id serial PRIMARY KEY, cell int REFERENCES cells ON DELETE CASCADE);
     CREATE FUNCTION keep_one() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
       DELETE FROM cells WHERE team = NEW.team AND id > NEW.id; RETURN NULL; END $$;
     CREATE TRIGGER keep_one AFTER INSERT ON cells FOR EACH ROW WHEN (NEW.team = 7) EXECUTE FUNCTION keep_one();
@@ -124,7 +94,7 @@ test('a trigger that deletes or locks other rows of its statement', async (t) =>
 });
 
 test('a chain: triggers of triggers, savepoints inside, and what is rolled back leaves no trace', async (t) => {
-  const { db, relay, boss } = await watch(t, `${cells} ${rows(3)}
+  const { db, relay, boss } = await watch(t, postgres, `${cells} ${rows(3)}
     CREATE FUNCTION deep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
       BEGIN
         UPDATE cells SET version = version + 100 WHERE id >= NEW.id;
@@ -141,7 +111,7 @@ test('a chain: triggers of triggers, savepoints inside, and what is rolled back 
 });
 
 test('one statement writes two tables whose triggers meet', async (t) => {
-  const { db, relay, boss } = await watch(t, `CREATE TABLE accounts (id int PRIMARY KEY, version int DEFAULT 0); CREATE TABLE cards (id int PRIMARY KEY, version int DEFAULT 0);
+  const { db, relay, boss } = await watch(t, postgres, `CREATE TABLE accounts (id int PRIMARY KEY, version int DEFAULT 0); CREATE TABLE cards (id int PRIMARY KEY, version int DEFAULT 0);
     INSERT INTO accounts VALUES (1), (2); INSERT INTO cards VALUES (1), (2);
     CREATE FUNCTION meet() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
       IF pg_trigger_depth() = 1 THEN EXECUTE format('UPDATE %I SET version = version + 10 WHERE id = $1', TG_ARGV[0]) USING NEW.id; END IF; RETURN NULL; END $$;

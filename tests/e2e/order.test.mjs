@@ -2,44 +2,13 @@
 // heard last is not what is stored: cascading keys, deferred constraints, tables restored in one transaction, retries.
 import assert from 'node:assert/strict';
 import { test, usePostgres } from './lib/harness.mjs';
-import { startRelay } from './lib/relay.mjs';
 import { ascending } from './lib/shapes.mjs';
+import { cells, keptIsStored, rows, versions, watch } from './lib/versions.mjs';
 
 const postgres = usePostgres();
-const operator = 'operators-own-token-4711';
-
-async function watch(t, sql, tables, options = {}) {
-  const db = await postgres.database(t, sql);
-  const relay = await startRelay(t, db, { tables, ...options, env: { SECURITY_TOKEN: operator } });
-  return { db, relay, boss: await relay.operator() };
-}
-
-// What a client that keeps the newest version of each row ends up with.
-function kept(events, table) {
-  const rows = new Map();
-  for (const { type, data } of events.filter((event) => event.table === table)) {
-    if (type === 'truncate') rows.clear();
-    else if (type === 'delete') rows.delete(data.id);
-    else rows.set(data.id, data);
-  }
-  return [...rows.values()].sort((a, b) => a.id - b.id);
-}
-
-async function keptIsStored(db, boss, ...tables) {
-  for (const table of tables) {
-    const { rows } = await db.query(`SELECT * FROM ${table} ORDER BY id`);
-    assert.deepEqual(kept(boss.events, table), rows, `${table}: what was told last is not what is stored`);
-  }
-}
-
-const versions = ({ events }, id, table) => events.filter((event) => event.data.id === id && (!table || event.table === table)).map(({ data }) => data.version);
-const cells = `CREATE TABLE cells (id int PRIMARY KEY, team int, version int DEFAULT 0);
-  CREATE FUNCTION raise_it() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-    UPDATE cells SET version = version + 1 WHERE id = NEW.id AND version < 3; RETURN NULL; END $$;`;
-const rows = (n, team = 1) => `INSERT INTO cells SELECT n, ${team}, 0 FROM generate_series(1, ${n}) n;`;
 
 test('a constraint trigger that writes again at commit', async (t) => {
-  const { db, relay, boss } = await watch(t, `${cells} ${rows(3)}
+  const { db, relay, boss } = await watch(t, postgres, `${cells} ${rows(3)}
     CREATE CONSTRAINT TRIGGER later AFTER UPDATE ON cells DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION raise_it()`, 'cells');
   await db.query('BEGIN; UPDATE cells SET version = 1; UPDATE cells SET team = 2; COMMIT');
   await relay.fence(boss);
@@ -48,7 +17,7 @@ test('a constraint trigger that writes again at commit', async (t) => {
 });
 
 test('cascading keys, also of a table to itself, of several rows at once, and deferred ones', async (t) => {
-  const { db, relay, boss } = await watch(t, `CREATE TABLE parents (id int PRIMARY KEY);
+  const { db, relay, boss } = await watch(t, postgres, `CREATE TABLE parents (id int PRIMARY KEY);
     CREATE TABLE kids (id int PRIMARY KEY, parent int REFERENCES parents ON DELETE CASCADE ON UPDATE CASCADE);
     CREATE TABLE pets (id int PRIMARY KEY, parent int DEFAULT 1 REFERENCES parents ON DELETE SET NULL ON UPDATE SET DEFAULT);
     CREATE TABLE late (id int PRIMARY KEY, parent int REFERENCES parents ON DELETE CASCADE ON UPDATE CASCADE DEFERRABLE INITIALLY DEFERRED);
@@ -80,7 +49,7 @@ test('cascading keys, also of a table to itself, of several rows at once, and de
 });
 
 test('a table restored by TRUNCATE and COPY, ON CONFLICT, MERGE, DELETE USING, an update that changes nothing', async (t) => {
-  const { db, relay, boss } = await watch(t, `CREATE TABLE stock (id int PRIMARY KEY, n int); CREATE TABLE orders (id int PRIMARY KEY, item int);
+  const { db, relay, boss } = await watch(t, postgres, `CREATE TABLE stock (id int PRIMARY KEY, n int); CREATE TABLE orders (id int PRIMARY KEY, item int);
     INSERT INTO stock SELECT n, n FROM generate_series(1, 5) n`, 'stock,orders');
   await db.query("BEGIN; TRUNCATE stock; COPY stock FROM PROGRAM 'printf \"1\\t10\\n2\\t20\\n3\\t30\\n\"'; COMMIT");
   await db.query("BEGIN; TRUNCATE stock; COPY stock FROM PROGRAM 'printf \"9\\t9\\n\"'; ROLLBACK");
@@ -99,7 +68,7 @@ test('a table restored by TRUNCATE and COPY, ON CONFLICT, MERGE, DELETE USING, a
 });
 
 test('SERIALIZABLE transactions that are tried again: told once each, and never fail because of the relay', async (t) => {
-  const { db, relay, boss } = await watch(t, 'CREATE TABLE cells (id int PRIMARY KEY, version int DEFAULT 0); INSERT INTO cells SELECT generate_series(1, 4)', 'cells');
+  const { db, relay, boss } = await watch(t, postgres, 'CREATE TABLE cells (id int PRIMARY KEY, version int DEFAULT 0); INSERT INTO cells SELECT generate_series(1, 4)', 'cells');
   let committed = 0;
   let refused = 0;
   await Promise.all([0, 1, 2, 3].map(async (w) => {
