@@ -69,6 +69,16 @@ async function signIn(tab, token) {
   await tab.waitForSelector('#state[data-state=live]');
 }
 
+// User 7 before a page of orders, connected.
+async function visit(t, { sql = ORDERS, config = routed, ...view } = {}) {
+  const db = await postgres.database(t, sql);
+  const token = await db.user(7);
+  const relay = await startRelay(t, db, config);
+  const tab = await open(t, relay, { ...view, secrets: [token] });
+  await signIn(tab, token);
+  return { db, token, relay, tab };
+}
+
 const rows = (tab) => tab.locator('.row').evaluateAll((all) => all.map((row) => row.textContent));
 const rowWith = (tab, text) => tab.waitForSelector(`.row:has-text(${JSON.stringify(text)})`);
 
@@ -147,11 +157,7 @@ print("ended" if s.recv(1) == b"" else "more", flush=True)
 });
 
 test('a row arrives with its exact digits, opens, and is copied as it came', { timeout: 120_000 }, async (t) => {
-  const db = await postgres.database(t, ORDERS);
-  const token = await db.user(7);
-  const relay = await startRelay(t, db, { ...routed, filters: 'orders.total', env: { OLD_ROWS: 'orders' } });
-  const tab = await open(t, relay, { secrets: [token], permissions: ['clipboard-read', 'clipboard-write'] });
-  await signIn(tab, token);
+  const { db, relay, tab } = await visit(t, { config: { ...routed, filters: 'orders.total', env: { OLD_ROWS: 'orders' } }, permissions: ['clipboard-read', 'clipboard-write'] });
   assert.match(await tab.textContent('#empty'), /UPDATE orders.*curl -X POST.*"userId":7.*curl -N/s, 'three commands to try');
   await db.query(`INSERT INTO orders VALUES (9007199254740993, 7, 'tea', 1.5, '{"n": 0.10000000000000000001, "deep": [1, {"a": "x"}], "n2": 123456789012345678901234567890}'), (2, 8, 'not ours', 2, NULL)`);
   const row = await rowWith(tab, '9007199254740993');
@@ -192,11 +198,7 @@ test('a row and a table full of markup stay text', { timeout: 120_000 }, async (
 });
 
 test('topics and types are chosen at the relay; a bad pattern is told and changes nothing', { timeout: 120_000 }, async (t) => {
-  const db = await postgres.database(t, `${ORDERS}; CREATE TABLE notes (id int PRIMARY KEY, customer int)`);
-  const token = await db.user(7);
-  const relay = await startRelay(t, db, { tables: 'orders,notes', routing: { orders: 'customer', notes: 'customer' } });
-  const tab = await open(t, relay, { secrets: [token] });
-  await signIn(tab, token);
+  const { db, relay, tab } = await visit(t, { sql: `${ORDERS}; CREATE TABLE notes (id int PRIMARY KEY, customer int)`, config: { tables: 'orders,notes', routing: { orders: 'customer', notes: 'customer' } } });
   await db.query("INSERT INTO orders VALUES (1, 7); INSERT INTO notes VALUES (1, 7)");
   await tab.click('#topics .chip:has-text("orders")');
   await tab.click('#types .chip.insert');
@@ -229,11 +231,7 @@ test('topics and types are chosen at the relay; a bad pattern is told and change
 });
 
 test('a relay that is killed: the page says so, goes on by itself, and shows what happened meanwhile', { timeout: 120_000 }, async (t) => {
-  const db = await postgres.database(t, ORDERS);
-  const token = await db.user(7);
-  const relay = await startRelay(t, db, routed);
-  const tab = await open(t, relay, { secrets: [token] });
-  await signIn(tab, token);
+  const { db, relay, tab } = await visit(t);
   await db.query("INSERT INTO orders VALUES (1, 7, 'before')");
   await rowWith(tab, 'before');
   await relay.kill();
@@ -250,11 +248,7 @@ test('a relay that is killed: the page says so, goes on by itself, and shows wha
 });
 
 test('a gap that cannot be closed is told plainly', { timeout: 120_000 }, async (t) => {
-  const db = await postgres.database(t, ORDERS);
-  const token = await db.user(7);
-  const relay = await startRelay(t, db, routed);
-  const tab = await open(t, relay, { secrets: [token] });
-  await signIn(tab, token);
+  const { db, relay, tab } = await visit(t);
   await db.query("INSERT INTO orders VALUES (1, 7, 'before')");
   await rowWith(tab, 'before');
   await relay.kill();
@@ -314,11 +308,7 @@ test('a relay without its database: the page says why nothing comes', { timeout:
 });
 
 test('the database goes while the page is connected: it says that nothing can arrive, until it can', { timeout: 120_000 }, async (t) => {
-  const db = await postgres.database(t, ORDERS);
-  const token = await db.user(7);
-  const relay = await startRelay(t, db, routed);
-  const tab = await open(t, relay, { secrets: [token] });
-  await signIn(tab, token);
+  const { db, tab } = await visit(t);
   await db.query("INSERT INTO orders VALUES (1, 7, 'before')");
   await rowWith(tab, 'before');
   await db.close();
@@ -339,11 +329,7 @@ test('the database goes while the page is connected: it says that nothing can ar
 
 for (const size of [{ width: 1440, height: 700 }, { width: 390, height: 700 }]) {
   test(`a row that is opened at the lower edge is seen, ${size.width} wide`, { timeout: 120_000 }, async (t) => {
-    const db = await postgres.database(t, ORDERS);
-    const token = await db.user(7);
-    const relay = await startRelay(t, db, routed);
-    const tab = await open(t, relay, { ...size, secrets: [token] });
-    await signIn(tab, token);
+    const { db, tab } = await visit(t, size);
     await db.query("INSERT INTO orders SELECT n, 7, 'item ' || n, n, '{\"a\": 1, \"b\": 2}' FROM generate_series(1, 60) n");
     await rowWith(tab, 'item 60');
     await rowWith(tab, 'item 1');
@@ -477,11 +463,7 @@ test('dark and light, phone and desktop: legible, nothing beside the screen', { 
 });
 
 test('5,000 events at once: the page answers meanwhile, keeps the last 1,000, and misses none of these', { timeout: 180_000 }, async (t) => {
-  const db = await postgres.database(t, ORDERS);
-  const token = await db.user(7);
-  const relay = await startRelay(t, db, routed);
-  const tab = await open(t, relay, { secrets: [token] });
-  await signIn(tab, token);
+  const { db, tab } = await visit(t);
   await tab.evaluate(() => {
     window.longest = 0;
     let last = performance.now();
@@ -506,11 +488,7 @@ test('5,000 events at once: the page answers meanwhile, keeps the last 1,000, an
 });
 
 test('40 rows of a megabyte: what is kept is bounded in bytes, too, and an opened one does not choke the page', { timeout: 120_000 }, async (t) => {
-  const db = await postgres.database(t, ORDERS);
-  const token = await db.user(7);
-  const relay = await startRelay(t, db, routed);
-  const tab = await open(t, relay, { secrets: [token] });
-  await signIn(tab, token);
+  const { db, tab } = await visit(t);
   for (let n = 1; n <= 40; n++) await db.query("INSERT INTO orders VALUES ($1, 7, repeat('x', 1000000))", [n]);
   const row = await rowWith(tab, 'id 40');
   await until(async () => (await tab.locator('.row').count()) <= 16, 'the oldest to go');
