@@ -4,12 +4,12 @@
 // A test's session has ANSI_QUOTES, NO_BACKSLASH_ESCAPES and a time zone that is not UTC: the suite's SQL is written in standard
 // spelling, and an application's settings must not show in events.
 import { execFile, spawn } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import mysql from 'mysql2/promise';
+import { TestDatabase } from './database.mjs';
 import { freePort } from './ports.mjs';
 import { until, within } from './wait.mjs';
 
@@ -179,15 +179,14 @@ class Client {
   }
 }
 
-export class Database {
+export class Database extends TestDatabase {
   #client;
   #others = [];
-  #fence = 0;
 
   constructor(server, name) {
+    super();
     this.server = server;
     this.name = name;
-    this.tokens = new Map();
   }
 
   // What a relay on this database has in its environment.
@@ -206,21 +205,6 @@ export class Database {
     const client = await this.server.connect(this.name, user, password);
     this.#others.push(client);
     return client;
-  }
-
-  // A user of that id with a random token; the token is one that no log may ever hold.
-  async user(id) {
-    const token = `tok${randomBytes(12).toString('hex')}`;
-    await this.query('INSERT INTO auth (id, token) VALUES ($1, $2)', [id, token]);
-    this.tokens.set(id, token);
-    return token;
-  }
-
-  // Commits a row that everyone hears of, and tells its number.
-  async fence() {
-    const n = ++this.#fence;
-    await this.query('INSERT INTO fence VALUES ($1)', [n]);
-    return n;
   }
 
   async close() {

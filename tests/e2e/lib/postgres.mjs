@@ -2,11 +2,11 @@
 // folder, gone at the end. As root it runs as the user postgres, which PostgreSQL insists on.
 import { execFile, execFileSync, spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, appendFileSync, chmodSync, chownSync } from 'node:fs';
-import { randomBytes } from 'node:crypto';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import pg from 'pg';
+import { TestDatabase } from './database.mjs';
 import { freePort } from './ports.mjs';
 
 const run = promisify(execFile);
@@ -162,16 +162,15 @@ async function connect(url) {
   return client;
 }
 
-export class Database {
+export class Database extends TestDatabase {
   #client;
   #others = [];
-  #fence = 0;
 
   constructor(server, name) {
+    super();
     this.server = server;
     this.name = name;
     this.url = server.url(name);
-    this.tokens = new Map();
   }
 
   // On the test's own connection, made anew when the server was restarted.
@@ -186,21 +185,6 @@ export class Database {
     const client = await connect(this.server.url(this.name, user));
     this.#others.push(client);
     return client;
-  }
-
-  // A user of that id with a random token; the token is one that no log may ever hold.
-  async user(id) {
-    const token = `tok${randomBytes(12).toString('hex')}`;
-    await this.query('INSERT INTO auth (id, token) VALUES ($1, $2)', [id, token]);
-    this.tokens.set(id, token);
-    return token;
-  }
-
-  // Commits a row that everyone hears of, and tells its number.
-  async fence() {
-    const n = ++this.#fence;
-    await this.query('INSERT INTO fence VALUES ($1)', [n]);
-    return n;
   }
 
   async close() {

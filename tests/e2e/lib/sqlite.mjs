@@ -1,12 +1,12 @@
 // An SQLite file of the test's own in a scratch folder, gone at the end. Sessions are python3 processes (sqlite-session.py):
 // writers in another process than the relay and the test, as an application is.
 import { spawn } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { TestDatabase } from './database.mjs';
 
 const script = fileURLToPath(new URL('sqlite-session.py', import.meta.url));
 
@@ -50,15 +50,14 @@ export class Session {
   }
 }
 
-export class Database {
+export class Database extends TestDatabase {
   #session;
   #others = [];
-  #fence = 0;
 
   constructor(folder, name = 'shop.db') {
+    super();
     this.folder = folder;
     this.path = join(folder, name);
-    this.tokens = new Map();
   }
 
   // What a relay on this database has in its environment.
@@ -75,21 +74,6 @@ export class Database {
     const session = new Session(this.path, options);
     this.#others.push(session);
     return session;
-  }
-
-  // A user of that id with a random token; the token is one that no log may ever hold.
-  async user(id) {
-    const token = `tok${randomBytes(12).toString('hex')}`;
-    await this.query('INSERT INTO auth (id, token) VALUES ($1, $2)', [id, token]);
-    this.tokens.set(id, token);
-    return token;
-  }
-
-  // Commits a row that everyone hears of, and tells its number.
-  async fence() {
-    const n = ++this.#fence;
-    await this.query('INSERT INTO fence VALUES ($1)', [n]);
-    return n;
   }
 
   // The test's own session, so that the file can be deleted or replaced.
