@@ -47,12 +47,6 @@ void my_reader_finish(struct my_reader *reader)
 	today_finish(&reader->today);
 }
 
-static void add_span(struct my_span_list *list, struct span span)
-{
-	mem_grow(&list->items, &list->room, list->count, sizeof(*list->items));
-	list->items[list->count++] = span;
-}
-
 /* Newest first: one shape after the other is in use. *ret NULL: nobody wrote it down. */
 static enum status shape_of(struct my_reader *reader, int64_t id, const struct my_form_shape **ret, struct err *err)
 {
@@ -89,7 +83,7 @@ static bool is_user(struct span user)
 
 /* Offsets into texts, which still grows, until the row is done. */
 struct collector {
-	struct my_span_list *list;
+	struct span_list *list;
 	struct buf *texts;
 };
 
@@ -102,10 +96,10 @@ static void take_user(void *context, struct span user)
 		return;
 	buf_span(collector->texts, user);
 	buf_bytes(collector->texts, "", 1);
-	add_span(collector->list, (struct span){(const char *)at, user.len});
+	span_list_add(collector->list, (struct span){(const char *)at, user.len});
 }
 
-static void settle(struct my_span_list *list, const struct buf *texts)
+static void settle(struct span_list *list, const struct buf *texts)
 {
 	for (size_t i = 0; i < list->count; i++)
 		list->items[i].p = texts->bytes + (size_t)list->items[i].p;
@@ -121,7 +115,7 @@ static void take_json(struct collector *collector, struct span text)
 }
 
 /* The value as text is the id of a user; of a JSON column each that its array has; NULL and binary are nobody's. */
-static void collect_users(struct my_reader *reader, const struct my_form_shape *shape, int side, struct my_span_list *list)
+static void collect_users(struct my_reader *reader, const struct my_form_shape *shape, int side, struct span_list *list)
 {
 	struct collector collector = {list, &reader->texts};
 	AUTO_BUF struct buf number = buf_init(BUF_NO_MAX); /* a number */
@@ -145,25 +139,6 @@ static void collect_users(struct my_reader *reader, const struct my_form_shape *
 	}
 }
 
-static bool has_user(const struct my_span_list *list, struct span user)
-{
-	for (size_t i = 0; i < list->count; i++)
-		if (span_equal(list->items[i], user))
-			return true;
-	return false;
-}
-
-static bool same_users(const struct my_span_list *a, const struct my_span_list *b)
-{
-	for (size_t i = 0; i < a->count; i++)
-		if (!has_user(b, a->items[i]))
-			return false;
-	for (size_t i = 0; i < b->count; i++)
-		if (!has_user(a, b->items[i]))
-			return false;
-	return true;
-}
-
 /* -- a table's change -------------------------------------------------------------------------------------------------- */
 
 /* False: the bytes are not what the shape says. */
@@ -173,7 +148,7 @@ static bool take_values(struct my_reader *reader, const struct my_form_shape *sh
 
 	reader->values.count = 0;
 	for (size_t i = 0; i < shape->count && (update || !shape->slots[i].side); i++)
-		add_span(&reader->values, my_pack_next(&pack));
+		span_list_add(&reader->values, my_pack_next(&pack));
 	return !pack.bad && pack.p == pack.end;
 }
 
@@ -232,7 +207,7 @@ static void fill_change(struct my_reader *reader, const struct my_form_shape *sh
 	settle(&reader->old_users, &reader->texts);
 	parts->users = reader->users.items;
 	parts->user_count = reader->users.count;
-	parts->rerouted = update && !same_users(&reader->users, &reader->old_users);
+	parts->rerouted = update && !span_list_same(&reader->users, &reader->old_users);
 	if (!parts->rerouted)
 		return;
 	add_row(reader, shape, 1, true, &reader->old_key);

@@ -5,6 +5,7 @@
 #include "esink/event.h"
 #include "source/mysql/chunk.h"
 #include "source/mysql/form.h"
+#include "source/span_list.h"
 #include "source/today.h"
 
 struct my_reader {
@@ -13,10 +14,7 @@ struct my_reader {
 	struct my_form_shape *shapes; /* that were seen; bounded by the schema's history */
 	size_t shape_count, shape_room;
 	struct buf data, old, old_key, texts; /* of the last event */
-	struct my_span_list {
-		struct span *items;
-		size_t count, room;
-	} users, old_users, values;
+	struct span_list users, old_users, values;
 };
 
 void my_reader_init(struct my_reader *reader, const struct source_config *config);

@@ -173,12 +173,6 @@ static void add_row(struct reader *reader, struct db *db, const struct form *for
 
 /* -- users ------------------------------------------------------------------------------------------------------------ */
 
-static void add_user(struct span_list *list, struct span user)
-{
-	mem_grow(&list->items, &list->room, list->count, sizeof(*list->items));
-	list->items[list->count++] = user;
-}
-
 /* A value as text, as SQLite casts it, is the id of a user; NULL, a BLOB and text that is none are nobody's. SQLite keeps
  * the text of a number with the row's value until the next row. */
 static void collect_users(const struct form *form, sqlite3_stmt *row, int side, struct span_list *list)
@@ -198,27 +192,8 @@ static void collect_users(const struct form *form, sqlite3_stmt *row, int side, 
 		user.p = (const char *)sqlite3_column_text(row, column);
 		user.len = (size_t)sqlite3_column_bytes(row, column);
 		if (user.p && !memchr(user.p, 0, user.len) && utf8_valid(user.p, user.len))
-			add_user(list, user);
+			span_list_add(list, user);
 	}
-}
-
-static bool has_user(const struct span_list *list, struct span user)
-{
-	for (size_t i = 0; i < list->count; i++)
-		if (span_equal(list->items[i], user))
-			return true;
-	return false;
-}
-
-static bool same_users(const struct span_list *a, const struct span_list *b)
-{
-	for (size_t i = 0; i < a->count; i++)
-		if (!has_user(b, a->items[i]))
-			return false;
-	for (size_t i = 0; i < b->count; i++)
-		if (!has_user(a, b->items[i]))
-			return false;
-	return true;
 }
 
 /* Nothing that routes was changed: found out without making text of it. */
@@ -291,7 +266,7 @@ static void fill_change(struct reader *reader, struct db *db, const struct form 
 	if (!may_move)
 		return;
 	collect_users(form, row, 1, &reader->old_users);
-	parts->rerouted = !same_users(&reader->users, &reader->old_users);
+	parts->rerouted = !span_list_same(&reader->users, &reader->old_users);
 	if (!parts->rerouted)
 		return;
 	parts->old_users = reader->old_users.items;
@@ -339,7 +314,7 @@ static enum status read_audience(struct reader *reader, struct db *db, sqlite3_s
 		if (!user || memchr(user, 0, len) || !utf8_valid(user, len))
 			continue;
 		buf_bytes(&reader->texts, user, len + 1);
-		add_user(&reader->users, (struct span){NULL, len});
+		span_list_add(&reader->users, (struct span){NULL, len});
 	}
 	sqlite3_reset(reader->list_stmt);
 	sqlite3_clear_bindings(reader->list_stmt);
@@ -388,7 +363,7 @@ static enum status fill_published(struct reader *reader, struct db *db, sqlite3_
 			parts->timestamp = sqlite3_column_int64(row, VALUES + TIMESTAMP);
 		parts->broadcast = sqlite3_column_type(row, VALUES + AUDIENCE) == SQLITE_INTEGER;
 		if (cell(row, AUDIENCE).p)
-			add_user(&reader->users, cell(row, AUDIENCE));
+			span_list_add(&reader->users, cell(row, AUDIENCE));
 	}
 	check_data(reader, parts);
 	parts->users = reader->users.items;

@@ -5,6 +5,7 @@
 #include "base/map.h"
 #include "esink/event.h"
 #include "source/sqlite/db.h"
+#include "source/span_list.h"
 #include "source/today.h"
 
 struct form;
@@ -18,10 +19,7 @@ struct reader {
 	struct form *forms; /* shapes that were seen, by id; of one file, bounded by its schema's history */
 	size_t form_count, form_room;
 	struct buf data, old, old_key, json; /* of the last event */
-	struct span_list {
-		struct span *items;
-		size_t count, room;
-	} users, old_users;
+	struct span_list users, old_users;
 	struct buf texts; /* users that are not text in the row */
 	sqlite3_stmt *json_stmt, *list_stmt;
 };
