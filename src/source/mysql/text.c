@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+#include "source/template.h"
+
 void my_text_name(struct buf *out, const char *name)
 {
 	buf_text(out, "`");
@@ -64,34 +66,12 @@ void my_text_literal(struct buf *out, struct span text)
 	}
 }
 
-static const char *value_of(const char *name, size_t len, const char *const *pairs)
-{
-	for (; pairs[0]; pairs += 2)
-		if (strlen(pairs[0]) == len && memcmp(pairs[0], name, len) == 0)
-			return pairs[1];
-	return NULL;
-}
-
 char *my_text_fill(const char *text, const char *const *pairs)
 {
-	AUTO_BUF struct buf out = buf_init(BUF_NO_MAX); /* bounded by the template and the names */
+	char *filled = template_fill(template_statement(text), pairs);
+	size_t len = strlen(filled);
 
-	while (text[0] == '-' && text[1] == '-')
-		text += strcspn(text, "\n") + 1;
-	while (*text) {
-		size_t plain = strcspn(text, "@"), len = text[plain] ? strcspn(text + plain + 1, "@ \n") : 0;
-		const char *value = len ? value_of(text + plain + 1, len, pairs) : NULL;
-
-		buf_bytes(&out, text, plain);
-		text += plain;
-		if (value) {
-			buf_text(&out, value);
-			text += len + 2;
-		} else if (*text) {
-			buf_bytes(&out, text++, 1);
-		}
-	}
-	while (out.len && out.bytes[out.len - 1] == '\n')
-		out.bytes[--out.len] = 0;
-	return buf_take(&out);
+	while (len && filled[len - 1] == '\n')
+		filled[--len] = 0;
+	return filled;
 }

@@ -15,6 +15,7 @@
 #include "source/postgres/expression.h"
 #include "source/postgres/guard.h"
 #include "source/postgres/recall.h"
+#include "source/template.h"
 #include "sql.h" /* made by the build from triggers/ */
 
 #define SETTINGS                                                                                   \
@@ -25,40 +26,6 @@
 #define BYTES_OF_ONE "pg_catalog.octet_length(v_data)"
 #define BYTES_OF_TWO                                                                               \
 	"(pg_catalog.octet_length(v_data) OPERATOR(pg_catalog.+) coalesce(pg_catalog.octet_length(v_old), 0))"
-
-static const char *value_of(const char *name, size_t len, const char *const *pairs)
-{
-	for (; pairs[0]; pairs += 2)
-		if (strlen(pairs[0]) == len && memcmp(pairs[0], name, len) == 0)
-			return pairs[1];
-	return NULL;
-}
-
-char *template_fill(const char *text, const char *const *pairs)
-{
-	AUTO_BUF struct buf out =
-		buf_init(BUF_NO_MAX); /* bounded by the templates and the catalogue */
-
-	while (*text) {
-		size_t plain = strcspn(text, "@"), len;
-		const char *value = NULL;
-
-		buf_bytes(&out, text, plain);
-		text += plain;
-		if (!*text)
-			break;
-		len = strcspn(text + 1, "@");
-		if (text[1 + len] == '@')
-			value = value_of(text + 1, len, pairs);
-		if (value) {
-			buf_text(&out, value);
-			text += len + 2;
-		} else {
-			buf_bytes(&out, text++, 1);
-		}
-	}
-	return buf_take(&out);
-}
 
 char *capture_function_name(pg_oid table)
 {

@@ -13,7 +13,4 @@ char *capture_function_name(pg_oid table); /* capture_16385 */
  * sql. */
 struct span capture_body(const char *sql);
 
-/* Fills the @name@ marks of a template; pairs of name, value, ended by NULL. malloc'ed. */
-char *template_fill(const char *text, const char *const *pairs);
-
 #endif

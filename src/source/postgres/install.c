@@ -21,6 +21,7 @@
 #include "source/postgres/guard.h"
 #include "source/postgres/recall.h"
 #include "source/summary.h"
+#include "source/template.h"
 #include "sql.h"
 
 #define DDL_TIMEOUT_MS 60000

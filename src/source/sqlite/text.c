@@ -7,6 +7,10 @@
 
 #include <string.h>
 
+#include "base/cleanup.h"
+#include "base/mem.h"
+#include "source/template.h"
+
 static void quoted(struct buf *out, const char *text, char quote)
 {
 	buf_bytes(out, &quote, 1);
@@ -46,34 +50,10 @@ char *text_unquote(const char **at, char quote)
 	return buf_take(&out);
 }
 
-static const char *value_of(const char *name, size_t len, const char *const *pairs)
-{
-	for (; pairs[0]; pairs += 2)
-		if (strlen(pairs[0]) == len && memcmp(pairs[0], name, len) == 0)
-			return pairs[1];
-	return NULL;
-}
-
 char *text_fill(const char *text, const char *const *pairs)
 {
-	AUTO_BUF struct buf out = buf_init(BUF_NO_MAX); /* bounded by the template and the names */
-	const char *end;
+	const char *statement = template_statement(text);
+	AUTO_FREE char *line = mem_text_n(statement, strcspn(statement, "\n"));
 
-	while (text[0] == '-' && text[1] == '-')
-		text += strcspn(text, "\n") + 1;
-	end = text + strcspn(text, "\n");
-	while (text < end) {
-		size_t plain = strcspn(text, "@\n"), len = text[plain] == '@' ? strcspn(text + plain + 1, "@") : 0;
-		const char *value = len ? value_of(text + plain + 1, len, pairs) : NULL;
-
-		buf_bytes(&out, text, plain);
-		text += plain;
-		if (value) {
-			buf_text(&out, value);
-			text += len + 2;
-		} else if (text < end) {
-			buf_bytes(&out, text++, 1);
-		}
-	}
-	return buf_take(&out);
+	return template_fill(line, pairs);
 }
