@@ -581,6 +581,22 @@ test('rights that are taken away under a running relay, and that triggers need: 
   assert.equal(rows(boss, 'notes').length, 1);
 });
 
+// The table was looked at again only where it was another one than before.
+test('a table that cannot be looked at for a while, and is then as it was: ready again', async (t) => {
+  const db = await database.database(t, 'CREATE DATABASE hidden_x; CREATE TABLE hidden_x.far (id int PRIMARY KEY)');
+  await db.query(`CREATE OR REPLACE USER blind IDENTIFIED BY 'r'; GRANT ALL ON ${db.name}.* TO blind; GRANT SELECT, TRIGGER ON hidden_x.far TO blind`);
+  t.defer(() => db.query('DROP DATABASE hidden_x; DROP USER blind'));
+  const relay = await startRelay(t, db, { tables: 'hidden_x.far', env: { ...env, MYSQL_USERNAME: 'blind', MYSQL_PASSWORD: 'r' } });
+  const boss = await relay.operator();
+  await db.query('REVOKE SELECT ON hidden_x.far FROM blind');
+  await until(() => /table hidden_x.far is being altered: looking again/.test(relay.log), () => relay.log);
+  await db.query('GRANT SELECT ON hidden_x.far TO blind');
+  await relay.ready();
+  await db.query('INSERT INTO hidden_x.far VALUES (1)');
+  await relay.fence(boss);
+  assert.equal(rows(boss, 'hidden_x.far').length, 1);
+});
+
 test('a table that is somebody else\'s under one of our names is refused', async (t) => {
   const db = await database.database(t, 'CREATE TABLE esink_pubsub (id int PRIMARY KEY)');
   const { code, log } = await runToEnd(t, { db });

@@ -148,7 +148,7 @@ static enum status watch_tables(struct mysql *source, size_t count, struct err *
 	size_t slices = my_catalog_slices(source->config->rules);
 	int64_t begun = clock_ms(), round = LOOK_ROUND_MAX_MS / (int64_t)slices, every = LOOK_EVERY_MS / (int64_t)slices;
 	enum status status = STATUS_OK;
-	bool same = true;
+	bool same = !source->busy_retry_ms; /* what was in our way may be as it was when the triggers were made */
 
 	for (size_t i = 0; i < count && same && status == STATUS_OK; i++) {
 		char word[17];
