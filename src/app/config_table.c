@@ -77,7 +77,8 @@ const struct setting settings[] = {
 		"user.", NULL},
 	{LIST("FILTERS", filters), 0,
 		"Columns that never leave their table, comma-separated: table.column or schema.table.column. "
-		"AUTH_TABLE.AUTH_COLUMN always is one; the token column of a table behind a view is not: name it.", NULL},
+		"AUTH_TABLE.AUTH_COLUMN always is one; the token column of a table behind a view is not: name it. "
+		"That a row was updated is told even where nothing else of it changed.", NULL},
 	{LIST("COLUMNS", columns), 0,
 		"Comma-separated table.column: of a table that is named here only these columns leave it. A plain number, "
 		"as shells export for the width of a terminal, is ignored.", NULL},
