@@ -47,7 +47,8 @@ function options(box) {
     axes: [
       axis({ grid: { show: false }, size: 20, splits: () => [-120, -90, -60, -30, 0],
         values: (_, splits) => splits.map((s) => (s === 0 ? 'now' : s === -120 ? '' : `−${-s} s`)) }),
-      axis({ size: 38, space: 28, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5],
+      // Whatever the height is on a phone, 56 px of bars, a step of 1, 2 or 5 times ten is in it: there is a scale, not a 0 alone.
+      axis({ size: 38, space: 22, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5],
         grid: { stroke: () => colour('--line'), width: 1 }, values: (_, splits) => splits.map((v) => short.format(v)) }),
     ],
     series: [{}, {

@@ -112,7 +112,7 @@ const part = (title, content) => el('section', { class: 'part' }, el('h3', {}, t
 
 function detail(event) {
   const copy = el('button', { type: 'button', class: 'copy', onclick: () => copyWith(copy, event.text) }, 'Copy as JSON');
-  const box = el('div', { class: 'detail' });
+  const box = el('div', { class: 'parts' });
   if (event.incomplete) box.append(el('p', { class: 'hint' }, 'Only the primary key: the row could not be sent safely (a value, a size, or a column that changed). Fetch the row itself.'));
   if (event.old) box.append(part('Changed', diff(event)));
   if (event.data) box.append(part('data', isNested(event.data) ? treeOf(event.data) : scalarView(event.data)));
@@ -121,8 +121,7 @@ function detail(event) {
     old.addEventListener('toggle', () => { if (old.children.length === 1) old.append(treeOf(event.old)); });
     box.append(old);
   }
-  box.append(el('footer', {}, about(event), copy));
-  return box;
+  return el('div', { class: 'detail' }, box, el('footer', {}, about(event), copy));
 }
 
 export function toggle(row, open = row.head.getAttribute('aria-expanded') !== 'true') {

@@ -109,6 +109,15 @@ export function startTopics(subscribe) {
     ask(chosen);
     $('pattern').focus();
   });
-  if (!matchMedia('(min-width: 960px)').matches) $('fold').open = false;
+  // Beside the list it has a column of its own, which would be empty: there it stays open, whatever presses it.
+  const wide = matchMedia('(min-width: 960px)');
+  const unfold = () => {
+    $('fold').firstElementChild.tabIndex = wide.matches ? -1 : 0;
+    if (wide.matches) $('fold').open = true;
+  };
+  $('fold').open = wide.matches;
+  $('fold').addEventListener('toggle', unfold);
+  wide.addEventListener('change', unfold);
+  unfold();
   draw();
 }

@@ -415,6 +415,12 @@ test('the keyboard alone is enough, and the focus can be seen', { timeout: 120_0
   assert.equal(await tab.getAttribute('#pause', 'aria-pressed'), 'true');
   await db.query("INSERT INTO orders VALUES (6, 7, 'item 6')");
   await until(async () => /1 newer/.test(await tab.textContent('#waiting')), 'what waits while it is paused');
+  for (const width of [1440, 800, 390]) {
+    await tab.setViewportSize({ width, height: 900 });
+    const [told, first] = await tab.evaluate(() => ['#waiting', '.row'].map((one) => document.querySelector(one).getBoundingClientRect()).map(({ top, bottom }) => [top, bottom]));
+    assert.ok(told[1] <= first[0], `what waits lies over the first row at ${width}`);
+  }
+  await tab.setViewportSize({ width: 1440, height: 900 });
   assert.ok(!(await rows(tab)).join().includes('item 6'));
   await press('p');
   await rowWith(tab, 'item 6');
@@ -448,10 +454,11 @@ test('dark and light, phone and desktop: legible, nothing beside the screen', { 
     const row = await rowWith(tab, 'Langer');
     await (await row.$('.head')).click();
     await fits('an opened event');
-    if (width < 960) {
-      await tab.click('#fold summary');
-      await fits('the topics');
-    }
+    const empty = await row.evaluate((one) => one.detail.getBoundingClientRect().bottom - Math.max(...[...one.detail.children].map((part) => part.getBoundingClientRect().bottom)));
+    assert.ok(empty < 20, `${empty} px of nothing below an opened event at ${width}`);
+    await tab.evaluate(() => document.querySelector('#fold summary').click());
+    await tab.waitForFunction(() => document.querySelector('#fold').open); // beside the list it opens again
+    await fits('the topics');
     assert.equal(await tab.locator('#chart canvas').count(), 1, 'the chart');
     for (const theme of ['light', 'dark']) {
       await tab.click('#theme');
