@@ -252,10 +252,10 @@ static const struct {
 	{{"SQLITE_PATH=a", "POSTGRES_DATABASE_URL=dbname=a"}, "SQLITE_PATH is ignored: POSTGRES_DATABASE_URL is set and wins"},
 	{{"POSTGRES_DATABASE_URL=dbname=a", "MYSQL_DATABASE=a", "MYSQL_USERNAME=a"},
 		"POSTGRES_DATABASE_URL is ignored: MYSQL_DATABASE is set and wins"},
-	{{"SECURITY_TOKEN=\"a\""}, "SECURITY_TOKEN begins and ends with quotes: they are part of the value"},
+	{{"SECURITY_TOKEN=\"of-operators-..\""}, "SECURITY_TOKEN begins and ends with quotes: they are part of the value"},
 	{{"JWT_SECRET='" KEY "'"}, "JWT_SECRET begins and ends with quotes: they are part of the value"},
 	{{"TABLE_NAMES='a,b'"}, "TABLE_NAMES begins and ends with quotes: they are part of the value"},
-	{{"SECURITY_TOKEN=\"a", "TABLE_NAMES='", "FILTERS=a.'b'", "MYSQL_PASSWORD='a\""}, NULL},
+	{{"SECURITY_TOKEN=\"of-operators-...", "TABLE_NAMES='", "FILTERS=a.'b'", "MYSQL_PASSWORD='a\""}, NULL},
 	{{"HOSTS=a", "POST=1", "PORTS=2", "PATH=/bin", "SHELL=sh"}, NULL}, /* anybody's */
 	{{"PORTT=1"}, "PORTT is not a variable of esink: did you mean PORT?"},
 	{{"HSOT=a"}, "HSOT is not a variable of esink: did you mean HOST?"},
