@@ -255,7 +255,7 @@ static const struct {
 	{{"SECURITY_TOKEN=\"of-operators-..\""}, "SECURITY_TOKEN begins and ends with quotes: they are part of the value"},
 	{{"JWT_SECRET='" KEY "'"}, "JWT_SECRET begins and ends with quotes: they are part of the value"},
 	{{"TABLE_NAMES='a,b'"}, "TABLE_NAMES begins and ends with quotes: they are part of the value"},
-	{{"SECURITY_TOKEN=\"of-operators-...", "TABLE_NAMES='", "FILTERS=a.'b'", "MYSQL_PASSWORD='a\""}, NULL},
+	{{"SECURITY_TOKEN=\"of-operators-...", "TABLE_NAMES='", "FILTERS=a.'b'", "MYSQL_PASSWORD='a\"", "MYSQL_DATABASE=c", "MYSQL_USERNAME=d"}, NULL},
 	{{"HOSTS=a", "POST=1", "PORTS=2", "PATH=/bin", "SHELL=sh"}, NULL}, /* anybody's */
 	{{"PORTT=1"}, "PORTT is not a variable of esink: did you mean PORT?"},
 	{{"HSOT=a"}, "HSOT is not a variable of esink: did you mean HOST?"},
