@@ -13,7 +13,7 @@ import { databaseOf } from './lib/databases.mjs';
 import { test } from './lib/harness.mjs';
 import { fds } from './lib/health.mjs';
 import { startRelay } from './lib/relay.mjs';
-import { until, within } from './lib/wait.mjs';
+import { assertSoon, duration, until, within } from './lib/wait.mjs';
 import { operator, series, shareRelay } from './source/suite.mjs';
 
 const schema = 'CREATE TABLE notes (id int PRIMARY KEY, owner int, body text); CREATE TABLE orders (id int PRIMARY KEY, owner int)';
@@ -180,17 +180,22 @@ function shared(database, shop) {
 
   test('a poll that waits: woken by an event that it wants, by no other; answered empty when its time is over', async (t) => {
     const c = consumers(), a = name();
+    let ack;
     await c.register(a, { topics: ['orders'] });
     const began = performance.now();
     assert.deepEqual((await c.poll(a, { wait: 0.5 })).events, []);
     assert.ok(performance.now() - began >= 490);
-    const waiting = c.poll(a, { wait: 20 });
-    await shop.db.query(notes(5001, 5003));
-    await settled(t);
-    const written = performance.now();
-    await shop.db.query('INSERT INTO orders VALUES (5001, 1)');
-    assert.deepEqual(rows((await waiting).events), [5001]);
-    assert.ok(performance.now() - written < 2000, 'woken, not looked for');
+    await assertSoon(2000, 'to be woken rather than to look', async (i) => {
+      const waiting = c.poll(a, { wait: 20, ack });
+      await shop.db.query(notes(5001 + 10 * i, 5003 + 10 * i));
+      await settled(t);
+      return duration(async () => {
+        await shop.db.query(`INSERT INTO orders VALUES (${5001 + i}, 1)`);
+        const { journal, events } = await waiting;
+        assert.deepEqual(rows(events), [5001 + i]);
+        ack = `${journal}:${events[0].id}`;
+      });
+    });
   });
 
   test('deleted, or replaced, while a poll waits', async () => {

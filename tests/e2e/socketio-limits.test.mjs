@@ -167,7 +167,7 @@ threaded('a client that polls twice at once loses its session, the others do not
 });
 
 threaded('clients that never poll again: bounded memory, ended with a reason', { timeout: 90_000 }, async (t, threads) => {
-  const { db, relay, token, witness, health } = await setUp(t, threads, { SLOW_TIMEOUT: '1s', SOCKETIO_PING_INTERVAL: '2s', SOCKETIO_PING_TIMEOUT: '2s', MAX_SESSIONS_PER_USER: '101', SESSION_QUEUE_BYTES: '64kB' });
+  const { db, relay, token, witness, health } = await setUp(t, threads, { SLOW_TIMEOUT: '4s', SOCKETIO_PING_INTERVAL: '2s', SOCKETIO_PING_TIMEOUT: '4s', MAX_SESSIONS_PER_USER: '101', SESSION_QUEUE_BYTES: '64kB' });
   const before = rss(relay);
   await Promise.all(Array.from({ length: 100 }, () => join(t, relay, 'polling', token)));
   await insert(db, 1, 300, 1, 'hex(randomblob(25000))'); // 15 MB for each of them
