@@ -1,6 +1,7 @@
 
 -- public.nothing:
 -- withheld:
+-- called:
 DECLARE
   v_xid        pg_catalog.xid8 := pg_catalog.pg_current_xact_id();
   v_type       pg_catalog.text; -- NULL: update

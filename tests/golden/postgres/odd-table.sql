@@ -1,6 +1,7 @@
 
 -- public.Odd "Table": a'b int4 23, c\d text 25, e?esink0?f text 25,
 -- withheld:
+-- called:
 DECLARE
   v_xid        pg_catalog.xid8 := pg_catalog.pg_current_xact_id();
   v_type       pg_catalog.text; -- NULL: update

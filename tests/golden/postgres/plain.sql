@@ -1,6 +1,7 @@
 
 -- public.plain: id int4 23, owner int4 23, note text 25, secret text 25,
 -- withheld: 4 public.plain.secret,
+-- called: 4 secret,
 DECLARE
   v_xid        pg_catalog.xid8 := pg_catalog.pg_current_xact_id();
   v_type       pg_catalog.text; -- NULL: update

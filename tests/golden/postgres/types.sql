@@ -8,6 +8,7 @@ array_nulls=on
 
 -- public.types: id int8 20, viewers _text 1009, b bool 16, n numeric 1700, f float8 701, t timestamptz 1184, x bytea 17, j jsonb 3802, m mood oid1, ms _mood oid2, p pair oid3, ps _pair oid4, d positive oid5, iv interval 1186, r tstzrange 3910, c bpchar 1042, with settings
 -- withheld:
+-- called:
 DECLARE
   v_xid        pg_catalog.xid8 := pg_catalog.pg_current_xact_id();
   v_type       pg_catalog.text; -- NULL: update
