@@ -3,15 +3,14 @@
  * thread's time with it. So what it took is owed, and paid off with time; who owes too much is refused until it is less.
  *
  * A debt outlives the sessions, or reconnecting would be the way round it. It is kept by the hash of the user (keyed: nobody can
- * choose whose place is theirs), in a table that never grows: two users who share a place share a debt. Plain patterns are free,
- * however many displays sign in as one user at once. Operators owe nothing.
+ * choose whose place is theirs), in a table that never grows: two users who share a place share a debt. Plain patterns cost some 10 us
+ * each, so that hundreds of displays may sign in as one user at once. Operators owe nothing.
  */
 #include "base/clock.h"
 #include "base/hash.h"
 #include "hub/internal.h"
 
-#define FREE_US 250     /* some thirty plain patterns */
-#define OWED_US 100000  /* from here on it is refused */
+#define OWED_US 250000  /* from here on it is refused */
 #define PAID_US_A_MS 50 /* a twentieth of the thread */
 
 static struct allowance *of(struct session *session)
@@ -52,7 +51,7 @@ void allowance_charge(struct session *session, int64_t us)
 {
 	struct allowance *allowance = of(session);
 
-	if (!allowance || us <= FREE_US)
+	if (!allowance || us <= 0)
 		return;
 	pay(allowance, session->hub->now);
 	allowance->owed_us += us;

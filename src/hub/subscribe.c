@@ -51,7 +51,7 @@ static enum status parse(struct session *session, const json_t *data,
 	return status;
 }
 
-static void subscription_charge(struct session *session)
+void subscription_charge(struct session *session)
 {
 	if (session->subscription)
 		allowance_charge(session, subscription_matched_us(session->subscription));

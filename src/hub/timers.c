@@ -112,6 +112,7 @@ static void tick_connected(struct session *session)
 	if (expired(session) || stalled(session) || gone_quiet(session))
 		return;
 	login_tick(session);
+	subscription_charge(session);
 	if (session_usable(session))
 		keep_up(session);
 	/* A page that failed is asked for again here. */

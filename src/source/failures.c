@@ -35,7 +35,7 @@ bool failures_add(struct failures *failures, int64_t now, enum status status, co
 	failures->count++;
 	failures->last = now;
 	failures->worked = false;
-	if (status != STATUS_DENIED && status != STATUS_NOT_FOUND)
+	if (status != STATUS_DENIED && (status != STATUS_NOT_FOUND || !failures->ever))
 		failures->refused = 0;
 	else if (!failures->refused)
 		failures->refused = now;
@@ -48,7 +48,7 @@ void failures_worked(struct failures *failures)
 {
 	pthread_mutex_lock(&failures->lock);
 	failures->refused = 0;
-	failures->worked = true;
+	failures->worked = failures->ever = true;
 	pthread_mutex_unlock(&failures->lock);
 }
 

@@ -20,6 +20,7 @@ struct failures {
 	uint64_t count;  /* since it worked; 0: it works */
 	int64_t last;    /* ms, monotonic: of the last one */
 	bool worked;     /* since the last one */
+	bool ever;       /* worked: a table that was not there at the start is not one that has gone */
 	int64_t refused; /* ms, monotonic: since when it was refused each time; 0: it was not */
 	struct err said[FAILURES_REASONS], refusal;
 	unsigned next;

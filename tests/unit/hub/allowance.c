@@ -60,36 +60,56 @@ static void test_a_user_has_a_share(void **state)
 	assert_sent(late, "connected");
 }
 
-static void test_what_topics_take_counts_as_well(void **state)
+/* One that meets new topics until it has taken so much of the thread. */
+static struct client *takes(struct world *world, int64_t us)
 {
-	struct world *world = *state;
-	struct client *client = client_of(world, "7"), *late;
-	struct span costly[5], plain = span_of("orders");
-	struct session_request request = {.token = {"t", 1}, .topics = &plain, .topic_count = 1};
+	struct span costly[5], seven = span_of("7");
+	struct session_request request = {.token = {"t", 1}, .topics = costly, .topic_count = 5};
+	struct client *client;
 	char topic[240], digits[12];
-	struct span seven = span_of("7");
 	int64_t began;
 
-	memset(topic, '_', sizeof(topic));
 	for (size_t i = 0; i < 5; i++)
 		costly[i] = span_of(".*_.*_.*[lm]");
-	request.topics = costly;
-	request.topic_count = 5;
 	client = client_open_with(world, &fake_websocket, &request);
 	lookup_answer(world, STATUS_OK, "7", false);
 	assert_sent(client, "connected");
+	memset(topic, '_', sizeof(topic));
 	began = clock_thread_us();
-	for (int i = 0; clock_thread_us() - began < 300000; i++) {
+	for (int i = 0; clock_thread_us() - began < us; i++) {
 		memcpy(topic, digits, (size_t)snprintf(digits, sizeof(digits), "%d", i));
 		publish_parts(world, (struct event_parts){.topic = {topic, sizeof(topic)}, .users = &seven, .user_count = 1});
 	}
 	assert_sent(client, "");
-	client_gone(client);
-	request.topics = &plain;
-	request.topic_count = 1;
-	late = client_open_with(world, &fake_websocket, &request);
+	return client;
+}
+
+static struct client *comes_with_a_pattern(struct world *world)
+{
+	struct span plain = span_of("orders");
+	struct session_request request = {.token = {"t", 1}, .topics = &plain, .topic_count = 1};
+	struct client *client = client_open_with(world, &fake_websocket, &request);
+
 	lookup_answer(world, STATUS_OK, "7", false);
-	assert_sent(late, "error:429");
+	return client;
+}
+
+static void test_what_topics_take_counts_as_well(void **state)
+{
+	client_gone(takes(*state, 600000));
+	assert_sent(comes_with_a_pattern(*state), "error:429");
+}
+
+/* A session that lives long is not presented with the bill of a day when it reconnects. */
+static void test_it_is_paid_as_it_arises(void **state)
+{
+	struct world *world = *state;
+	struct client *client = takes(world, 600000);
+
+	hub_tick(world->hub);
+	pause_ms(10000);
+	client_gone(client);
+	assert_sent(comes_with_a_pattern(world), "connected");
 }
 
 static void test_ordinary_patterns_are_free(void **state)
@@ -97,7 +117,7 @@ static void test_ordinary_patterns_are_free(void **state)
 	struct world *world = *state;
 	struct client *client = client_of(world, "7");
 
-	for (int i = 0; i < TRIES; i++) {
+	for (int i = 0; i < 300; i++) {
 		client_say(client, SUBSCRIBE("\"orders\""));
 		assert_sent(client, "subscribed");
 	}
@@ -123,6 +143,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		IN_A_WORLD(test_a_user_has_a_share),
 		IN_A_WORLD(test_what_topics_take_counts_as_well),
+		IN_A_WORLD(test_it_is_paid_as_it_arises),
 		IN_A_WORLD(test_ordinary_patterns_are_free),
 		IN_A_WORLD(test_an_operator_owes_nothing),
 	};

@@ -54,6 +54,9 @@ static void complains_of_what_lasts(void **state)
 
 	(void)state;
 	failures_init(&failures);
+	add(&failures, 500, STATUS_NOT_FOUND, "no table since the start");
+	assert_false(failures_refused(&failures));
+	failures_worked(&failures);
 	add(&failures, 1000, STATUS_UNAVAILABLE, "away");
 	failures_complaint(&failures, 100000, &err);
 	assert_string_equal(err.text, "");
