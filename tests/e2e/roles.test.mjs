@@ -2,6 +2,7 @@
 // makes esink's functions, which run with the relay's rights, call its own.
 import assert from 'node:assert/strict';
 import { test, usePostgres } from './lib/harness.mjs';
+import { triggers } from './lib/catalogue.mjs';
 import { runToEnd, startRelay } from './lib/relay.mjs';
 import { until } from './lib/wait.mjs';
 
@@ -158,6 +159,44 @@ test('tables that appear without a right to make triggers on them: /ready says w
   await relay.fence(ws);
   assert.deepEqual(told(3), [['notes', 7], ['docs', 8]]);
   assert.match(relay.log, /docs: without a trigger of esink until now/);
+});
+
+test('a partition without a right: what has left its table is not told, what changes of it is seen, and nothing waits for the grant', async (t) => {
+  const db = await postgres.database(t, `CREATE TABLE notes (id int, user_id int); CREATE TABLE p (id int, user_id int) PARTITION BY LIST (id);
+    CREATE TABLE p_1 PARTITION OF p FOR VALUES IN (1); CREATE TABLE p_2 PARTITION OF p FOR VALUES IN (2);
+    DROP ROLE IF EXISTS limited; CREATE ROLE limited LOGIN; GRANT TRIGGER ON notes, p, p_1, p_2, fence TO limited; GRANT SELECT ON auth TO limited`);
+  await db.query(`GRANT CREATE ON DATABASE ${db.name} TO limited`);
+  t.defer(() => db.query('DROP OWNED BY limited CASCADE; DROP ROLE limited'));
+  const relay = await startRelay(t, db, { tables: 'notes,p', routing: { notes: 'user_id', p: 'user_id' },
+    env: { POSTGRES_DATABASE_URL: postgres.url(db.name, 'limited') } });
+  const ws = await relay.ws(await db.user(1));
+  const says = (what) => until(async () => (await relay.get('/ready')).json.message?.includes(what), `/ready to say ${what}`);
+  const functions = async () => (await db.query("SELECT string_agg(prosrc, ' ') AS all FROM pg_proc WHERE proname ~ '^capture_'")).rows[0].all;
+  const told = (from) => ws.events.slice(from).map(({ data }) => data);
+
+  await db.query('CREATE TABLE p_3 PARTITION OF p FOR VALUES IN (3); ALTER TABLE p DETACH PARTITION p_1; ALTER TABLE p ADD COLUMN note text');
+  await until(async () => /TG_RELID .* ANY/.test(await functions()), 'the function to leave p_1 out');
+  await says('run: GRANT TRIGGER ON public.p_3');
+  await db.query("INSERT INTO p_1 VALUES (1, 1); INSERT INTO p VALUES (2, 1, 'new'), (3, 1, 'newer')");
+  await relay.fence(ws);
+  assert.deepEqual(told(0), [{ id: 2, user_id: 1, note: 'new' }, { id: 3, user_id: 1, note: 'newer' }]);
+
+  await db.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'limited'");
+  await db.query('INSERT INTO notes VALUES (4, 1)');
+  await relay.fence(await relay.ws(await db.user(2)));
+  await relay.fence(ws);
+  assert.deepEqual(told(2), [{ id: 4, user_id: 1 }]);
+
+  await db.query('CREATE TABLE q (id int, user_id int) PARTITION BY LIST (id); CREATE TABLE q_1 PARTITION OF q FOR VALUES IN (1); GRANT TRIGGER ON p_3, q TO limited');
+  await db.query('DROP TABLE notes; ALTER TABLE q RENAME TO notes');
+  await says('changes of public.notes are not captured: TABLE_NAMES: no right to create triggers; run: GRANT TRIGGER ON public.q_1');
+  await db.query('GRANT TRIGGER ON q_1 TO limited');
+  await relay.ready();
+  assert.ok(!(await triggers(db)).p_1);
+  assert.doesNotMatch(await functions(), /TG_RELID .* ANY/);
+  await db.query('INSERT INTO notes VALUES (1, 1); INSERT INTO p VALUES (3, 1)');
+  await relay.fence(ws);
+  assert.deepEqual(told(3), [{ id: 1, user_id: 1 }, { id: 3, user_id: 1, note: null }]);
 });
 
 test('functions in public that fit our catalogue queries better than those of pg_catalog are not called', async (t) => {

@@ -12,6 +12,7 @@
 --   @typed:key:NEW@ .., @typed:users:NEW@ ..: whether the columns of the key, of the routing, have the types that they had
 --   @bytes@    an expression: how long what is kept is   @notify@ statements of notify.sql, or nothing
 --   @signature@ a comment: the columns and their types, so that a changed type changes the function
+--   @strangers@ nothing, or that what has left the table is not told though it still has the trigger
 --   @guard@ the version of this function in esink.guard, or NULL
 --
 -- It runs in the application's transaction, as the relay's role, under whatever search_path the writer has: every function,
@@ -48,7 +49,7 @@ DECLARE
   v_replaced   pg_catalog.text;
   v_more       esink.more;
 BEGIN
-  BEGIN
+@strangers@  BEGIN
     IF TG_OP OPERATOR(pg_catalog.=) 'UPDATE' THEN
 @update@    ELSIF TG_OP OPERATOR(pg_catalog.=) 'INSERT' THEN
       v_type := 'insert';

@@ -254,9 +254,12 @@ static char *guard(const struct pg_catalog *catalog, const struct pg_table *tabl
 	return version ? mem_format("%d", (int)version) : mem_text("NULL");
 }
 
-char *capture_function(const struct pg_catalog *catalog, const struct pg_table *table, bool notify)
+char *capture_function(const struct pg_catalog *catalog, const struct pg_table *table, const char *strangers, bool notify)
 {
 	bool settings = false;
+	AUTO_FREE char *leave = strangers ? mem_format("  IF TG_RELID OPERATOR(pg_catalog.=) ANY ('{%s}'::pg_catalog.oid[]) THEN\n"
+						       "    RETURN NULL;\n  END IF;\n", strangers)
+					  : mem_text("");
 	AUTO_FREE char *old = object(catalog, table, "OLD", is_sent, &settings);
 	char *made[] = {capture_function_name(table->oid), literal(table->topic),
 		object(catalog, table, "NEW", is_key, &settings),
@@ -285,7 +288,7 @@ char *capture_function(const struct pg_catalog *catalog, const struct pg_table *
 			made[12], "delete", made[13], "update", made[UPDATE], "settings",
 			settings ? SETTINGS : "", "broadcast", table->rule.broadcast ? "true" : "false",
 			"bytes", table->rule.old_rows ? BYTES_OF_TWO : BYTES_OF_ONE, "notify",
-			notify ? strstr(sql_postgres_notify, "\n  IF ") + 1 : "", "signature",
+			notify ? strstr(sql_postgres_notify, "\n  IF ") + 1 : "", "strangers", leave, "signature",
 			made[SIGNATURE], "quote", made[QUOTE], NULL};
 
 		sql = template_fill(template, pairs);

@@ -6,8 +6,8 @@
 #include "source/postgres/catalog.h"
 
 /* The CREATE FUNCTION statement, malloc'ed. notify: triggers may NOTIFY (a transaction that did
- * cannot be PREPAREd). */
-char *capture_function(const struct pg_catalog *catalog, const struct pg_table *table, bool notify);
+ * cannot be PREPAREd). strangers: relations whose trigger calls it and that are not told, comma-separated; NULL: none. */
+char *capture_function(const struct pg_catalog *catalog, const struct pg_table *table, const char *strangers, bool notify);
 char *capture_function_name(pg_oid table); /* capture_16385 */
 /* What the server keeps of it (pg_proc.prosrc): equal when nothing has to be replaced. Points into
  * sql. */

@@ -156,7 +156,7 @@ struct steps {
 	size_t relations; /* how many the next step has to lock */
 	bool together;    /* the disk is waited for once, behind all of them: see flush_steps() */
 	bool any;         /* was executed */
-	struct err later; /* what could not be done now, as a table was busy; "" when all was */
+	struct err later; /* the first that could not be done now, as a table was busy; "" when all was */
 	struct err *complaint; /* what cannot be done for want of a right; NULL: at the first thing that fails it ends */
 };
 
@@ -213,12 +213,14 @@ static enum status step(struct steps *steps, const char *what, const char *sql, 
 			return back;
 	}
 	if (status == STATUS_TOO_MANY || (status == STATUS_TIMEOUT && steps->pg->conn)) {
-		err_set(&steps->later, STATUS_TOO_MANY, "waiting for the %s: another transaction holds the table", what);
+		if (!steps->later.text[0])
+			err_set(&steps->later, STATUS_TOO_MANY, "waiting for the %s: another transaction holds the table", what);
 		log_info("postgres", "%s: the table is busy, will try again", what);
 		return STATUS_OK;
 	}
 	if (steps->complaint && concerns_one_table(status)) {
-		err_set(&steps->later, STATUS_TOO_MANY, "%s: %s", what, err->text);
+		if (!steps->later.text[0])
+			err_set(&steps->later, STATUS_TOO_MANY, "%s: %s", what, err->text);
 		return STATUS_OK;
 	}
 	return status;
@@ -284,10 +286,39 @@ static bool needs_remake(const struct installed *installed, const struct pg_tabl
 
 static bool is_denied(struct steps *steps, const struct pg_member *member)
 {
-	if (member->denied && steps->complaint)
+	if (member->denied && steps->complaint && !steps->complaint->text[0])
 		err_set(steps->complaint, STATUS_DENIED, "%s of %s are not captured: %s", member->partition ? "TRUNCATEs" : "changes",
 			member->name, member->denied);
 	return member->denied;
+}
+
+/* A row trigger on a partitioned table is one on each partition. NULL: nothing stands in its way. */
+static const char *why_blocked(const struct pg_table *table)
+{
+	for (size_t i = 0; i < table->member_count; i++)
+		if (table->members[i].partition && table->members[i].denied)
+			return table->members[i].denied;
+	return NULL;
+}
+
+static bool is_blocked(struct steps *steps, const struct pg_table *table, const struct pg_member *member)
+{
+	const char *why = member->kind == 'p' ? why_blocked(table) : NULL;
+
+	if (why && steps->complaint && !steps->complaint->text[0])
+		err_set(steps->complaint, STATUS_DENIED, "changes of %s are not captured: %s", member->name, why);
+	return why;
+}
+
+/* Relations that have left the table and keep its trigger, where that cannot be made anew without them: an array's elements. */
+static char *strangers_of(const struct installed *installed, const struct pg_table *table)
+{
+	AUTO_BUF struct buf oids = buf_init(BUF_NO_MAX); /* bounded by the catalogue */
+
+	for (int row = 0; why_blocked(table) && row < PQntuples(installed->triggers); row++)
+		if (installed->stands[row].of == table->oid && !is_member(table, installed->stands[row].relation))
+			buf_printf(&oids, "%s%u", oids.len ? "," : "", installed->stands[row].relation);
+	return oids.len ? buf_take(&oids) : NULL;
 }
 
 /* Drops the functions, and with them the triggers, and makes them anew, in one transaction: no write goes by unseen.
@@ -300,7 +331,7 @@ static enum status remake_table(struct steps *steps, const struct installed *ins
 	AUTO_FREE char *body = NULL;
 	AUTO_BUF struct buf sql = buf_init(BUF_NO_MAX); /* bounded by the catalogue */
 
-	body = capture_function(catalog, table, installed->notify);
+	body = capture_function(catalog, table, NULL, installed->notify);
 	for (int row = 0; row < PQntuples(installed->triggers); row++)
 		if (is_misplaced(installed, row, table))
 			buf_printf(&sql, "DROP FUNCTION IF EXISTS esink.%s() CASCADE;\n",
@@ -330,7 +361,7 @@ static enum status attach_member(struct steps *steps, const struct installed *in
 
 	if (member->kind == 'f' || !(rows || truncate) || is_denied(steps, member))
 		return STATUS_OK;
-	if (rows) {
+	if (rows && !is_blocked(steps, table, member)) {
 		steps->relations = table->member_count;
 		status = put_trigger(steps, table, member, function, false, err);
 	}
@@ -341,12 +372,13 @@ static enum status attach_table(struct steps *steps, const struct installed *ins
 	const struct pg_catalog *catalog, const struct pg_table *table, struct err *err)
 {
 	AUTO_FREE char *function = capture_function_name(table->oid);
-	AUTO_FREE char *sql = NULL;
+	AUTO_FREE char *sql = NULL, *strangers = NULL;
 	enum status status = STATUS_OK;
 
-	if (needs_remake(installed, table))
+	if (needs_remake(installed, table) && !why_blocked(table))
 		return STATUS_OK; /* the table was busy: later, and all at once */
-	sql = capture_function(catalog, table, installed->notify);
+	strangers = strangers_of(installed, table);
+	sql = capture_function(catalog, table, strangers, installed->notify);
 	steps->verb = body_of(installed, table) ? SUMMARY_REPLACE : SUMMARY_CREATE;
 	if (!has_function(installed, table, capture_body(sql)))
 		status = put_function(steps, catalog, table, function, sql, err);
@@ -442,7 +474,7 @@ static enum status remake_tables(struct steps *steps, struct installed *installe
 	for (size_t i = 0; status == STATUS_OK && i < catalog->table_count; i++) {
 		const struct pg_table *table = &catalog->tables[i];
 
-		if (!needs_remake(installed, table))
+		if (!needs_remake(installed, table) || why_blocked(table))
 			continue;
 		any = true;
 		status = remake_table(steps, installed, catalog, table, err);

@@ -69,6 +69,8 @@ enum status postgres_uninstall(void *source, struct err *err);
 
 /* upkeep.c: what is done beside fetching, on capture's connection: watching for drift, rotating. */
 enum status upkeep_install(struct postgres *source, bool strict, struct err *err) MUST_CHECK;
+/* At a reconnect: not strict, and what cannot be done now is done later, as by the drift check. */
+enum status upkeep_resume(struct postgres *source, struct err *err) MUST_CHECK;
 enum status upkeep_run(struct postgres *source, struct err *err) MUST_CHECK;
 
 #endif

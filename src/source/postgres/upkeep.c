@@ -79,6 +79,8 @@ static enum status install_once(struct postgres *source, bool strict, bool *any,
 	if (status == STATUS_OK)
 		status = install_tables(&source->pg, catalog, &source->claim, true, any, strict ? NULL : &complaint, err);
 	recall_complaint(catalog, &complaint);
+	if (status == STATUS_TOO_MANY && complaint.text[0])
+		*err = complaint; /* says what to do, and does not pass by itself */
 	if (status == STATUS_OK)
 		status = install_complaint(&source->pg, &complaint, err);
 	source->fingerprint = catalog->fingerprint;
@@ -109,6 +111,31 @@ enum status upkeep_install(struct postgres *source, bool strict, struct err *err
 	return status == STATUS_TOO_MANY ? STATUS_UNAVAILABLE : status;
 }
 
+/* A busy table, or a restore: capture goes on meanwhile with what there is. */
+static void put_off(struct postgres *source, const struct err *why)
+{
+	set_complaint(source, why);
+	source->fingerprint_known = false;
+	source->busy_retry_ms = source->busy_retry_ms ? source->busy_retry_ms * 2 : BUSY_RETRY_MIN_MS;
+	if (source->busy_retry_ms > BUSY_RETRY_MAX_MS)
+		source->busy_retry_ms = BUSY_RETRY_MAX_MS;
+	source->next_drift = clock_ms() + source->busy_retry_ms;
+}
+
+enum status upkeep_resume(struct postgres *source, struct err *err)
+{
+	struct err busy = {""};
+	enum status status = upkeep_install(source, false, &busy);
+
+	if (status == STATUS_UNAVAILABLE && source->pg.conn) {
+		put_off(source, &busy);
+		return STATUS_OK;
+	}
+	if (status != STATUS_OK)
+		*err = busy;
+	return status;
+}
+
 static enum status watch_drift(struct postgres *source, struct err *err)
 {
 	struct pg_fingerprint now = {0};
@@ -126,18 +153,12 @@ static enum status watch_drift(struct postgres *source, struct err *err)
 			pg_close(&source->pg);
 			return status;
 		}
-		log_info("postgres", "the watched tables have changed: looking at their triggers");
+		if (!source->busy_retry_ms)
+			log_info("postgres", "the watched tables have changed: looking at their triggers");
 		status = upkeep_install(source, false, &busy);
 	}
 	if (status == STATUS_UNAVAILABLE && source->pg.conn) {
-		/* A busy table, or a restore: capture goes on meanwhile with what there is. */
-		set_complaint(source, &busy);
-		source->fingerprint_known = false;
-		source->busy_retry_ms = source->busy_retry_ms ? source->busy_retry_ms * 2
-							      : BUSY_RETRY_MIN_MS;
-		if (source->busy_retry_ms > BUSY_RETRY_MAX_MS)
-			source->busy_retry_ms = BUSY_RETRY_MAX_MS;
-		source->next_drift = clock_ms() + source->busy_retry_ms;
+		put_off(source, &busy);
 		return STATUS_OK;
 	}
 	source->busy_retry_ms = 0;
