@@ -74,7 +74,7 @@ for (const name of ['postgres', 'mysql', 'sqlite']) {
     });
 
     test('what a consumer has not read is kept beyond RETENTION, and goes once it has; marks go with their events', async (t) => {
-      const { db } = await begin(t);
+      const { db, relay } = await begin(t);
       const orders = writer(db);
       await orders.write(10);
       const { head } = await until(async () => {
@@ -83,7 +83,8 @@ for (const name of ['postgres', 'mysql', 'sqlite']) {
       }, 'ten events');
       await store.register(db, 'slow', head);
       await store.register(db, 'fast', head + 1000, { silent: -hour });
-      await store.skip(db, 'slow', [head - 2, head, head + 2, head + 6]);
+      const skipped = [head - 2, head, head + 2, head + 6];
+      await store.skip(db, 'slow', skipped);
       // Three times RETENTION, and new events all the while.
       const kept = await until(async () => {
         await orders.write(1);
@@ -95,9 +96,10 @@ for (const name of ['postgres', 'mysql', 'sqlite']) {
 
       // On PostgreSQL half of the journal goes at a time, on the others row by row.
       if (name !== 'postgres') {
+        const floor = await store.floorOf(db, head + 5);
         await store.advance(db, 'slow', head + 5);
-        await until(async () => (await store.journal(db)).floor === head + 5, 'what was read to go');
-        assert.equal(await store.marks(db), 1);
+        await until(async () => (await store.journal(db)).floor === floor, () => `what was read to go, up to ${floor}; ${relay.log}`, 30_000);
+        assert.equal(await store.marks(db), skipped.filter((id) => id > floor).length);
       }
       await store.advance(db, 'slow', kept.head);
       await until(async () => {

@@ -19,7 +19,7 @@ async function burst(t, sizes) {
   const db = await postgres.database(t, schema);
   const token = await db.user(1);
   const other = await db.user(2);
-  const relay = await startRelay(t, db, { ...rules, env: { SLOW_TIMEOUT: `${6 * patience}s`, ...sizes, INBOX_BYTES: '1MB', HEARTBEAT_INTERVAL: '1s', HEARTBEAT_TIMEOUT: `${8 * patience}s` } });
+  const relay = await startRelay(t, db, { ...rules, env: { SLOW_TIMEOUT: `${15 * patience}s`, ...sizes, INBOX_BYTES: '1MB', HEARTBEAT_INTERVAL: '1s', HEARTBEAT_TIMEOUT: `${20 * patience}s` } });
   const slow = ['ws', 'sse', 'ws', 'sse', 'ws', 'sse'].map((kind) => rawSession(t, relay, kind, `token=${token}`));
   const quick = rawSession(t, relay, 'ws', `token=${token}`);
   const neighbour = await relay.ws(other);

@@ -38,6 +38,12 @@ export function storeOf(name) {
   const t = { consumer: 'esink_consumer', mark: 'esink_mark', meta: 'esink_meta', ...tables[name] };
   const store = {
     table: t,
+    // Where the journal begins once all up to the cursor was discarded. MySQL's keeps what was moved together, which on a busy machine is
+    // more than one transaction.
+    async floorOf(db, cursor) {
+      if (name !== 'mysql') return cursor;
+      return numbers((await db.query(`SELECT MIN(id - events) AS floor FROM esink_journal WHERE id > ${cursor}`)).rows[0]).floor;
+    },
     // silent: for so many ms; less than 0: it will be heard of.
     async register(db, consumer, cursor, { silent = 0, journal: of = `(SELECT journal FROM ${t.meta})` } = {}) {
       await db.query(`INSERT INTO ${t.consumer} (name, topics, types, "cursor", journal, updated_at) VALUES ('${consumer}', '[]', '[]', ${cursor}, ${of}, ${t.ago(silent)})`);
