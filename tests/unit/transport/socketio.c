@@ -49,7 +49,7 @@ static void in_the_last_turn(struct task *task)
 
 	assert_true(hub_deliver(last->hub, &last->event, 1));
 	hub_drain(last->hub, 1);
-	usleep(3000);
+	pause_ms(3); /* and it is to be closed now */
 }
 
 static struct event *an_event(uint64_t id)
