@@ -21,7 +21,10 @@ function complete(client, n) {
     next++;
   });
   assert.equal(next, n + 1, client.state());
-  assert.deepEqual(client.named('notes').map(({ data }) => data.id), upTo(n));
+  // An event's table speaks first, then `changes`, which is where a client resumes: cut off between the two, it hears of the table again.
+  const both = client.messages.filter(({ event }) => ['connected', 'notes', 'changes'].includes(event));
+  const named = both.filter(({ event }, i) => event === 'notes' && both[i + 1]?.event !== 'connected');
+  assert.deepEqual(named.map(({ data }) => data.data.id), upTo(n));
 }
 
 async function setUp(t, threads, env = {}) {
