@@ -229,7 +229,7 @@ static void add_table(struct pg_catalog *catalog, const PGresult *result, int ro
 						: mem_format("%s.%s", table->schema, table->name);
 }
 
-static bool already_there(const struct pg_catalog *catalog, pg_oid oid)
+bool catalog_has(const struct pg_catalog *catalog, pg_oid oid)
 {
 	for (size_t i = 0; i < catalog->table_count; i++)
 		if (catalog->tables[i].oid == oid)
@@ -259,7 +259,7 @@ static enum status load_tables(struct pg *pg, const struct ruleset *rules,
 		else if (!strchr("rp", PQgetvalue(result, row, 4)[0]))
 			status = not_watchable(
 				PQgetvalue(result, row, 4), &rules->tables[i], &wrong);
-		else if (!already_there(catalog, cell_oid(result, row, 1)))
+		else if (!catalog_has(catalog, cell_oid(result, row, 1)))
 			add_table(catalog, result, row);
 		row += there;
 		if (status != STATUS_OK && (strict || !pg->conn)) {

@@ -79,6 +79,7 @@ enum status catalog_load(struct pg *pg, const struct ruleset *rules, bool strict
 /* Fills the rules of its tables from catalog->rules. binding.c */
 void catalog_bind(struct pg_catalog *catalog);
 void catalog_free(struct pg_catalog *catalog);
+bool catalog_has(const struct pg_catalog *catalog, pg_oid table); /* as a watched table */
 const struct pg_type *catalog_type(const struct pg_catalog *catalog, pg_oid oid);
 /* The columns of a composite type's relation, of a watched table, or of one that inherits from it. */
 const struct pg_columns *catalog_composite(const struct pg_catalog *catalog, pg_oid relation);

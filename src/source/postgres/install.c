@@ -19,6 +19,7 @@
 #include "source/postgres/claim.h"
 #include "source/postgres/expression.h"
 #include "source/postgres/guard.h"
+#include "source/postgres/installed.h"
 #include "source/postgres/recall.h"
 #include "source/summary.h"
 #include "source/template.h"
@@ -32,115 +33,6 @@
 #define STEP_PER_MS_BYTES 5000 /* and for a function's text */
 #define NO_TABLE 10000 /* relations: a function alone waits for nobody's table, and nobody for it */
 #define REMOVE_FOR_MS 60000
-
-/* -- what is installed
- * -------------------------------------------------------------------------------------------------
- */
-
-struct installed {
-	PGresult *functions; /* name, source, its table's name */
-	PGresult *triggers;  /* relation, trigger name, function name */
-	pg_oid *of;          /* of each function the table in its name */
-	struct {
-		pg_oid relation, of; /* of: likewise of its function */
-		bool wanted;         /* its function is that of a watched table */
-	} *stands;                   /* of each trigger: read once, for each table is held against all of them */
-	bool notify;                 /* triggers may NOTIFY here */
-};
-
-/* The table in the name of a function; 0: in none that capture_function_name() gives. */
-static pg_oid table_of(const char *function)
-{
-	pg_oid oid = strncmp(function, "capture_", 8) ? 0 : (pg_oid)strtoul(function + 8, NULL, 10);
-	AUTO_FREE char *name = capture_function_name(oid);
-
-	return strcmp(name, function) ? 0 : oid;
-}
-
-static bool is_watched(const struct pg_catalog *catalog, pg_oid table)
-{
-	for (size_t i = 0; i < catalog->table_count; i++)
-		if (catalog->tables[i].oid == table)
-			return true;
-	return false;
-}
-
-static void installed_read(struct installed *installed, const struct pg_catalog *catalog)
-{
-	size_t functions = (size_t)PQntuples(installed->functions), triggers = (size_t)PQntuples(installed->triggers);
-
-	installed->of = mem_zero(functions + 1, sizeof(*installed->of));
-	installed->stands = mem_zero(triggers + 1, sizeof(*installed->stands));
-	for (size_t row = 0; row < functions; row++)
-		installed->of[row] = table_of(PQgetvalue(installed->functions, (int)row, 0));
-	for (size_t row = 0; row < triggers; row++) {
-		pg_oid of = table_of(PQgetvalue(installed->triggers, (int)row, 2));
-
-		installed->stands[row].relation = (pg_oid)pg_int(installed->triggers, (int)row, 0);
-		installed->stands[row].of = of;
-		installed->stands[row].wanted = is_watched(catalog, of);
-	}
-}
-
-static enum status load_installed(struct pg *pg, const struct pg_catalog *catalog, struct installed *installed, struct err *err)
-{
-	AUTO_RESULT PGresult *prepared = NULL;
-	enum status status = pg_query(pg,
-		"SELECT p.proname, p.prosrc, coalesce(c.oid::regclass::text, 'a table that is gone') "
-		"FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace "
-		"LEFT JOIN pg_class c ON c.oid::text = pg_catalog.substr(p.proname, 9) "
-		"WHERE n.nspname = 'esink' "
-		"AND p.proname OPERATOR(pg_catalog.~~) 'capture\\_%'::text ORDER BY 1",
-		0, NULL, DDL_TIMEOUT_MS, &installed->functions, err);
-
-	if (status == STATUS_OK)
-		status = pg_query(pg,
-			"SELECT t.tgrelid, t.tgname, p.proname FROM pg_trigger t JOIN pg_proc p ON "
-			"p.oid = t.tgfoid "
-			"JOIN pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname = 'esink'",
-			0, NULL, DDL_TIMEOUT_MS, &installed->triggers, err);
-	if (status == STATUS_OK)
-		status = pg_query(pg, "SELECT current_setting('max_prepared_transactions') = '0'",
-			0, NULL, DDL_TIMEOUT_MS, &prepared, err);
-	if (status == STATUS_OK)
-		installed->notify = pg_bool(prepared, 0, 0);
-	if (status == STATUS_OK && catalog)
-		installed_read(installed, catalog);
-	return status;
-}
-
-static void installed_finish(struct installed *installed)
-{
-	PQclear(installed->functions);
-	PQclear(installed->triggers);
-	free(installed->of);
-	free(installed->stands);
-}
-
-/* A trigger of that name on the relation, of the table's function. */
-static bool has_trigger(const struct installed *installed, pg_oid relation, const char *name, const struct pg_table *table)
-{
-	for (int row = 0; row < PQntuples(installed->triggers); row++)
-		if (installed->stands[row].relation == relation && installed->stands[row].of == table->oid &&
-			strcmp(PQgetvalue(installed->triggers, row, 1), name) == 0)
-			return true;
-	return false;
-}
-
-static const char *body_of(const struct installed *installed, const struct pg_table *table)
-{
-	for (int row = 0; row < PQntuples(installed->functions); row++)
-		if (installed->of[row] == table->oid)
-			return PQgetvalue(installed->functions, row, 1);
-	return NULL;
-}
-
-static bool has_function(const struct installed *installed, const struct pg_table *table, struct span body)
-{
-	const char *there = body_of(installed, table);
-
-	return there && span_is(body, there);
-}
 
 /* -- the difference
  * ------------------------------------------------------------------------------------------------------
@@ -355,8 +247,8 @@ static enum status remake_table(struct steps *steps, const struct installed *ins
 static enum status attach_member(struct steps *steps, const struct installed *installed, const struct pg_table *table,
 	const struct pg_member *member, const char *function, struct err *err)
 {
-	bool rows = !member->partition && !has_trigger(installed, member->oid, "!esink", table),
-	     truncate = !has_trigger(installed, member->oid, "!esink_truncate", table);
+	bool rows = !member->partition && !installed_has_trigger(installed, member->oid, "!esink", table),
+	     truncate = !installed_has_trigger(installed, member->oid, "!esink_truncate", table);
 	enum status status = STATUS_OK;
 
 	if (member->kind == 'f' || !(rows || truncate) || is_denied(steps, member))
@@ -379,8 +271,8 @@ static enum status attach_table(struct steps *steps, const struct installed *ins
 		return STATUS_OK; /* the table was busy: later, and all at once */
 	strangers = strangers_of(installed, table);
 	sql = capture_function(catalog, table, strangers, installed->notify);
-	steps->verb = body_of(installed, table) ? SUMMARY_REPLACE : SUMMARY_CREATE;
-	if (!has_function(installed, table, capture_body(sql)))
+	steps->verb = installed_body(installed, table) ? SUMMARY_REPLACE : SUMMARY_CREATE;
+	if (!installed_has_function(installed, table, capture_body(sql)))
 		status = put_function(steps, catalog, table, function, sql, err);
 	steps->verb = SUMMARY_CREATE;
 	for (size_t i = 0; status == STATUS_OK && i < table->member_count; i++)
@@ -420,7 +312,7 @@ static enum status detach_others(struct steps *steps, const struct installed *in
 		AUTO_FREE char *drop = NULL, *what = NULL;
 		AUTO_BUF struct buf sql = buf_init(BUF_NO_MAX);
 
-		if (is_watched(catalog, installed->of[row]) || is_replaced(installed, catalog, function))
+		if (catalog_has(catalog, installed->of[row]) || is_replaced(installed, catalog, function))
 			continue;
 		drop = template_fill(strstr(sql_postgres_detach, "\nDROP ") + 1, pairs);
 		buf_text(&sql, drop);
@@ -483,7 +375,7 @@ static enum status remake_tables(struct steps *steps, struct installed *installe
 		return status;
 	installed_finish(installed);
 	*installed = (struct installed){0};
-	return load_installed(steps->pg, catalog, installed, err);
+	return installed_load(steps->pg, catalog, installed, err);
 }
 
 /* What commits later is later in the log, so that one commit that waits for the disk (and for standbys) makes all before it durable.
@@ -506,7 +398,7 @@ static enum status difference(
 	struct steps *steps, const struct pg_catalog *catalog, bool remove, struct err *err)
 {
 	struct installed installed = {0};
-	enum status status = load_installed(steps->pg, catalog, &installed, err);
+	enum status status = installed_load(steps->pg, catalog, &installed, err);
 
 	if (status == STATUS_OK)
 		recall_all(&installed, catalog);
@@ -562,7 +454,7 @@ enum status install_drop(struct pg *pg, const char *what, const char *condition,
 	AUTO_BUF struct buf sql = buf_init(BUF_NO_MAX), body = buf_init(BUF_NO_MAX); /* our own text */
 	struct installed installed = {0};
 	struct steps steps = {.pg = pg};
-	enum status status = load_installed(pg, NULL, &installed, err);
+	enum status status = installed_load(pg, NULL, &installed, err);
 
 	/* Each watched table, and our own. */
 	steps.relations = (size_t)PQntuples(installed.triggers) + 50;
