@@ -25,6 +25,9 @@ for (const mode of modes) {
     const ws = await relay.ws(tokens[0]);
     const other = await relay.io(tokens[1], { mode });
     const boss = await relay.io(securityToken, { mode });
+    // Who is changing over has it a moment later than the answer tells.
+    if (mode === 'upgrade') for (const client of [page, second, other, boss]) await client.upgraded();
+    await relay.fence(page, second, ws, other, boss);
     const heard = { table: [], general: [] };
     page.socket.on('cart', (event) => heard.table.push(event));
     page.socket.on('changes', (event) => heard.general.push(event));

@@ -171,7 +171,7 @@ static struct span text_of(const json_t *auth, const char *key, struct span othe
 
 	if (json_is_string(value))
 		return (struct span){json_string_value(value), json_string_length(value)};
-	return !value || json_is_null(value) ? otherwise : span_of(""); /* which no token and no position is */
+	return !value || json_is_null(value) ? otherwise : span_of(""); /* which no token is */
 }
 
 /* Refused before it could speak: why, as it would have said itself. */
@@ -211,6 +211,8 @@ static struct span after_of(const json_t *auth, struct span otherwise, struct bu
 {
 	const json_t *after = json_object_get(auth, "after");
 
+	if (json_is_object(after) || json_is_array(after) || json_is_boolean(after) || json_is_real(after))
+		return span_of("?"); /* which is no position; an empty one is none */
 	if (!json_is_integer(after))
 		return text_of(auth, "after", otherwise);
 	buf_number(digits, json_integer_value(after));
