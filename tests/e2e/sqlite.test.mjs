@@ -50,6 +50,21 @@ test('OLD_ROWS: the row before the update, less the same columns', async (t) => 
   assert.deepEqual(client.events[1].old, { id: 1, owner: 7, note: 'new' });
 });
 
+test('OLD_ROWS: the row before the update is told where nothing but a key may be, too', async (t) => {
+  const db = await sqliteDatabase(t, `CREATE TABLE member (person INT, team INT, PRIMARY KEY (person, team)) WITHOUT ROWID;
+    CREATE TABLE thin (id INTEGER PRIMARY KEY, secret TEXT); CREATE TABLE dark (id INTEGER PRIMARY KEY)`);
+  const relay = await startRelay(t, db, { tables: 'member,thin,dark', filters: 'thin.secret,dark.id', env: { OLD_ROWS: '*', SECURITY_TOKEN: 'operators-own-token-4711' } });
+  const boss = await relay.operator();
+  await db.query(`INSERT INTO member VALUES (1, 2); UPDATE member SET team = 3; INSERT INTO thin VALUES (4, 'x'); UPDATE thin SET secret = 'y';
+    INSERT INTO dark VALUES (5); UPDATE dark SET id = 6`);
+  await relay.fence(boss);
+  assert.deepEqual(boss.events.filter(({ type }) => type === 'update').map(({ table, data, old }) => ({ table, data, old })), [
+    { table: 'member', data: { person: 1, team: 3 }, old: { person: 1, team: 2 } },
+    { table: 'thin', data: { id: 4 }, old: { id: 4 } },
+    { table: 'dark', data: {}, old: {} },
+  ]);
+});
+
 test('a key that changes with the owner: who lost the row hears of the key that it had', async (t) => {
   const db = await sqliteDatabase(t, 'CREATE TABLE docs (a TEXT, b INT, owner TEXT, PRIMARY KEY (a, b)) WITHOUT ROWID');
   const tokens = [await db.user(1), await db.user(2)];

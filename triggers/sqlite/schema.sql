@@ -6,7 +6,8 @@
 -- value is kept as it is, whatever it is; what they mean, the row's shape tells. kind: 0 insert, 1 update, 2 delete, plus 4
 -- when an older version's trigger wrote the key alone; 8 published over the network, 9 by esink_emit. at: a Julian day.
 CREATE TABLE esink_event (id INTEGER PRIMARY KEY, shape, kind, at, v1, v2, v3, v4, v5, v6, v7, v8, v9);
--- The form of the rows that one version of a table's triggers writes. retired: when the next version took over.
+-- The form of the rows that one version of a table's triggers writes. whole: 0 keys alone, 1 the row, 2 an update's old row, too;
+-- retired: when the next version took over.
 CREATE TABLE esink_shape (id INTEGER PRIMARY KEY, topic TEXT NOT NULL, word TEXT NOT NULL, broadcast INTEGER NOT NULL, whole INTEGER NOT NULL, retired REAL);
 -- What v<slot> holds: side 0 the row (the new one of an update), 1 the row before an update. Sides 2, 3 and 4, behind them, hold
 -- nothing: a withheld column that was renamed, and the table and column that it was then (source/sqlite/recall.c).

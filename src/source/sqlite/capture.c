@@ -47,6 +47,7 @@ static void make_slots(struct shape *shape, const bool *route, bool whole, bool 
 
 	shape->count = 0;
 	shape->whole = whole;
+	shape->old = whole && old_rows;
 	for (int side = 0; side < 2; side++) {
 		for (size_t i = 0; i < table->count; i++) {
 			bool sent = table->rule.sent[i] && (table->columns[i].key || (whole && (!side || old_rows)));
@@ -99,7 +100,7 @@ void lite_shape_write(const struct shape *shape, int64_t id, struct buf *sql)
 
 	buf_printf(sql, "INSERT INTO esink_shape (id, topic, word, broadcast, whole) VALUES (%" PRId64 ", ", id);
 	text_literal(sql, shape->table->name);
-	buf_printf(sql, ", '%s', %d, %d);\n", shape->word, shape->table->rule.broadcast, shape->whole);
+	buf_printf(sql, ", '%s', %d, %d);\n", shape->word, shape->table->rule.broadcast, shape->whole + shape->old);
 	for (size_t i = 0; i < shape->count; i++) {
 		const struct slot *slot = &shape->slots[i];
 		const struct lite_column *column = &shape->table->columns[slot->column];

@@ -23,6 +23,7 @@ struct shape {
 	struct slot *slots; /* v1 is slots[0] */
 	size_t count, front; /* front: those of side 0, which come first */
 	bool whole;          /* false: keys alone may leave the table */
+	bool old;            /* the row before an update is told, too, be it nothing but its key */
 	char word[FINGERPRINT_LEN + 1]; /* equal for equal shapes */
 };
 

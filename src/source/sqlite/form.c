@@ -30,6 +30,8 @@ static enum status load_slots(struct db *db, struct form *form, struct err *err)
 			.form = (enum value_form)sqlite3_column_int(stmt, 5),
 			.label_len = label.len};
 		form->slots[form->count - 1].label = buf_take(&label);
+		if (form->slots[form->count - 1].side == 1 && form->slots[form->count - 1].sent && !form->slots[form->count - 1].key)
+			form->old = true; /* a shape of an older version says 1 for 2 */
 	}
 	return status == STATUS_NOT_FOUND ? STATUS_OK : status;
 }
@@ -48,7 +50,8 @@ enum status lite_form_load(struct db *db, int64_t id, struct form *form, struct 
 		return status;
 	loaded.topic = mem_text(db_bytes(stmt, 0).p);
 	loaded.broadcast = sqlite3_column_int(stmt, 1);
-	loaded.whole = sqlite3_column_int(stmt, 2);
+	loaded.whole = sqlite3_column_int(stmt, 2) > 0;
+	loaded.old = sqlite3_column_int(stmt, 2) > 1;
 	status = load_slots(db, &loaded, err);
 	if (status == STATUS_OK)
 		*form = loaded;

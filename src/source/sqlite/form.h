@@ -16,7 +16,7 @@ struct form_slot {
 struct form {
 	int64_t id;
 	char *topic;
-	bool broadcast, whole;
+	bool broadcast, whole, old;
 	struct form_slot *slots;
 	size_t count;
 };

@@ -222,14 +222,6 @@ static bool same_route(const struct form *form, sqlite3_stmt *row)
 
 /* -- a table's change -------------------------------------------------------------------------------------------------- */
 
-static bool sends_old(const struct form *form)
-{
-	for (size_t i = 0; i < form->count; i++)
-		if (form->slots[i].side == 1 && form->slots[i].sent && !form->slots[i].key)
-			return true;
-	return false;
-}
-
 static bool any_cut(const struct form *form, sqlite3_stmt *row)
 {
 	int columns = sqlite3_data_count(row);
@@ -254,7 +246,7 @@ static void fill_change(struct reader *reader, struct db *db, const struct form 
 	parts->broadcast = form->broadcast;
 	add_row(reader, db, form, row, 0, key_alone, &reader->data);
 	parts->data = buf_as_span(&reader->data);
-	if (update && !key_alone && sends_old(form)) {
+	if (update && !key_alone && form->old) {
 		add_row(reader, db, form, row, 1, false, &reader->old);
 		parts->old = buf_as_span(&reader->old);
 	}
