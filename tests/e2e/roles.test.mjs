@@ -199,6 +199,65 @@ test('a partition without a right: what has left its table is not told, what cha
   assert.deepEqual(told(3), [{ id: 1, user_id: 1 }, { id: 3, user_id: 1, note: null }]);
 });
 
+test('a start with a partition that nobody granted: it is said, and everything else goes on; of a table that is new it is asked for first', async (t) => {
+  const db = await postgres.database(t, `CREATE TABLE notes (id int, user_id int); CREATE TABLE p (id int, user_id int) PARTITION BY LIST (id);
+    CREATE TABLE p_1 PARTITION OF p FOR VALUES IN (1);
+    DROP ROLE IF EXISTS limited; CREATE ROLE limited LOGIN; GRANT TRIGGER ON notes, p, p_1, fence TO limited; GRANT SELECT ON auth TO limited`);
+  await db.query(`GRANT CREATE ON DATABASE ${db.name} TO limited`);
+  t.defer(() => db.query('DROP OWNED BY limited CASCADE; DROP ROLE limited'));
+  const relay = await startRelay(t, db, { tables: 'notes,p', routing: { notes: 'user_id', p: 'user_id' },
+    env: { POSTGRES_DATABASE_URL: postgres.url(db.name, 'limited') } });
+  await relay.stop();
+  await db.query('CREATE TABLE p_2 PARTITION OF p FOR VALUES IN (2)');
+  await relay.start({ ready: false });
+  await until(async () => (await relay.get('/ready')).json.message?.includes('run: GRANT TRIGGER ON public.p_2'), '/ready to say what to grant');
+  const ws = await relay.ws(await db.user(1));
+  await db.query('INSERT INTO p VALUES (1, 1), (2, 1); INSERT INTO notes VALUES (3, 1)');
+  await relay.fence(ws);
+  assert.deepEqual(ws.events.map(({ data }) => data.id), [1, 2, 3]);
+  await db.query('GRANT TRIGGER ON p_2 TO limited');
+  await relay.ready();
+  await relay.stop();
+
+  await db.query('CREATE TABLE q (id int) PARTITION BY LIST (id); CREATE TABLE q_1 PARTITION OF q FOR VALUES IN (1); GRANT TRIGGER ON q TO limited');
+  const { code, log } = await runToEnd(t, { db, env: { POSTGRES_DATABASE_URL: postgres.url(db.name, 'limited'), TABLE_NAMES: 'notes,q' } });
+  assert.equal(code, 3);
+  assert.match(log, /run: GRANT TRIGGER ON public\.q_1/);
+});
+
+test('the owner of a watched partitioned table goes on making partitions of it, and nobody else is granted anything', async (t) => {
+  const db = await postgres.database(t, `DROP ROLE IF EXISTS shop, "New Shop"; CREATE ROLE shop LOGIN; CREATE ROLE "New Shop" LOGIN; GRANT CREATE ON SCHEMA public TO shop, "New Shop";
+    CREATE TABLE plain (id int PRIMARY KEY); ALTER TABLE plain OWNER TO shop;
+    CREATE TABLE metrics (at int, id int, user_id int) PARTITION BY LIST (at);
+    CREATE TABLE m_1 PARTITION OF metrics FOR VALUES IN (1) PARTITION BY LIST (id); ALTER TABLE metrics OWNER TO shop; ALTER TABLE m_1 OWNER TO shop`);
+  t.defer(() => db.query('DROP OWNED BY "New Shop" CASCADE; DROP ROLE "New Shop"; DROP ROLE IF EXISTS shop'));
+  const relay = await startRelay(t, db, { tables: 'plain,metrics', routing: { metrics: 'user_id' } });
+  const ws = await relay.ws(await db.user(1));
+  const as = async (role, sql) => {
+    await db.query(`SET ROLE ${role}`);
+    await db.query(sql).finally(() => db.query('RESET ROLE'));
+  };
+  const granted = async () => (await db.query(`SELECT DISTINCT a.grantee::regrole::text AS role, a.privilege_type AS may, pronargs FROM pg_proc, aclexplode(proacl) a
+    WHERE proname ~ '^capture_' AND a.grantee <> proowner`)).rows;
+
+  assert.deepEqual(await granted(), [{ role: 'shop', may: 'EXECUTE', pronargs: 0 }]);
+  await as('shop', `CREATE TABLE m_2 PARTITION OF metrics FOR VALUES IN (2); CREATE TABLE m_11 PARTITION OF m_1 FOR VALUES IN (1);
+    CREATE TABLE m_3 (LIKE metrics); ALTER TABLE metrics ATTACH PARTITION m_3 FOR VALUES IN (3); INSERT INTO metrics VALUES (1, 1, 1), (2, 2, 1), (3, 3, 1)`);
+  await relay.fence(ws);
+  assert.deepEqual(ws.events.map(({ data }) => data.at), [1, 2, 3]);
+
+  await db.query('REASSIGN OWNED BY shop TO "New Shop"');
+  await until(async () => (await granted()).every(({ role }) => role === '"New Shop"') && (await granted()).length, 'the new owner to be granted it');
+  await as('"New Shop"', 'CREATE TABLE m_4 PARTITION OF metrics FOR VALUES IN (4)');
+  await db.query('REVOKE CREATE ON SCHEMA public FROM shop; DROP ROLE shop');
+  await db.query(`DO $$ DECLARE f regprocedure; BEGIN FOR f IN SELECT oid FROM pg_proc WHERE proname ~ '^capture_' LOOP EXECUTE format('REVOKE ALL ON FUNCTION %s FROM "New Shop"', f); END LOOP; END $$`);
+  await until(async () => (await granted()).length === 1, 'what was revoked to be granted again');
+  await relay.stop();
+  await db.query('DROP TABLE metrics CASCADE');
+  await relay.start({ tables: 'plain' });
+  await until(async () => (await granted()).length === 0, 'nothing to be granted for a table that is not partitioned');
+});
+
 test('functions in public that fit our catalogue queries better than those of pg_catalog are not called', async (t) => {
   const trap = `LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'code of somebody else ran as %', current_user; END $$`;
   const db = await postgres.database(t, `CREATE TABLE notes (id int PRIMARY KEY, user_id int);

@@ -68,7 +68,11 @@ static const char members_sql[] =
 	FOUND_SQL "SELECT m.root, m.oid, pg_catalog.format('%I.%I', n.nspname, c.relname), c.relkind, "
 		  "m.partition, has_table_privilege(m.oid, 'TRIGGER'), "
 		  "has_schema_privilege(n.oid, 'USAGE'), pg_catalog.quote_ident(n.nspname), "
-		  "n.nspname, c.relname, n.nspname = " PG_DEFAULT_SCHEMA " "
+		  "n.nspname, c.relname, n.nspname = " PG_DEFAULT_SCHEMA ", "
+		  "(SELECT pg_catalog.quote_ident(r.rolname) FROM pg_catalog.pg_roles r WHERE r.oid = c.relowner AND "
+		  "c.relkind = 'p' AND NOT r.rolsuper AND r.rolname <> current_user), "
+		  "m.oid <> m.root AND EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = m.root AND "
+		  "t.tgname = '!esink'::name) "
 		  "FROM member m JOIN pg_class c ON c.oid = m.oid JOIN pg_namespace n ON n.oid = "
 		  "c.relnamespace "
 		  "WHERE c.relkind IN ('r', 'p', 'f') ORDER BY m.root, m.oid <> m.root, m.oid";
@@ -89,7 +93,8 @@ static const char fingerprint_sql[] =
 		  "y.oid = t.oid WHERE y.typtype = 'c') "
 		  "AND a.attnum > 0 AND NOT a.attisdropped), '/', "
 		  "(SELECT pg_catalog.string_agg(pg_catalog.concat_ws("
-		  "' ', m.root, m.oid, c.relname, c.relnamespace, has_table_privilege(m.oid, 'TRIGGER'), "
+		  "' ', m.root, m.oid, c.relname, c.relnamespace, CASE c.relkind WHEN 'p' THEN c.relowner END, "
+		  "has_table_privilege(m.oid, 'TRIGGER'), "
 		  "has_schema_privilege(c.relnamespace, 'USAGE')), ',' ORDER BY m.root, m.oid) FROM member m "
 		  "JOIN pg_class c ON c.oid = m.oid))), "
 		  "pg_catalog.md5(pg_catalog.concat((SELECT pg_catalog.string_agg(pg_catalog.concat_ws("
@@ -385,7 +390,7 @@ static enum status load_members(struct pg *pg, const struct names *names, bool s
 			continue;
 		}
 		status = check_rights(pg, result, row, &wrong);
-		if (status != STATUS_OK && strict) {
+		if (status != STATUS_OK && strict && !pg_bool(result, row, 12)) {
 			*err = wrong;
 			return status;
 		}
@@ -395,6 +400,7 @@ static enum status load_members(struct pg *pg, const struct names *names, bool s
 		member.name = cell_text(result, row, 2);
 		member.schema = cell_text(result, row, 8);
 		member.table = cell_text(result, row, 9);
+		member.owner = PQgetisnull(result, row, 11) ? NULL : cell_text(result, row, 11);
 		table->members = mem_resize(
 			table->members, (table->member_count + 1) * sizeof(*table->members));
 		table->members[table->member_count++] = member;
@@ -539,6 +545,7 @@ static void free_table(struct pg_table *table)
 		free(table->members[i].schema);
 		free(table->members[i].table);
 		free(table->members[i].denied);
+		free(table->members[i].owner);
 	}
 	free(table->members);
 	free_columns(&table->columns);

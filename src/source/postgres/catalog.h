@@ -52,6 +52,7 @@ struct pg_table {
 		char kind;      /* r, p, f */
 		bool partition; /* gets the row trigger from its parent */
 		char *denied;   /* not strict: why we may not make a trigger on it, and what to run; NULL: we may */
+		char *owner;    /* kind p: quoted, the role that makes partitions; NULL: ourselves, or a superuser */
 	} * members;
 	size_t member_count;
 	struct table_rule rule;

@@ -49,7 +49,8 @@ struct steps {
 	bool together;    /* the disk is waited for once, behind all of them: see flush_steps() */
 	bool any;         /* was executed */
 	struct err later; /* the first that could not be done now, as a table was busy; "" when all was */
-	struct err *complaint; /* what cannot be done for want of a right; NULL: at the first thing that fails it ends */
+	struct err *complaint; /* what cannot be done for want of a right; NULL: nobody asks */
+	bool strict;           /* at the first table that fails it ends */
 };
 
 /* As one statement, so that one time-out holds for all its waits. The claim is asked for in it: while we stood still another
@@ -110,12 +111,61 @@ static enum status step(struct steps *steps, const char *what, const char *sql, 
 		log_info("postgres", "%s: the table is busy, will try again", what);
 		return STATUS_OK;
 	}
-	if (steps->complaint && concerns_one_table(status)) {
+	if (!steps->strict && concerns_one_table(status)) {
 		if (!steps->later.text[0])
 			err_set(&steps->later, STATUS_TOO_MANY, "%s: %s", what, err->text);
 		return STATUS_OK;
 	}
 	return status;
+}
+
+static int by_text(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Who makes a partition makes the parent's row trigger on it, and has to be allowed to run its function, or the application's own CREATE
+ * TABLE .. PARTITION OF fails. It is the owner of the parent, who could write any row into it anyway. */
+static char *grantees_of(const struct pg_table *table)
+{
+	AUTO_FREE const char **owners = mem_zero(table->member_count + 1, sizeof(*owners));
+	AUTO_BUF struct buf list = buf_init(BUF_NO_MAX); /* bounded by the catalogue */
+	size_t count = 0;
+
+	for (size_t i = 0; i < table->member_count; i++)
+		if (table->members[i].owner)
+			owners[count++] = table->members[i].owner;
+	qsort(owners, count, sizeof(*owners), by_text);
+	for (size_t i = 0; i < count; i++)
+		if (!i || strcmp(owners[i], owners[i - 1]) != 0)
+			buf_printf(&list, "%s%s", list.len ? ", " : "", owners[i]);
+	return buf_take(&list);
+}
+
+static void write_rights(struct buf *sql, const struct pg_table *table, const char *function)
+{
+	AUTO_FREE char *grantees = grantees_of(table);
+
+	buf_printf(sql, "REVOKE ALL ON FUNCTION esink.%s() FROM PUBLIC;\n", function);
+	if (*grantees)
+		buf_printf(sql, "GRANT EXECUTE ON FUNCTION esink.%s() TO %s;\n", function, grantees);
+}
+
+static enum status put_rights(struct steps *steps, const struct installed *installed, const struct pg_table *table,
+	const char *function, struct err *err)
+{
+	AUTO_FREE char *grantees = grantees_of(table), *what = mem_format("who makes partitions of %s", table->topic);
+	AUTO_BUF struct buf sql = buf_init(BUF_NO_MAX); /* bounded by the catalogue */
+	const char *former = installed_grantees(installed, table);
+
+	if (strcmp(former, grantees) == 0)
+		return STATUS_OK;
+	if (*former)
+		buf_printf(&sql, "REVOKE ALL ON FUNCTION esink.%s() FROM %s;\n", function, former);
+	write_rights(&sql, table, function);
+	steps->relations = NO_TABLE;
+	steps->verb = SUMMARY_REPLACE;
+	return step(steps, what, sql.bytes, err);
 }
 
 static enum status put_function(struct steps *steps, const struct pg_catalog *catalog,
@@ -124,7 +174,8 @@ static enum status put_function(struct steps *steps, const struct pg_catalog *ca
 	AUTO_BUF struct buf both = buf_init(BUF_NO_MAX);
 	AUTO_FREE char *what = mem_format("trigger function of %s", table->topic);
 
-	buf_printf(&both, "%sREVOKE ALL ON FUNCTION esink.%s() FROM PUBLIC;\n", sql, function);
+	buf_text(&both, sql);
+	write_rights(&both, table, function);
 	guard_put(&both, catalog, table);
 	steps->relations = NO_TABLE;
 	return step(steps, what, both.bytes, err);
@@ -229,7 +280,8 @@ static enum status remake_table(struct steps *steps, const struct installed *ins
 			buf_printf(&sql, "DROP FUNCTION IF EXISTS esink.%s() CASCADE;\n",
 				PQgetvalue(installed->triggers, row, 2));
 	buf_printf(&sql, "DROP FUNCTION IF EXISTS esink.%s() CASCADE;\n", function);
-	buf_printf(&sql, "%sREVOKE ALL ON FUNCTION esink.%s() FROM PUBLIC;\n", body, function);
+	buf_text(&sql, body);
+	write_rights(&sql, table, function);
 	guard_put(&sql, catalog, table);
 	for (size_t i = 0; i < table->member_count; i++) {
 		const struct pg_member *member = &table->members[i];
@@ -274,6 +326,8 @@ static enum status attach_table(struct steps *steps, const struct installed *ins
 	steps->verb = installed_body(installed, table) ? SUMMARY_REPLACE : SUMMARY_CREATE;
 	if (!installed_has_function(installed, table, capture_body(sql)))
 		status = put_function(steps, catalog, table, function, sql, err);
+	if (status == STATUS_OK && installed_body(installed, table))
+		status = put_rights(steps, installed, table, function, err);
 	steps->verb = SUMMARY_CREATE;
 	for (size_t i = 0; status == STATUS_OK && i < table->member_count; i++)
 		status = attach_member(steps, installed, table, &table->members[i], function, err);
@@ -413,9 +467,9 @@ static enum status difference(
 }
 
 enum status install_tables(struct pg *pg, const struct pg_catalog *catalog, const struct claim *claim,
-	bool remove, bool *any, struct err *complaint, struct err *err)
+	bool strict, bool remove, bool *any, struct err *complaint, struct err *err)
 {
-	struct steps steps = {.pg = pg, .claim = claim, .together = true, .complaint = complaint};
+	struct steps steps = {.pg = pg, .claim = claim, .together = true, .complaint = complaint, .strict = strict};
 	enum status status = difference(&steps, catalog, remove, err);
 
 	*any = steps.any;
@@ -427,14 +481,14 @@ enum status install_tables(struct pg *pg, const struct pg_catalog *catalog, cons
 enum status install_plan(struct pg *pg, const struct pg_catalog *catalog, struct buf *plan,
 	struct summary *summary, struct err *err)
 {
-	struct steps steps = {.pg = pg, .plan = plan, .summary = summary};
+	struct steps steps = {.pg = pg, .plan = plan, .summary = summary, .strict = true};
 
 	return difference(&steps, catalog, true, err);
 }
 
 enum status install_complaint(struct pg *pg, struct err *complaint, struct err *err)
 {
-	static const char sql[] = "SELECT t.tgrelid::regclass::text FROM pg_trigger t WHERE "
+	static const char sql[] = "SELECT t.tgrelid::regclass::text, t.tgname FROM pg_trigger t WHERE "
 				  "t.tgname OPERATOR(pg_catalog.~~) '!esink%'::text AND t.tgenabled = 'D' "
 				  "AND NOT t.tgisinternal LIMIT 1";
 	AUTO_RESULT PGresult *result = NULL;
@@ -444,8 +498,8 @@ enum status install_complaint(struct pg *pg, struct err *complaint, struct err *
 		err_set(complaint, STATUS_FAILED,
 			"the trigger of esink on %s is disabled: its changes are not captured; "
 			"run: "
-			"ALTER TABLE %s ENABLE TRIGGER ALL",
-			PQgetvalue(result, 0, 0), PQgetvalue(result, 0, 0));
+			"ALTER TABLE %s ENABLE TRIGGER \"%s\";",
+			PQgetvalue(result, 0, 0), PQgetvalue(result, 0, 0), PQgetvalue(result, 0, 1));
 	return status;
 }
 
@@ -453,7 +507,7 @@ enum status install_drop(struct pg *pg, const char *what, const char *condition,
 {
 	AUTO_BUF struct buf sql = buf_init(BUF_NO_MAX), body = buf_init(BUF_NO_MAX); /* our own text */
 	struct installed installed = {0};
-	struct steps steps = {.pg = pg};
+	struct steps steps = {.pg = pg, .strict = true};
 	enum status status = installed_load(pg, NULL, &installed, err);
 
 	/* Each watched table, and our own. */

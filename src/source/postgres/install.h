@@ -20,10 +20,10 @@ enum status install_journal(struct pg *pg, char *journal, struct err *err) MUST_
 
 /* Functions and triggers of the catalogue's tables, each under the claim; STATUS_CONFLICT: it was lost. Each statement on an
  * application's table waits at most 100 ms for its lock; STATUS_TOO_MANY: a table was busy, the rest is done: call again.
- * remove: also take out tables that are not in the catalogue. What is done is logged; *any: something was. complaint: NULL, or what fails
- * for one table stops no other: a right that is wanting is told there, all else is tried again like a busy table. */
+ * remove: also take out tables that are not in the catalogue. What is done is logged; *any: something was. strict: the first table that
+ * fails ends it; else it stops no other, and is tried again like a busy one. *complaint: a right that is wanting. */
 enum status install_tables(struct pg *pg, const struct pg_catalog *catalog, const struct claim *claim,
-	bool remove, bool *any, struct err *complaint, struct err *err) MUST_CHECK;
+	bool strict, bool remove, bool *any, struct err *complaint, struct err *err) MUST_CHECK;
 
 /* The same as statements for a person, changing nothing: appends `CREATE ...;` lines, or nothing
  * where all is in place. */

@@ -40,7 +40,10 @@ enum status installed_load(struct pg *pg, const struct pg_catalog *catalog, stru
 {
 	AUTO_RESULT PGresult *prepared = NULL;
 	enum status status = pg_query(pg,
-		"SELECT p.proname, p.prosrc, coalesce(c.oid::regclass::text, 'a table that is gone') "
+		"SELECT p.proname, p.prosrc, coalesce(c.oid::regclass::text, 'a table that is gone'), "
+		"coalesce((SELECT pg_catalog.string_agg(g.name, ', ' ORDER BY g.name COLLATE \"C\") FROM (SELECT DISTINCT "
+		"pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(a.grantee)) AS name FROM pg_catalog.aclexplode(p.proacl) a "
+		"WHERE a.grantee <> p.proowner AND a.grantee <> '0'::oid) g), '') "
 		"FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace "
 		"LEFT JOIN pg_class c ON c.oid::text = pg_catalog.substr(p.proname, 9) "
 		"WHERE n.nspname = 'esink' "
@@ -78,6 +81,14 @@ bool installed_has_trigger(const struct installed *installed, pg_oid relation, c
 			strcmp(PQgetvalue(installed->triggers, row, 1), name) == 0)
 			return true;
 	return false;
+}
+
+const char *installed_grantees(const struct installed *installed, const struct pg_table *table)
+{
+	for (int row = 0; row < PQntuples(installed->functions); row++)
+		if (installed->of[row] == table->oid)
+			return PQgetvalue(installed->functions, row, 3);
+	return "";
 }
 
 const char *installed_body(const struct installed *installed, const struct pg_table *table)

@@ -153,7 +153,7 @@ static enum status open_source(void *opaque, struct source_position *head, struc
 	if (status == STATUS_OK)
 		status = claim_configuration(&source->pg, &source->claim, err);
 	if (status == STATUS_OK)
-		status = source->started ? upkeep_resume(source, err) : upkeep_install(source, true, err);
+		status = upkeep_open(source, err);
 	if (status == STATUS_OK)
 		status = wakeup_start(
 			&source->wakeup, &source->pg, source->config->poll_interval_ms, err);

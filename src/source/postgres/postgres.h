@@ -68,9 +68,9 @@ void postgres_warn_tokens(const struct pg_catalog *catalog, const struct source_
 enum status postgres_uninstall(void *source, struct err *err);
 
 /* upkeep.c: what is done beside fetching, on capture's connection: watching for drift, rotating. */
-enum status upkeep_install(struct postgres *source, bool strict, struct err *err) MUST_CHECK;
-/* At a reconnect: not strict, and what cannot be done now is done later, as by the drift check. */
-enum status upkeep_resume(struct postgres *source, struct err *err) MUST_CHECK;
+/* Triggers as they should be: strict at the first start, not at a reconnect. A table that is busy keeps nothing away: it is done later, as by
+ * the drift check, and is a complaint until then. */
+enum status upkeep_open(struct postgres *source, struct err *err) MUST_CHECK;
 enum status upkeep_run(struct postgres *source, struct err *err) MUST_CHECK;
 
 #endif

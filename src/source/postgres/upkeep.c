@@ -77,7 +77,7 @@ static enum status install_once(struct postgres *source, bool strict, bool *any,
 	if (!strict)
 		status = find_uncaptured(&source->pg, catalog, &uncaptured, err);
 	if (status == STATUS_OK)
-		status = install_tables(&source->pg, catalog, &source->claim, true, any, strict ? NULL : &complaint, err);
+		status = install_tables(&source->pg, catalog, &source->claim, strict, true, any, &complaint, err);
 	recall_complaint(catalog, &complaint);
 	if (status == STATUS_TOO_MANY && complaint.text[0])
 		*err = complaint; /* says what to do, and does not pass by itself */
@@ -97,7 +97,7 @@ static enum status install_once(struct postgres *source, bool strict, bool *any,
 
 /* Until there was nothing to do: what the drift check holds the tables against was seen before it was looked whether all is in place. Seen
  * afterwards it could be what another relay, with other rules, made meanwhile. */
-enum status upkeep_install(struct postgres *source, bool strict, struct err *err)
+static enum status upkeep_install(struct postgres *source, bool strict, struct err *err)
 {
 	enum status status = STATUS_OK;
 	bool any = true;
@@ -107,7 +107,6 @@ enum status upkeep_install(struct postgres *source, bool strict, struct err *err
 		any = false;
 		status = install_once(source, strict, &any, err);
 	}
-	/* At start this means: not live yet. */
 	return status == STATUS_TOO_MANY ? STATUS_UNAVAILABLE : status;
 }
 
@@ -122,10 +121,10 @@ static void put_off(struct postgres *source, const struct err *why)
 	source->next_drift = clock_ms() + source->busy_retry_ms;
 }
 
-enum status upkeep_resume(struct postgres *source, struct err *err)
+enum status upkeep_open(struct postgres *source, struct err *err)
 {
 	struct err busy = {""};
-	enum status status = upkeep_install(source, false, &busy);
+	enum status status = upkeep_install(source, !source->started, &busy);
 
 	if (status == STATUS_UNAVAILABLE && source->pg.conn) {
 		put_off(source, &busy);

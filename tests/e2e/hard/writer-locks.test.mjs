@@ -21,9 +21,9 @@ function assertQuick(writers, what) {
 
 const tries = (relay, what) => relay.log.split('\n').filter((line) => line.includes(what) && line.includes('busy')).length;
 
-test('the relay starts while transactions hold the tables open: no other writer waits behind it', async (t) => {
+test('the relay starts while transactions hold the tables open: no other writer waits behind it, no other table for it', async (t) => {
   const db = await postgres.database(t, `CREATE TABLE notes (id bigserial PRIMARY KEY, body text); CREATE TABLE kid () INHERITS (notes);
-    CREATE TABLE parts (id bigserial, k int) PARTITION BY LIST (k);
+    CREATE TABLE free (id int); CREATE TABLE parts (id bigserial, k int) PARTITION BY LIST (k);
     ${[0, 1, 2, 3, 4].map((k) => `CREATE TABLE parts_${k} PARTITION OF parts FOR VALUES IN (${k});`).join('')}`);
   const writers = await new Writers().start(t, db, 4, (n) => (n % 2 ? "INSERT INTO notes (body) VALUES ('x')" : `INSERT INTO parts (k) VALUES (${n % 5})`));
   const holder = await db.connect();
@@ -34,9 +34,12 @@ test('the relay starts while transactions hold the tables open: no other writer 
     const session = await db.connect();
     while (!stop && !session.gone) await session.query(`BEGIN; LOCK TABLE parts_${k} IN ROW EXCLUSIVE MODE; SELECT pg_sleep(0.07 + 0.02 * ${k}); COMMIT`).catch(() => {});
   });
-  const relay = await startRelay(t, db, { tables: 'notes,parts', env: { SECURITY_TOKEN: operator }, ready: false });
+  const relay = await startRelay(t, db, { tables: 'notes,parts,free', env: { SECURITY_TOKEN: operator }, ready: false });
   await until(() => tries(relay, 'notes') >= 4, 'several tries');
   assert.match((await relay.get('/ready')).json.message, /another transaction holds the table/);
+  const early = await relay.operator();
+  await db.query('INSERT INTO free VALUES (7)');
+  await until(() => early.events.some(({ table }) => table === 'free'), 'the table that nobody holds to be told');
   stop = true;
   await Promise.all(rounds);
   assertQuick(writers, 'trying');
