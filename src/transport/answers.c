@@ -8,7 +8,7 @@
 #include "transport/answers.h"
 
 #include "base/clock.h"
-#include "transport/http.h"
+#include "transport/exchange.h"
 
 #define ANSWERS_BYTES ((size_t)64 << 20)
 #define OLD_MS 5000

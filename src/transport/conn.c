@@ -13,7 +13,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "transport/acknowledged.h"
-#include "transport/http.h"
+#include "transport/exchange.h"
 #include "transport/socketio/upgrade.h"
 #include "transport/thread.h"
 

@@ -46,7 +46,7 @@ struct conn {
 	struct session *session;   /* of a stream or a plain websocket, in a struct seat; NULL: none */
 	struct conn *next, *prev;  /* of those with a deadline */
 	int64_t deadline;          /* ms, monotonic; 0: none */
-	struct exchange *exchange; /* the HTTP request under way, http.h; a stream keeps it until its headers are out */
+	struct exchange *exchange; /* the HTTP request under way, exchange.h; a stream keeps it until its headers are out */
 	struct buf *message;       /* a websocket message that came in parts */
 	bool engineio;             /* the websocket speaks Engine.IO, socketio/upgrade.h */
 	struct engineio *engine;   /* its session, once it has one */

@@ -19,7 +19,7 @@
 #include "rules/wants.h"
 #include "transport/acknowledged.h"
 #include "transport/consumer_question.h"
-#include "transport/http.h"
+#include "transport/exchange.h"
 #include "transport/thread.h"
 #include "wire/wire.h"
 

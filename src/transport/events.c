@@ -18,7 +18,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/mem.h"
-#include "transport/http.h"
+#include "transport/exchange.h"
 #include "transport/thread.h"
 #include "wire/wire.h"
 

@@ -1,27 +1,25 @@
 /* Requests, in the order of libwebsockets' callbacks: headers -> (answer at once) or (body -> answer). An answer goes out in
- * one write. A POST whose body is welcome is answered when the body has come; a request that is refused unread is answered at
- * once and the connection closed, but its socket lingers (linger.h), so that the answer is not lost to a reset.
+ * one write, a long one in several (exchange.h). A POST whose body is welcome is answered when the body has come; a request
+ * that is refused unread is answered at once and the connection closed, but its socket lingers (linger.h), so that the answer
+ * is not lost to a reset.
  */
 #include "transport/http.h"
 
 #include <string.h>
 #include <strings.h>
 
-#include "base/mem.h"
 #include "transport/consumers.h"
 #include "transport/dispatch.h"
 #include "transport/events.h"
+#include "transport/exchange.h"
 #include "transport/linger.h"
 #include "transport/page.h"
 #include "transport/publish.h"
-#include "transport/socketio/errand.h"
 #include "transport/socketio/upgrade.h"
 #include "transport/stream.h"
 #include "transport/thread.h"
 
 #define SWALLOWED_BYTES 1048576 /* of a body that nobody asked for */
-#define PIECE_BYTES 65536       /* of a long answer: what it costs one turn of the loop */
-#define PIECE_MS 10000          /* in which the peer has to take one */
 
 static const char *allowed(enum route route)
 {
@@ -62,63 +60,6 @@ static bool takes_body(const struct head *head)
 static bool brings_body(const struct head *head)
 {
 	return head->method == METHOD_POST || (head->content_length && consumers_take_body(head));
-}
-
-static size_t body_limit(const struct conn *conn, const struct head *head)
-{
-	const struct server_config *config = &conn->thread->shared->config;
-
-	return head->route == ROUTE_ENGINEIO ? config->engineio.max_payload : config->max_body_bytes;
-}
-
-static struct exchange *exchange_begin(struct conn *conn)
-{
-	struct exchange *exchange = mem_zero(1, sizeof(*exchange));
-
-	exchange_end(conn);
-	head_read(&exchange->head, conn->wsi, &conn->thread->shared->cors, conn->thread->shared->config.engineio.path);
-	exchange->body = buf_init(body_limit(conn, &exchange->head));
-	exchange->answer = buf_init(BUF_NO_MAX); /* by the number of sessions that an answer names */
-	conn->exchange = exchange;
-	atomic_fetch_add(&conn->thread->shared->requests, 1);
-	return exchange;
-}
-
-void exchange_end(struct conn *conn)
-{
-	struct exchange *exchange = conn->exchange;
-
-	if (!exchange)
-		return;
-	conn->exchange = NULL;
-	conn->served = true;
-	atomic_fetch_sub(exchange->idle ? &conn->thread->shared->polls : &conn->thread->shared->requests, 1);
-	publish_detach(exchange->call);
-	events_detach(exchange->events);
-	consumers_detach(exchange->consumer);
-	errand_forget(exchange->errand);
-	head_finish(&exchange->head);
-	if (exchange->body.bytes)
-		memset(exchange->body.bytes, 0, exchange->body.len); /* it may hold the operator's token */
-	buf_finish(&exchange->body);
-	buf_finish(&exchange->answer);
-	mem_wipe_free(exchange->bearer);
-	free(exchange);
-}
-
-static bool closes(const struct conn *conn)
-{
-	return !conn->exchange->head.keep_alive || conn->thread->draining;
-}
-
-bool exchange_reply(struct conn *conn, const struct reply *reply)
-{
-	AUTO_BUF struct buf bytes = buf_init(BUF_NO_MAX); /* by its body */
-	struct reply whole = *reply;
-
-	whole.close = reply->close || closes(conn);
-	reply_write(&bytes, &whole, &conn->exchange->head, conn->thread->tls);
-	return conn_send(conn, bytes.bytes, bytes.len) != SEND_DEAD;
 }
 
 static bool reply_error(struct conn *conn, int status, const char *message)
@@ -224,7 +165,7 @@ static int refused(const struct conn *conn, const char **message)
 			"Content-Length is missing: send 0 where there is no body";
 		return 411;
 	}
-	if (takes_body(head) && head->content_length > body_limit(conn, head)) {
+	if (takes_body(head) && head->content_length > conn->exchange->body.max) {
 		*message = "The body is too large";
 		return 413;
 	}
@@ -236,12 +177,6 @@ static bool waits_for_events(const struct head *head)
 	return head->method == METHOD_GET && (head->route == ROUTE_STREAM || head->route == ROUTE_ENGINEIO);
 }
 
-/* An answer that waits for its socket would be lost, and the next one taken for it. */
-static bool unanswered(const struct exchange *exchange)
-{
-	return exchange && (exchange->answer_waits || exchange->errand || exchange->events || exchange->consumer);
-}
-
 int http_headers(struct lws *wsi)
 {
 	struct conn *conn = conn_get(wsi);
@@ -250,7 +185,7 @@ int http_headers(struct lws *wsi)
 	bool body;
 	int status;
 
-	if (conn->kind != CONN_HTTP || conn->closing || unanswered(conn->exchange))
+	if (conn->kind != CONN_HTTP || conn->closing || exchange_unanswered(conn->exchange))
 		return 1; /* a second request on a stream, or while the answer to the first is not there */
 	exchange = exchange_begin(conn);
 	body = exchange->head.content_length > 0;
@@ -280,20 +215,11 @@ int http_headers(struct lws *wsi)
 /* An answer was written: the next request, or the end. */
 static int done(struct conn *conn, bool alive)
 {
-	bool close = !alive || closes(conn);
+	bool close = !alive || exchange_closes(conn);
 
 	exchange_end(conn);
 	conn_watch(conn, 0);
 	return close || lws_http_transaction_completed(conn->wsi) ? -1 : 0;
-}
-
-void exchange_idles(struct conn *conn)
-{
-	if (conn->exchange->idle)
-		return;
-	conn->exchange->idle = true;
-	atomic_fetch_sub(&conn->thread->shared->requests, 1);
-	atomic_fetch_add(&conn->thread->shared->polls, 1);
 }
 
 /* Answered when there is something to say. The connection is kept like a stream's until then. */
@@ -402,50 +328,6 @@ int http_body_ends(struct lws *wsi)
 	return 0;
 }
 
-void exchange_answer_later(struct conn *conn, int status, struct span body)
-{
-	exchange_reply_later(conn, &(struct reply){.status = status, .body = body});
-}
-
-void exchange_reply_later(struct conn *conn, const struct reply *reply)
-{
-	struct exchange *exchange = conn->exchange;
-	struct reply whole = *reply;
-
-	whole.close = reply->close || closes(conn);
-	reply_write(&exchange->answer, &whole, &exchange->head, conn->thread->tls);
-	exchange->rest = reply->apart ? reply->body : (struct span){"", 0};
-	exchange->answer_waits = true;
-	lws_rx_flow_control(conn->wsi, 1);
-	lws_callback_on_writable(conn->wsi);
-}
-
-static struct span next_piece(const struct exchange *exchange)
-{
-	size_t sent = exchange->answer_sent, len = exchange->answer.len;
-	struct span left = sent < len ? (struct span){exchange->answer.bytes + sent, len - sent} :
-					(struct span){exchange->rest.p + (sent - len), exchange->rest.len - (sent - len)};
-
-	left.len = left.len < PIECE_BYTES ? left.len : PIECE_BYTES;
-	return left;
-}
-
-/* A long one in pieces, of which libwebsockets need not keep more than one for a peer that is slow. *more: there are others.
- * False: the connection is dead. */
-static bool send_answer(struct conn *conn, struct exchange *exchange, bool *more)
-{
-	struct span piece = next_piece(exchange);
-	bool sent = conn_send(conn, piece.p, piece.len) != SEND_DEAD;
-
-	exchange->answer_sent += piece.len;
-	*more = sent && exchange->answer_sent < exchange->answer.len + exchange->rest.len;
-	if (sent && !*more) {
-		errand_free(exchange->errand);
-		exchange->errand = NULL;
-	}
-	return sent;
-}
-
 int http_writable(struct lws *wsi)
 {
 	struct conn *conn = lws_wsi_user(wsi);
@@ -461,14 +343,8 @@ int http_writable(struct lws *wsi)
 	exchange = conn->exchange;
 	if (!exchange || !exchange->answer_waits)
 		return 0;
-	alive = send_answer(conn, exchange, &more);
-	if (more) {
-		conn_watch(conn, PIECE_MS);
-		lws_callback_on_writable(wsi);
-		return 0;
-	}
-	exchange->answer_waits = false;
-	return done(conn, alive);
+	alive = exchange_send(conn, &more);
+	return more ? 0 : done(conn, alive);
 }
 
 /* Why a websocket is refused; 0: it is not. */
@@ -531,7 +407,7 @@ int http_upgrade(struct lws *wsi, char *protocol)
 	if (lws_hdr_total_length(wsi, WSI_TOKEN_UPGRADE) <= 0)
 		return -1;
 	conn = conn_get(wsi);
-	if (conn->kind != CONN_HTTP || conn->closing || unanswered(conn->exchange))
+	if (conn->kind != CONN_HTTP || conn->closing || exchange_unanswered(conn->exchange))
 		return -1;
 	if (strcasecmp(protocol, "websocket") != 0) {
 		protocol[0] = '-'; /* h2c: it goes on in HTTP/1.1 when it does not recognise its own copy of the word */
@@ -555,7 +431,7 @@ void http_unfit(struct lws *wsi)
 	char *path = NULL;
 	int len = 0;
 
-	if (conn->kind != CONN_HTTP || conn->closing || conn->gone || unanswered(conn->exchange))
+	if (conn->kind != CONN_HTTP || conn->closing || conn->gone || exchange_unanswered(conn->exchange))
 		return;
 	if (lws_http_get_uri_and_method(wsi, &path, &len) < 0 || len <= 0 || path[0] != '/')
 		message = "The target of a request must be a path that begins with /";
@@ -574,7 +450,7 @@ int http_foreign(struct lws *wsi, const char *bytes, size_t len)
 	const char *space = memchr(bytes, ' ', len < 32 ? len : 32);
 	struct reply reply = {.status = 400, .close = true};
 
-	if (conn->kind != CONN_HTTP || conn->closing || unanswered(conn->exchange))
+	if (conn->kind != CONN_HTTP || conn->closing || exchange_unanswered(conn->exchange))
 		return -1;
 	if (!space) {
 		reply_error_body(&body, 400, "This is no HTTP request");

@@ -16,7 +16,7 @@
 #include "base/mem.h"
 #include "base/random.h"
 #include "rules/ruleset.h"
-#include "transport/http.h"
+#include "transport/exchange.h"
 #include "transport/thread.h"
 #include "wire/wire.h"
 

@@ -9,7 +9,7 @@
 #include "auth/auth.h"
 #include "base/mem.h"
 #include "transport/begin.h"
-#include "transport/http.h"
+#include "transport/exchange.h"
 #include "transport/thread.h"
 
 #define CLOSE_MS 2000

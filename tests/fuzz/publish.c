@@ -9,7 +9,7 @@
 #include "base/log.h"
 #include "base/utf8.h"
 #include "rules/ruleset.h"
-#include "transport/http.h"
+#include "transport/exchange.h"
 #include "transport/publish.h"
 #include "transport/thread.h"
 #include "wire/wire.h"

@@ -7,7 +7,9 @@
 
 #include "base/buf.h"
 #include "transport/consumer_question.h"
-#include "transport/http.h"
+#include "transport/reply.h"
+#include "transport/request.h"
+#include "transport/socketio/polling.h"
 #include "transport/thread.h"
 
 static void check_query(struct lws *wsi)

@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "transport/conn.h"
-#include "transport/http.h"
+#include "transport/exchange.h"
 #include "transport/socketio/errand.h"
 #include "transport/socketio/heartbeat.h"
 #include "transport/socketio/long_poll.h"
