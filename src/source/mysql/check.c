@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "source/mysql/auth_table.h"
+#include "source/mysql/error.h"
 #include "source/mysql/install.h"
 #include "source/mysql/mysql.h"
 #include "source/mysql/rights.h"
@@ -89,13 +90,13 @@ static enum status check_binlog(struct my_db *db, struct err *err)
 	if (status != STATUS_OK || !on)
 		return status;
 	if (statement)
-		return my_failure(db, 1665, "", err);
+		return my_error_say(db->config, MY_STATEMENT_BINLOG, "", err);
 	if (trusts)
 		return STATUS_OK;
 	status = my_rights_load(db, &rights, err);
 	super = my_rights_has(&rights, "SUPER", db->config->database, NULL);
 	my_rights_finish(&rights);
-	return status == STATUS_OK && !super ? my_failure(db, 1419, "", err) : status;
+	return status == STATUS_OK && !super ? my_error_say(db->config, MY_BINLOG_CREATORS, "", err) : status;
 }
 
 /* -- --check ---------------------------------------------------------------------------------------------------------- */

@@ -13,14 +13,13 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "source/mysql/error.h"
 #include "source/mysql/hold.h"
 #include "source/mysql/lane.h"
 #include "source/mysql/text.h"
 
 #define BATCH 1000 /* marks */
 #define TRIES 5    /* two that make it at once; a deadlock */
-#define DUPLICATE 1062
-#define DEADLOCK 1213
 #define NOW "CURRENT_TIMESTAMP(3)"
 
 static enum status ready(struct lane *lane, struct err *err)
@@ -192,7 +191,7 @@ enum status mysql_consumer_put(void *opaque, const struct consumer *consumer, co
 		status = insert(lane, consumer, which, lost_one, err);
 		if (status == STATUS_OK)
 			break;
-		if (lane->db.conn && (lane->db.error == DUPLICATE || lane->db.error == DEADLOCK) && i < TRIES - 1)
+		if (lane->db.conn && (lane->db.error == MY_DUPLICATE || lane->db.error == MY_DEADLOCK) && i < TRIES - 1)
 			status = STATUS_OK; /* another relay was faster: look again */
 	}
 	if (status == STATUS_OK)
@@ -287,7 +286,7 @@ static enum status write_mark(struct lane *lane, const char *subject, uint64_t i
 	for (int i = 0; i < TRIES; i++) {
 		lane->db.error = 0;
 		status = run(lane, put, &changed, err);
-		if (status == STATUS_OK || !lane->db.conn || lane->db.error != DEADLOCK)
+		if (status == STATUS_OK || !lane->db.conn || lane->db.error != MY_DEADLOCK)
 			break;
 	}
 	return status == STATUS_OK && !changed && !skipped ? run(lane, clear, &changed, err) : status;

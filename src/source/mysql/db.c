@@ -1,4 +1,4 @@
-/* Connecting, waiting, and what went wrong.
+/* Connecting, waiting, asking.
  *
  * The library's blocking calls cannot be interrupted, so its non-blocking ones are used: each is started, waited for together
  * with the source's stop_fd, and continued. To give one up its socket is shut down and it is continued to its end, which is
@@ -9,7 +9,6 @@
  */
 #include "source/mysql/db.h"
 
-#include <errmsg.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -21,6 +20,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "source/mysql/error.h"
 
 #define STACK_BYTES (256 << 10) /* of the library's suspended calls; name resolution and TLS run on it */
 #define NET_WRITE_TIMEOUT_S 60
@@ -28,90 +28,18 @@
 
 /* -- errors ----------------------------------------------------------------------------------------------------------- */
 
-enum {
-	DB_DENIED = 1044, ACCESS_DENIED = 1045, NO_DATABASE = 1049, NO_COLUMN = 1054, NO_TABLE = 1146, TABLE_DENIED = 1142,
-	COLUMN_DENIED = 1143, NEEDS_RIGHT = 1227, LOCK_TIMEOUT = 1205, DEADLOCK = 1213, READ_ONLY = 1290, READ_ONLY_TX = 1792,
-	READ_ONLY_MODE = 1836, ROUTINE_DENIED = 1370, BINLOG_CREATORS = 1419, NO_PASSWORD = 1698, STATEMENT_BINLOG = 1665, MAX_TIME = 1969,
-	MAX_EXECUTION = 3024, PARSE_ERROR = 1064, HOST_NOT_ALLOWED = 1130, BAD_PLUGIN = 2059
-};
-
-static const char *host_of(const struct source_config *config)
+static enum status failure_of(struct my_db *db, unsigned code, const char *text, struct err *err)
 {
-	return config->host ? config->host : "localhost";
-}
-
-static enum status refused(const struct source_config *config, unsigned code, const char *text, struct err *err)
-{
-	const char *user = config->user ? config->user : "";
-
-	switch (code) {
-	case ACCESS_DENIED:
-	case NO_PASSWORD:
-	case HOST_NOT_ALLOWED:
-		return err_set(err, STATUS_DENIED, "MYSQL_USERNAME, MYSQL_PASSWORD: the server at %s:%d does not let \"%s\" in: %s",
-			host_of(config), config->port, user, text);
-	case DB_DENIED:
-		return err_set(err, STATUS_DENIED, "MYSQL_DATABASE: \"%s\" has no right to database \"%s\", or it is not there: %s", user,
-			config->database, text);
-	case BINLOG_CREATORS:
-		return err_set(err, STATUS_DENIED, "the server writes a binary log and lets only administrators make triggers: set "
-			"log_bin_trust_function_creators = 1 (SET GLOBAL and in its configuration), or grant SUPER to \"%s\"", user);
-	case STATEMENT_BINLOG:
-		return err_set(err, STATUS_DENIED, "binlog_format is STATEMENT, with which no transaction may be READ COMMITTED: set "
-			"binlog_format = ROW or MIXED on the server");
-	default:
-		return err_set(err, STATUS_DENIED, "\"%s\" lacks a right: %s", user, text);
-	}
-}
-
-enum status my_failure(struct my_db *db, unsigned code, const char *text, struct err *err)
-{
-	const struct source_config *config = db->config;
-
 	db->error = code;
-	switch (code) {
-	case DB_DENIED: case ACCESS_DENIED: case TABLE_DENIED: case COLUMN_DENIED: case NEEDS_RIGHT: case ROUTINE_DENIED:
-	case BINLOG_CREATORS: case NO_PASSWORD: case STATEMENT_BINLOG: case HOST_NOT_ALLOWED:
-		return refused(config, code, text, err);
-	case NO_DATABASE:
-		return err_set(err, STATUS_NOT_FOUND, "MYSQL_DATABASE: there is no database \"%s\" on the server at %s:%d", config->database,
-			host_of(config), config->port);
-	case NO_TABLE:
-	case NO_COLUMN:
-		return err_set(err, STATUS_NOT_FOUND, "%s", text);
-	case READ_ONLY: case READ_ONLY_TX: case READ_ONLY_MODE:
-		return err_set(err, STATUS_UNAVAILABLE, "the MySQL server is read-only (a replica?), and the journal is written there: "
-			"waiting until it is not: %s", text);
-	case MAX_TIME: case MAX_EXECUTION:
-		return err_set(err, STATUS_TIMEOUT, "a statement took longer than STATEMENT_TIMEOUT");
-	case CR_SSL_CONNECTION_ERROR:
-		return err_set(err, STATUS_UNAVAILABLE, "MYSQL_SSL_CA, MYSQL_SSL_MODE: no TLS with the server at %s:%d: %s", host_of(config),
-			config->port, text);
-	case PARSE_ERROR:
-		return err_set(err, STATUS_FAILED, "MySQL: %s", text);
-	case BAD_PLUGIN:
-		return err_set(err, STATUS_UNAVAILABLE, "the account's way of logging in is not known to the client library: %s", text);
-	case CR_CONNECTION_ERROR: case CR_CONN_HOST_ERROR: case CR_UNKNOWN_HOST:
-		return err_set(err, STATUS_UNAVAILABLE, "MYSQL_HOST, MYSQL_PORT: no answer from a MySQL server at %s:%d: %s", host_of(config),
-			config->port, text);
-	default: /* away, restarting, a deadlock, a full disk: it may pass */
-		return err_set(err, STATUS_UNAVAILABLE, "MySQL server at %s:%d: %s", host_of(config), config->port, text);
-	}
-}
-
-/* Of the client library (2000 to 2999; MariaDB's own 5000 to 5999), a server that ends, a connection that it killed. */
-static bool is_lost(unsigned code)
-{
-	return (code >= CR_MIN_ERROR && code < 3000) || (code >= 5000 && code < 6000) || code == 1053 || code == 1927 || code == 1317 ||
-		code == 4031;
+	return my_error_say(db->config, code, text, err);
 }
 
 /* Of the call that just failed. */
 static enum status failure(struct my_db *db, struct err *err)
 {
-	enum status status = my_failure(db, mysql_errno(db->conn), mysql_error(db->conn), err);
+	enum status status = failure_of(db, mysql_errno(db->conn), mysql_error(db->conn), err);
 
-	if (is_lost(db->error))
+	if (my_error_is_loss(db->error))
 		my_close(db);
 	return status;
 }
@@ -191,8 +119,8 @@ static enum status given_up(struct call *call, struct err *err)
 		return err_set(err, STATUS_STOPPED, "stopped");
 	if (call->given_up == STATUS_UNAVAILABLE)
 		return err_set(err, STATUS_UNAVAILABLE, "the MySQL server at %s:%d has stopped answering, or no longer has our connection",
-			host_of(call->db->config), call->db->config->port);
-	return err_set(err, STATUS_TIMEOUT, "the MySQL server at %s:%d did not answer in time", host_of(call->db->config),
+			my_host(call->db->config), call->db->config->port);
+	return err_set(err, STATUS_TIMEOUT, "the MySQL server at %s:%d did not answer in time", my_host(call->db->config),
 		call->db->config->port);
 }
 
@@ -241,7 +169,7 @@ static enum source_tls tls_of(const struct source_config *config)
 {
 	if (config->tls != SOURCE_TLS_AUTO)
 		return config->tls;
-	return config->tls_ca ? SOURCE_TLS_IDENTITY : is_here(host_of(config)) ? SOURCE_TLS_OFF : SOURCE_TLS_AUTO;
+	return config->tls_ca ? SOURCE_TLS_IDENTITY : is_here(my_host(config)) ? SOURCE_TLS_OFF : SOURCE_TLS_AUTO;
 }
 
 static void set_tls(MYSQL *conn, const struct source_config *config)
@@ -260,13 +188,13 @@ static enum status check_tls(struct my_db *db, struct err *err)
 {
 	if (tls_of(db->config) < SOURCE_TLS_REQUIRED || mysql_get_ssl_cipher(db->conn))
 		return STATUS_OK;
-	return err_set(err, STATUS_UNAVAILABLE, "MYSQL_SSL_MODE: the server at %s:%d has no TLS", host_of(db->config), db->config->port);
+	return err_set(err, STATUS_UNAVAILABLE, "MYSQL_SSL_MODE: the server at %s:%d has no TLS", my_host(db->config), db->config->port);
 }
 
 static enum status reach(struct my_db *db, int timeout_ms, struct err *err)
 {
 	const struct source_config *config = db->config;
-	const char *host = host_of(config);
+	const char *host = my_host(config);
 	bool socket = *host == '/'; /* anything else is TCP, also localhost: in a container there is no socket file */
 	unsigned protocol = socket ? MYSQL_PROTOCOL_SOCKET : MYSQL_PROTOCOL_TCP;
 	struct call call = call_begin(db, timeout_ms);
@@ -282,7 +210,7 @@ static enum status reach(struct my_db *db, int timeout_ms, struct err *err)
 		return given_up(&call, err);
 	if (ret)
 		return STATUS_OK;
-	(void)my_failure(db, mysql_errno(db->conn), mysql_error(db->conn), err);
+	(void)failure_of(db, mysql_errno(db->conn), mysql_error(db->conn), err);
 	my_close(db);
 	return STATUS_UNAVAILABLE; /* also a wrong password, or a database that is not there yet: both may be mended */
 }
@@ -480,7 +408,7 @@ enum status my_stream_next(struct my_db *db, int timeout_ms, MYSQL_ROW *row, uns
 		return STATUS_OK;
 	}
 	if (mysql_errno(db->conn)) {
-		enum status status = my_failure(db, mysql_errno(db->conn), mysql_error(db->conn), err);
+		enum status status = failure_of(db, mysql_errno(db->conn), mysql_error(db->conn), err);
 
 		my_close(db);
 		return status;
@@ -494,11 +422,11 @@ enum status my_stream_next(struct my_db *db, int timeout_ms, MYSQL_ROW *row, uns
 
 static enum status stmt_failure(struct my_db *db, struct err *err)
 {
-	enum status status = my_failure(db, mysql_stmt_errno(db->stmt), mysql_stmt_error(db->stmt), err);
+	enum status status = failure_of(db, mysql_stmt_errno(db->stmt), mysql_stmt_error(db->stmt), err);
 
 	mysql_stmt_close(db->stmt);
 	db->stmt = NULL;
-	if (is_lost(db->error))
+	if (my_error_is_loss(db->error))
 		my_close(db);
 	return status;
 }

@@ -1,5 +1,5 @@
-/* A connection to the server, and its error codes as sentences. A connection is used by one thread at a time; a call that fails
- * on the connection itself leaves it closed. */
+/* A connection to the server. It is used by one thread at a time, and its calls block that one; a call that fails on the connection
+ * itself leaves it closed. */
 #ifndef ESINK_MYSQL_DB_H
 #define ESINK_MYSQL_DB_H
 
@@ -17,7 +17,7 @@ struct my_db {
 	MYSQL_RES *stream;
 	MYSQL_STMT *stmt; /* the one prepared statement of a connection */
 	bool maria;       /* MariaDB, not MySQL */
-	unsigned error;   /* of the last call that failed */
+	unsigned error;   /* of the last call that failed; error.h */
 	int idle_s;       /* as my_connect() was told */
 	int nudge_fd;     /* my_wait() ends when it is readable; -1: none */
 };
@@ -57,13 +57,17 @@ enum status my_execute_write(struct my_db *db, MYSQL_BIND *params, int timeout_m
 enum status my_execute(struct my_db *db, struct span param, int timeout_ms, int *count, char *value, size_t size, size_t *len,
 	struct err *err) MUST_CHECK;
 
-enum status my_failure(struct my_db *db, unsigned code, const char *text, struct err *err);
-
 #define AUTO_RESULT __attribute__((cleanup(my_cleanup_result)))
 static inline void my_cleanup_result(MYSQL_RES **result)
 {
 	if (*result)
 		mysql_free_result(*result);
+}
+
+/* As sentences name it. */
+static inline const char *my_host(const struct source_config *config)
+{
+	return config->host ? config->host : "localhost";
 }
 
 static inline int64_t my_int(const char *cell)

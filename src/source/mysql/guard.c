@@ -20,6 +20,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "rules/ruleset.h"
+#include "source/mysql/error.h"
 #include "source/mysql/text.h"
 
 #define UNSURE_MS 1000
@@ -51,7 +52,7 @@ static enum status find(struct my_guard *guard, struct my_db *db, int64_t id, st
 			return STATUS_OK;
 		}
 	status = my_form_load(db, id, &one.shape, err);
-	if (status != STATUS_OK && (status != STATUS_NOT_FOUND || db->error == 1146))
+	if (status != STATUS_OK && (status != STATUS_NOT_FOUND || db->error == MY_NO_TABLE))
 		return status;
 	one.shape.id = id; /* one that nobody wrote down is told to nobody */
 	one.withholds = one.shape.topic && my_fit_withholds(&one.shape);

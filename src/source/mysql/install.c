@@ -19,6 +19,7 @@
 #include "base/cleanup.h"
 #include "base/mem.h"
 #include "source/mysql/capture.h"
+#include "source/mysql/error.h"
 #include "source/mysql/fit.h"
 #include "source/mysql/rows.h"
 #include "source/mysql/text.h"
@@ -27,7 +28,6 @@
 #define DDL_TIMEOUT_MS 60000
 #define QUICK_TRIES 20
 #define QUICK_PAUSE_MS 15
-#define LOCK_TIMEOUT 1205
 
 /* Our own things, in the order in which schema.sql makes them. */
 static const char *const kinds[] = {"outbox", "journal", "shape", "meta", "consumer", "mark", "prelock", "emit"};
@@ -454,14 +454,14 @@ static enum status run_step(struct my_db *db, const char *sql, struct err *err)
 {
 	enum status status = STATUS_UNAVAILABLE;
 
-	db->error = LOCK_TIMEOUT;
+	db->error = MY_LOCK_TIMEOUT;
 	if (db->maria && my_run(db, "SET SESSION lock_wait_timeout = 0", MY_TIMEOUT_MS, err) == STATUS_OK)
-		for (int i = 0; i < QUICK_TRIES && status != STATUS_OK && db->conn && db->error == LOCK_TIMEOUT; i++) {
+		for (int i = 0; i < QUICK_TRIES && status != STATUS_OK && db->conn && db->error == MY_LOCK_TIMEOUT; i++) {
 			if (i && !my_wait(db, QUICK_PAUSE_MS))
 				return err_set(err, STATUS_STOPPED, "stopped");
 			status = my_run(db, sql, DDL_TIMEOUT_MS, err);
 		}
-	if (status == STATUS_OK || !db->conn || db->error != LOCK_TIMEOUT)
+	if (status == STATUS_OK || !db->conn || db->error != MY_LOCK_TIMEOUT)
 		return status;
 	status = my_run(db, "SET SESSION lock_wait_timeout = 1", MY_TIMEOUT_MS, err);
 	return status == STATUS_OK ? my_run(db, sql, DDL_TIMEOUT_MS, err) : status;
@@ -489,7 +489,7 @@ enum status my_install_run(struct my_db *db, const struct my_plan *plan, struct 
 
 			locked = my_run(db, "UNLOCK TABLES", MY_TIMEOUT_MS, &ignored) != STATUS_OK;
 		}
-		if (status != STATUS_OK && db->conn && db->error == LOCK_TIMEOUT)
+		if (status != STATUS_OK && db->conn && db->error == MY_LOCK_TIMEOUT)
 			return err_set(err, STATUS_TOO_MANY, "%s: a transaction holds the table, so that its trigger cannot be made: trying "
 				"again", one->what ? one->what : "a trigger");
 	}

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "source/mysql/auth_table.h"
+#include "source/mysql/error.h"
 #include "source/mysql/lane.h"
 #include "source/mysql/pack.h"
 #include "source/mysql/text.h"
@@ -276,7 +277,7 @@ static enum status find_start(struct lane *lane, int64_t since, struct source_ra
 		snprintf(sql, sizeof(sql), "SELECT IF(id < %" PRIu64 " + events, UNIX_TIMESTAMP(moved), 0) FROM esink_journal WHERE id >= %" PRIu64 " ORDER BY id LIMIT 1",
 			middle, middle);
 		status = my_number(&lane->db, sql, &moved, err);
-		if (status != STATUS_OK && (status != STATUS_NOT_FOUND || lane->db.error == 1146))
+		if (status != STATUS_OK && (status != STATUS_NOT_FOUND || lane->db.error == MY_NO_TABLE))
 			return status;
 		if (status == STATUS_NOT_FOUND || moved < second)
 			range->start = middle;

@@ -29,6 +29,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "source/mysql/error.h"
 #include "source/mysql/mysql.h"
 #include "source/mysql/text.h"
 
@@ -58,7 +59,7 @@ enum status my_move_wanted(struct mysql *source, bool *wanted, struct err *err)
 	my_text_name(&sql, source->config->outbox);
 	buf_printf(&sql, " WHERE id > %" PRIu64 " LIMIT 1", sweep ? 0 : source->floor[0]);
 	status = my_number(&source->db, sql.bytes, &one, err);
-	if (status == STATUS_NOT_FOUND && source->db.error != 1146)
+	if (status == STATUS_NOT_FOUND && source->db.error != MY_NO_TABLE)
 		status = STATUS_OK;
 	took = clock_ms() - begun;
 	if (sweep)

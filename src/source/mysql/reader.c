@@ -12,6 +12,7 @@
 
 #include "base/mem.h"
 #include "base/utf8.h"
+#include "source/mysql/error.h"
 #include "source/mysql/json.h"
 #include "source/mysql/pack.h"
 
@@ -64,7 +65,7 @@ static enum status shape_of(struct my_reader *reader, int64_t id, const struct m
 	if (status == STATUS_OK)
 		status = my_form_load(&db, id, &shape, err);
 	my_close(&db);
-	if (status == STATUS_NOT_FOUND && db.error != 1146)
+	if (status == STATUS_NOT_FOUND && db.error != MY_NO_TABLE)
 		return STATUS_OK;
 	if (status != STATUS_OK)
 		return status;
