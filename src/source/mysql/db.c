@@ -1,8 +1,5 @@
-/* Connecting, waiting, asking.
- *
- * The library's blocking calls cannot be interrupted, so its non-blocking ones are used: each is started, waited for together
- * with the source's stop_fd, and continued. To give one up its socket is shut down and it is continued to its end, which is
- * then near; what the library holds is freed in its own way.
+/* Connecting and asking. Whatever waits for the server is a call (call.h); a failure of one has a code (error.h), which also says
+ * whether the connection is lost with it.
  *
  * A session's settings are ours whatever the server's defaults are: sql_mode '' (it is kept in triggers that are made here),
  * UTC, READ COMMITTED (a move must see what is committed, and takes no gap locks that writers wait for).
@@ -19,7 +16,7 @@
 #include <sys/socket.h>
 
 #include "base/buf.h"
-#include "base/clock.h"
+#include "source/mysql/call.h"
 #include "source/mysql/error.h"
 
 #define STACK_BYTES (256 << 10) /* of the library's suspended calls; name resolution and TLS run on it */
@@ -42,105 +39,6 @@ static enum status failure(struct my_db *db, struct err *err)
 	if (my_error_is_loss(db->error))
 		my_close(db);
 	return status;
-}
-
-/* -- waiting ---------------------------------------------------------------------------------------------------------- */
-
-struct call {
-	struct my_db *db;
-	int64_t deadline; /* 0: none */
-	int64_t probe;    /* when to ask whether the connection still is one; 0: never */
-	enum status given_up;
-};
-
-static struct call call_begin(struct my_db *db, int timeout_ms)
-{
-	int64_t now = clock_ms();
-
-	return (struct call){db, timeout_ms ? now + timeout_ms : 0, db->idle_s ? now + db->idle_s * INT64_C(1000) : 0, STATUS_OK};
-}
-
-/* The time for a question has come, and the answer is that nobody will ever answer. */
-static bool is_dead(struct call *call)
-{
-	if (!call->probe || clock_ms() < call->probe)
-		return false;
-	if (!my_probe(call->db))
-		return true;
-	call->probe = clock_ms() + call->db->idle_s * INT64_C(1000);
-	return false;
-}
-
-/* Waits for what the library waits for; gives what to continue it with. */
-static int await(struct call *call, int want)
-{
-	struct pollfd fds[2] = {{mysql_get_socket(call->db->conn), 0, 0}, {call->db->config->stop_fd, POLLIN, 0}};
-	int64_t left = call->deadline ? call->deadline - clock_ms() : -1;
-	int wait = left > INT32_MAX ? INT32_MAX : (int)left, own = -1, got = 0;
-
-	if (call->given_up != STATUS_OK)
-		return MYSQL_WAIT_TIMEOUT | (want & (MYSQL_WAIT_READ | MYSQL_WAIT_WRITE));
-	if (want & MYSQL_WAIT_TIMEOUT)
-		own = (int)mysql_get_timeout_value_ms(call->db->conn);
-	fds[0].events = (short)((want & MYSQL_WAIT_READ ? POLLIN : 0) | (want & MYSQL_WAIT_WRITE ? POLLOUT : 0) |
-		(want & MYSQL_WAIT_EXCEPT ? POLLPRI : 0));
-	if (call->deadline && wait < 0)
-		wait = 0;
-	if (own >= 0 && (wait < 0 || own < wait))
-		wait = own;
-	if (call->probe && (wait < 0 || call->probe - clock_ms() < wait))
-		wait = call->probe > clock_ms() ? (int)(call->probe - clock_ms()) : 0;
-	if (poll(fds, 2, wait) < 0)
-		return 0;
-	if (!fds[0].revents && !fds[1].revents && is_dead(call)) {
-		call->given_up = STATUS_UNAVAILABLE;
-		shutdown(fds[0].fd, SHUT_RDWR);
-		return MYSQL_WAIT_TIMEOUT | (want & (MYSQL_WAIT_READ | MYSQL_WAIT_WRITE));
-	}
-	if (fds[1].revents || (call->deadline && clock_ms() >= call->deadline && !fds[0].revents)) {
-		call->given_up = fds[1].revents ? STATUS_STOPPED : STATUS_TIMEOUT;
-		shutdown(fds[0].fd, SHUT_RDWR);
-		return MYSQL_WAIT_TIMEOUT | (want & (MYSQL_WAIT_READ | MYSQL_WAIT_WRITE));
-	}
-	if (fds[0].revents & (POLLIN | POLLHUP | POLLERR))
-		got |= want & MYSQL_WAIT_READ;
-	if (fds[0].revents & (POLLOUT | POLLHUP | POLLERR))
-		got |= want & MYSQL_WAIT_WRITE;
-	if (fds[0].revents & POLLPRI)
-		got |= want & MYSQL_WAIT_EXCEPT;
-	return got ? got : own >= 0 && wait == own && !fds[0].revents ? MYSQL_WAIT_TIMEOUT : 0;
-}
-
-/* The end of a call that was given up: the connection goes. */
-static enum status given_up(struct call *call, struct err *err)
-{
-	my_close(call->db);
-	if (call->given_up == STATUS_STOPPED)
-		return err_set(err, STATUS_STOPPED, "stopped");
-	if (call->given_up == STATUS_UNAVAILABLE)
-		return err_set(err, STATUS_UNAVAILABLE, "the MySQL server at %s:%d has stopped answering, or no longer has our connection",
-			my_host(call->db->config), call->db->config->port);
-	return err_set(err, STATUS_TIMEOUT, "the MySQL server at %s:%d did not answer in time", my_host(call->db->config),
-		call->db->config->port);
-}
-
-#define FINISH(call, want, cont)                                      \
-	while (want) {                                                \
-		int got_ = await(call, want);                         \
-		if (got_)                                             \
-			want = (cont); /* NOLINT(bugprone-macro-parentheses): it is assigned to */ \
-	}
-
-bool my_wait(struct my_db *db, int timeout_ms)
-{
-	struct pollfd fds[2] = {{db->config->stop_fd, POLLIN, 0}, {db->nudge_fd, POLLIN, 0}};
-	eventfd_t count;
-
-	if (poll(fds, db->nudge_fd >= 0 ? 2 : 1, timeout_ms) > 0 && fds[0].revents)
-		return false;
-	if (db->nudge_fd >= 0 && fds[1].revents && eventfd_read(db->nudge_fd, &count) != 0)
-		return true;
-	return true;
 }
 
 /* -- connecting ------------------------------------------------------------------------------------------------------- */
@@ -197,7 +95,7 @@ static enum status reach(struct my_db *db, int timeout_ms, struct err *err)
 	const char *host = my_host(config);
 	bool socket = *host == '/'; /* anything else is TCP, also localhost: in a container there is no socket file */
 	unsigned protocol = socket ? MYSQL_PROTOCOL_SOCKET : MYSQL_PROTOCOL_TCP;
-	struct call call = call_begin(db, timeout_ms);
+	struct my_call call = my_call_begin(db, timeout_ms);
 	MYSQL *ret = NULL;
 	int want;
 
@@ -205,9 +103,9 @@ static enum status reach(struct my_db *db, int timeout_ms, struct err *err)
 	set_tls(db->conn, config);
 	want = mysql_real_connect_start(&ret, db->conn, socket ? NULL : host, config->user, config->password, config->database,
 		(unsigned)config->port, socket ? host : NULL, CLIENT_FOUND_ROWS);
-	FINISH(&call, want, mysql_real_connect_cont(&ret, db->conn, got_))
+	MY_CALL_FINISH(&call, want, mysql_real_connect_cont(&ret, db->conn, got_))
 	if (call.given_up != STATUS_OK)
-		return given_up(&call, err);
+		return my_call_given_up(&call, err);
 	if (ret)
 		return STATUS_OK;
 	(void)failure_of(db, mysql_errno(db->conn), mysql_error(db->conn), err);
@@ -298,31 +196,43 @@ void my_close(struct my_db *db)
 	db->conn = NULL;
 }
 
+bool my_wait(struct my_db *db, int timeout_ms)
+{
+	struct pollfd fds[2] = {{db->config->stop_fd, POLLIN, 0}, {db->nudge_fd, POLLIN, 0}};
+	eventfd_t count;
+
+	if (poll(fds, db->nudge_fd >= 0 ? 2 : 1, timeout_ms) > 0 && fds[0].revents)
+		return false;
+	if (db->nudge_fd >= 0 && fds[1].revents && eventfd_read(db->nudge_fd, &count) != 0)
+		return true;
+	return true;
+}
+
 /* -- statements ------------------------------------------------------------------------------------------------------- */
 
-static enum status ask(struct my_db *db, const char *sql, size_t len, struct call *call, struct err *err)
+static enum status ask(struct my_db *db, const char *sql, size_t len, struct my_call *call, struct err *err)
 {
 	int ret = 0, want;
 
 	if (!db->conn)
 		return err_set(err, STATUS_UNAVAILABLE, "not connected");
 	want = mysql_real_query_start(&ret, db->conn, sql, (unsigned long)len);
-	FINISH(call, want, mysql_real_query_cont(&ret, db->conn, got_))
+	MY_CALL_FINISH(call, want, mysql_real_query_cont(&ret, db->conn, got_))
 	if (call->given_up != STATUS_OK)
-		return given_up(call, err);
+		return my_call_given_up(call, err);
 	return ret ? failure(db, err) : STATUS_OK;
 }
 
-static enum status store(struct my_db *db, struct call *call, MYSQL_RES **result, struct err *err)
+static enum status store(struct my_db *db, struct my_call *call, MYSQL_RES **result, struct err *err)
 {
 	MYSQL_RES *ret = NULL;
 	int want = mysql_store_result_start(&ret, db->conn);
 
-	FINISH(call, want, mysql_store_result_cont(&ret, db->conn, got_))
+	MY_CALL_FINISH(call, want, mysql_store_result_cont(&ret, db->conn, got_))
 	if (call->given_up != STATUS_OK) {
 		if (ret)
 			mysql_free_result(ret);
-		return given_up(call, err);
+		return my_call_given_up(call, err);
 	}
 	if (!ret && mysql_errno(db->conn))
 		return failure(db, err);
@@ -332,7 +242,7 @@ static enum status store(struct my_db *db, struct call *call, MYSQL_RES **result
 
 static enum status run(struct my_db *db, const char *sql, size_t len, int timeout_ms, MYSQL_RES **result, struct err *err)
 {
-	struct call call = call_begin(db, timeout_ms);
+	struct my_call call = my_call_begin(db, timeout_ms);
 	enum status status = ask(db, sql, len, &call, err);
 
 	return status == STATUS_OK ? store(db, &call, result, err) : status;
@@ -384,7 +294,7 @@ enum status my_number(struct my_db *db, const char *sql, int64_t *ret, struct er
 
 enum status my_stream_begin(struct my_db *db, const char *sql, int timeout_ms, struct err *err)
 {
-	struct call call = call_begin(db, timeout_ms);
+	struct my_call call = my_call_begin(db, timeout_ms);
 	enum status status = ask(db, sql, strlen(sql), &call, err);
 
 	if (status != STATUS_OK)
@@ -395,13 +305,13 @@ enum status my_stream_begin(struct my_db *db, const char *sql, int timeout_ms, s
 
 enum status my_stream_next(struct my_db *db, int timeout_ms, MYSQL_ROW *row, unsigned long **lengths, struct err *err)
 {
-	struct call call = call_begin(db, timeout_ms);
+	struct my_call call = my_call_begin(db, timeout_ms);
 	MYSQL_ROW ret = NULL;
 	int want = mysql_fetch_row_start(&ret, db->stream);
 
-	FINISH(&call, want, mysql_fetch_row_cont(&ret, db->stream, got_))
+	MY_CALL_FINISH(&call, want, mysql_fetch_row_cont(&ret, db->stream, got_))
 	if (call.given_up != STATUS_OK)
-		return given_up(&call, err);
+		return my_call_given_up(&call, err);
 	*row = ret;
 	if (ret) {
 		*lengths = mysql_fetch_lengths(db->stream);
@@ -433,27 +343,27 @@ static enum status stmt_failure(struct my_db *db, struct err *err)
 
 enum status my_prepare(struct my_db *db, const char *sql, int timeout_ms, struct err *err)
 {
-	struct call call = call_begin(db, timeout_ms);
+	struct my_call call = my_call_begin(db, timeout_ms);
 	int ret = 0, want;
 
 	db->stmt = mysql_stmt_init(db->conn);
 	if (!db->stmt)
 		return err_set(err, STATUS_FAILED, "no memory for a statement");
 	want = mysql_stmt_prepare_start(&ret, db->stmt, sql, strlen(sql));
-	FINISH(&call, want, mysql_stmt_prepare_cont(&ret, db->stmt, got_))
+	MY_CALL_FINISH(&call, want, mysql_stmt_prepare_cont(&ret, db->stmt, got_))
 	if (call.given_up != STATUS_OK)
-		return given_up(&call, err);
+		return my_call_given_up(&call, err);
 	return ret ? stmt_failure(db, err) : STATUS_OK;
 }
 
-static enum status fetch_rows(struct my_db *db, struct call *call, int *count, struct err *err)
+static enum status fetch_rows(struct my_db *db, struct my_call *call, int *count, struct err *err)
 {
 	for (*count = 0;;) {
 		int ret = 0, want = mysql_stmt_fetch_start(&ret, db->stmt);
 
-		FINISH(call, want, mysql_stmt_fetch_cont(&ret, db->stmt, got_))
+		MY_CALL_FINISH(call, want, mysql_stmt_fetch_cont(&ret, db->stmt, got_))
 		if (call->given_up != STATUS_OK)
-			return given_up(call, err);
+			return my_call_given_up(call, err);
 		if (ret == 1)
 			return stmt_failure(db, err);
 		if (ret == MYSQL_NO_DATA)
@@ -463,22 +373,22 @@ static enum status fetch_rows(struct my_db *db, struct call *call, int *count, s
 	}
 }
 
-static enum status execute(struct my_db *db, MYSQL_BIND *in, struct call *call, struct err *err)
+static enum status execute(struct my_db *db, MYSQL_BIND *in, struct my_call *call, struct err *err)
 {
 	int ret = 0, want;
 
 	if (mysql_stmt_bind_param(db->stmt, in))
 		return stmt_failure(db, err);
 	want = mysql_stmt_execute_start(&ret, db->stmt);
-	FINISH(call, want, mysql_stmt_execute_cont(&ret, db->stmt, got_))
+	MY_CALL_FINISH(call, want, mysql_stmt_execute_cont(&ret, db->stmt, got_))
 	if (call->given_up != STATUS_OK)
-		return given_up(call, err);
+		return my_call_given_up(call, err);
 	return ret ? stmt_failure(db, err) : STATUS_OK;
 }
 
 enum status my_execute_write(struct my_db *db, MYSQL_BIND *params, int timeout_ms, struct err *err)
 {
-	struct call call = call_begin(db, timeout_ms);
+	struct my_call call = my_call_begin(db, timeout_ms);
 
 	return execute(db, params, &call, err);
 }
@@ -486,7 +396,7 @@ enum status my_execute_write(struct my_db *db, MYSQL_BIND *params, int timeout_m
 enum status my_execute(struct my_db *db, struct span param, int timeout_ms, int *count, char *value, size_t size, size_t *len,
 	struct err *err)
 {
-	struct call call = call_begin(db, timeout_ms);
+	struct my_call call = my_call_begin(db, timeout_ms);
 	unsigned long in_len = (unsigned long)param.len, out_len = 0;
 	my_bool is_null = 0;
 	MYSQL_BIND in[2] = {0}, out = {.buffer_type = MYSQL_TYPE_STRING, .buffer = value, .buffer_length = (unsigned long)size,
@@ -503,9 +413,9 @@ enum status my_execute(struct my_db *db, struct span param, int timeout_ms, int 
 	if (mysql_stmt_bind_result(db->stmt, &out))
 		return stmt_failure(db, err);
 	want = mysql_stmt_store_result_start(&ret, db->stmt);
-	FINISH(&call, want, mysql_stmt_store_result_cont(&ret, db->stmt, got_))
+	MY_CALL_FINISH(&call, want, mysql_stmt_store_result_cont(&ret, db->stmt, got_))
 	if (call.given_up != STATUS_OK)
-		return given_up(&call, err);
+		return my_call_given_up(&call, err);
 	if (ret)
 		return stmt_failure(db, err);
 	status = fetch_rows(db, &call, count, err);
