@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "rules/ruleset.h"
 #include "source/postgres/expression.h"
+#include "source/postgres/statement.h"
 #include "source/token_table.h"
 
 /* $1 schema.table or table, $2 token column, $3 user column; the columns are NULL where the table

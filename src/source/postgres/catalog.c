@@ -16,6 +16,7 @@
 #include "base/cleanup.h"
 #include "base/mem.h"
 #include "source/postgres/array.h"
+#include "source/postgres/statement.h"
 
 #define CATALOG_TIMEOUT_MS 30000
 

@@ -12,6 +12,7 @@
 #include "source/postgres/install.h"
 #include "source/postgres/owner.h"
 #include "source/postgres/postgres.h"
+#include "source/postgres/statement.h"
 #include "source/summary.h"
 #include "source/token_table.h"
 

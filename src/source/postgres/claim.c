@@ -8,6 +8,7 @@
 #include "source/postgres/claim.h"
 
 #include "base/random.h"
+#include "source/postgres/statement.h"
 
 #define CLAIM_TIMEOUT_MS 10000
 #define RELEASE_TIMEOUT_MS 1000

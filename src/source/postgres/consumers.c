@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "source/postgres/lane.h"
+#include "source/postgres/statement.h"
 
 struct number {
 	char text[24];

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/clock.h"
+#include "source/postgres/statement.h"
 #include "source/silence.h"
 
 #define HOLD_TIMEOUT_MS 30000

@@ -21,6 +21,7 @@
 #include "source/postgres/guard.h"
 #include "source/postgres/installed.h"
 #include "source/postgres/recall.h"
+#include "source/postgres/statement.h"
 #include "source/summary.h"
 #include "source/template.h"
 #include "sql.h"

@@ -7,6 +7,7 @@
 #include "base/cleanup.h"
 #include "base/mem.h"
 #include "source/postgres/capture.h"
+#include "source/postgres/statement.h"
 
 #define CATALOG_TIMEOUT_MS 60000
 

@@ -15,6 +15,7 @@
 #include "base/utf8.h"
 #include "source/postgres/auth_table.h"
 #include "source/postgres/lane.h"
+#include "source/postgres/statement.h"
 #include "source/token_table.h"
 
 #define BATCH_BYTES (8u << 20)

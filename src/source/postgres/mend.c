@@ -14,6 +14,7 @@
 #include "source/postgres/array.h"
 #include "source/postgres/expression.h"
 #include "source/postgres/install.h"
+#include "source/postgres/statement.h"
 #include "sql.h"
 
 #define MEND_TIMEOUT_MS 30000

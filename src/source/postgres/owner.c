@@ -9,6 +9,7 @@
 #include "source/postgres/owner.h"
 
 #include "esink/status.h"
+#include "source/postgres/statement.h"
 
 #define OWNER_TIMEOUT_MS 60000
 

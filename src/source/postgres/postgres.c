@@ -20,6 +20,7 @@
 #include "base/mem.h"
 #include "source/postgres/auth_table.h"
 #include "source/postgres/install.h"
+#include "source/postgres/statement.h"
 #include "source/postgres/url.h"
 #include "source/silence.h"
 #include "source/token_table.h"

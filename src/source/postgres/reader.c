@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+#include "source/postgres/statement.h"
+
 enum column {
 	ID,
 	SEQ,

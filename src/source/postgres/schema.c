@@ -10,6 +10,7 @@
 #include "base/random.h"
 #include "source/postgres/mend.h"
 #include "source/postgres/owner.h"
+#include "source/postgres/statement.h"
 #include "sql.h"
 
 #define DDL_TIMEOUT_MS 60000

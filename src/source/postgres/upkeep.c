@@ -18,6 +18,7 @@
 #include "source/postgres/mend.h"
 #include "source/postgres/postgres.h"
 #include "source/postgres/recall.h"
+#include "source/postgres/statement.h"
 
 #define CLAIM_EVERY_MS 1000
 #define DRIFT_EVERY_MS 1000

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "source/postgres/statement.h"
 
 #define PACE_MIN_US 1000
 #define PACE_PER_EVENT_US 400

@@ -17,6 +17,7 @@
 #include <stdio.h>
 
 #include "base/clock.h"
+#include "source/postgres/statement.h"
 
 #define LOOK_TIMEOUT_MS 2000
 #define END_TIMEOUT_MS 2000
