@@ -4,18 +4,18 @@
  *
  * A name is tried in its exact case first, then folded to lower case; a bare name means the default
  * schema of the relay's role. Identity is the oid: a table swapped in under the same name is
- * another table.
+ * another table. What cannot be watched is told by complaint.h; whether that ends the start is decided here.
  */
 #include "source/postgres/catalog.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/mem.h"
 #include "source/postgres/array.h"
+#include "source/postgres/complaint.h"
 #include "source/postgres/statement.h"
 
 #define CATALOG_TIMEOUT_MS 30000
@@ -146,82 +146,6 @@ static char *cell_text(const PGresult *result, int row, int column)
 	return mem_text(PQgetvalue(result, row, column));
 }
 
-/* -- what is wrong with a name
- * ---------------------------------------------------------------------------------------- */
-
-static enum status missing_table(struct pg *pg, const struct table_name *name, struct err *err)
-{
-	static const char sql[] = "SELECT CASE WHEN n.nspname = " PG_DEFAULT_SCHEMA " THEN c.relname "
-				  "ELSE n.nspname || '.' || c.relname END "
-				  "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
-				  "WHERE c.relkind IN ('r', 'p') "
-				  "AND n.nspname NOT IN ('pg_catalog', 'information_schema', "
-				  "'esink', 'pg_toast') LIMIT 5000";
-	AUTO_RESULT PGresult *result = NULL;
-	const char *close = NULL;
-	enum status status = pg_query(pg, sql, 0, NULL, CATALOG_TIMEOUT_MS, &result, err);
-
-	if (status != STATUS_OK)
-		return status;
-	if (PQntuples(result) > 0) {
-		size_t count = (size_t)PQntuples(result);
-		AUTO_FREE const char **all = mem_zero(count, sizeof(*all));
-
-		for (size_t i = 0; i < count; i++)
-			all[i] = PQgetvalue(result, (int)i, 0);
-		close = closest_name(name->text, all, count);
-	}
-	if (close)
-		return err_set(err, STATUS_NOT_FOUND,
-			"TABLE_NAMES: there is no table \"%s\"; did you mean \"%s\"?", name->text,
-			close);
-	return err_set(err, STATUS_NOT_FOUND, "TABLE_NAMES: there is no table \"%s\"", name->text);
-}
-
-static enum status not_watchable(const char *kind, const struct table_name *name, struct err *err)
-{
-	const char *word = *kind == 'v'   ? "a view"
-			   : *kind == 'm' ? "a materialized view"
-					  : "a foreign table";
-
-	return err_set(err, STATUS_INVALID,
-		"TABLE_NAMES: \"%s\" is %s, which cannot be watched; name the table behind it",
-		name->text, word);
-}
-
-/* The schemas of the system and of esink. Nobody but the system can make one whose name begins with pg_. */
-static bool is_reserved(const char *schema)
-{
-	return strcmp(schema, "esink") == 0 || strcmp(schema, "information_schema") == 0 ||
-	       strncmp(schema, "pg_", 3) == 0;
-}
-
-static enum status reserved(const char *schema, const struct table_name *name, struct err *err)
-{
-	return err_set(err, STATUS_INVALID,
-		"TABLE_NAMES: \"%s\" is a table %s, which cannot be watched; name tables of your "
-		"application",
-		name->text, strcmp(schema, "esink") == 0 ? "of esink itself" : "of the system");
-}
-
-static enum status no_right(struct pg *pg, const char *table, struct err *err)
-{
-	return err_set(err, STATUS_DENIED,
-		"TABLE_NAMES: no right to create triggers; run: GRANT TRIGGER ON %s TO \"%s\";",
-		table, PQuser(pg->conn));
-}
-
-static enum status no_usage(struct pg *pg, const char *schema, struct err *err)
-{
-	return err_set(err, STATUS_DENIED,
-		"TABLE_NAMES: no right to use schema %s; run: GRANT USAGE ON SCHEMA %s TO \"%s\";",
-		schema, schema, PQuser(pg->conn));
-}
-
-/* -- loading
- * ------------------------------------------------------------------------------------------------------------
- */
-
 static void add_table(struct pg_catalog *catalog, const PGresult *result, int row)
 {
 	struct pg_table *table = &catalog->tables[catalog->table_count++];
@@ -258,14 +182,9 @@ static enum status load_tables(struct pg *pg, const struct ruleset *rules,
 		bool there = row < PQntuples(result) && pg_int(result, row, 0) == (int64_t)i + 1;
 		struct err wrong = {""};
 
-		if (!there)
-			status = missing_table(pg, &rules->tables[i], &wrong);
-		else if (is_reserved(PQgetvalue(result, row, 2)))
-			status = reserved(PQgetvalue(result, row, 2), &rules->tables[i], &wrong);
-		else if (!strchr("rp", PQgetvalue(result, row, 4)[0]))
-			status = not_watchable(
-				PQgetvalue(result, row, 4), &rules->tables[i], &wrong);
-		else if (!catalog_has(catalog, cell_oid(result, row, 1)))
+		status = complaint_table(pg, &rules->tables[i], there ? PQgetvalue(result, row, 2) : NULL,
+			there ? PQgetvalue(result, row, 4)[0] : 0, &wrong);
+		if (status == STATUS_OK && !catalog_has(catalog, cell_oid(result, row, 1)))
 			add_table(catalog, result, row);
 		row += there;
 		if (status != STATUS_OK && (strict || !pg->conn)) {
@@ -353,15 +272,6 @@ static bool told_already(struct pg_catalog *catalog, const struct pg_table *tabl
 	return false;
 }
 
-static enum status check_rights(struct pg *pg, const PGresult *result, int row, struct err *err)
-{
-	if (!pg_bool(result, row, 5))
-		return no_right(pg, PQgetvalue(result, row, 2), err);
-	if (!pg_bool(result, row, 6))
-		return no_usage(pg, PQgetvalue(result, row, 7), err);
-	return STATUS_OK;
-}
-
 static enum status load_members(struct pg *pg, const struct names *names, bool strict,
 	struct pg_catalog *catalog, struct err *complaint, struct err *err)
 {
@@ -381,16 +291,14 @@ static enum status load_members(struct pg *pg, const struct names *names, bool s
 		if (told_already(catalog, table, member.oid)) {
 			struct err *twice = strict || !complaint ? err : complaint;
 
-			status = err_set(twice, STATUS_INVALID,
-				"TABLE_NAMES: %s belongs to %s.%s, which is named too; its rows "
-				"would be told twice: name one of them",
-				PQgetvalue(result, row, 2), table->schema, table->name);
+			status = complaint_twice(PQgetvalue(result, row, 2), table, twice);
 			if (twice == err)
 				return status;
 			status = STATUS_OK; /* while we run, one odd table stops no other */
 			continue;
 		}
-		status = check_rights(pg, result, row, &wrong);
+		status = complaint_rights(pg, PQgetvalue(result, row, 2), pg_bool(result, row, 5), PQgetvalue(result, row, 7),
+			pg_bool(result, row, 6), &wrong);
 		if (status != STATUS_OK && strict && !pg_bool(result, row, 12)) {
 			*err = wrong;
 			return status;
@@ -409,20 +317,6 @@ static enum status load_members(struct pg *pg, const struct names *names, bool s
 	return status;
 }
 
-static enum status missing_column(const struct pg_table *table, struct err *err)
-{
-	const char *dot = strrchr(table->rule.missing, '.');
-	const char *close =
-		dot ? closest_name(dot + 1, table->column_names, table->columns.count) : NULL;
-
-	if (close)
-		return err_set(err, STATUS_NOT_FOUND,
-			"%s: table %s has no such column; did you mean \"%s\"?",
-			table->rule.missing, table->topic, close);
-	return err_set(err, STATUS_NOT_FOUND, "%s: table %s has no such column",
-		table->rule.missing, table->topic);
-}
-
 static enum status check_columns(
 	const struct pg_catalog *catalog, bool strict, struct err *complaint, struct err *err)
 {
@@ -432,13 +326,9 @@ static enum status check_columns(
 		if (!table->rule.missing)
 			continue;
 		if (strict)
-			return missing_column(table, err);
+			return complaint_column(table, err);
 		if (complaint)
-			err_set(complaint, STATUS_FAILED,
-				"%s: the table has lost that column; its events carry keys alone "
-				"until the "
-				"configuration is mended",
-				table->rule.missing);
+			(void)complaint_lost_column(table, complaint);
 	}
 	return STATUS_OK;
 }
