@@ -22,35 +22,21 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/random.h"
 #include "rules/wants.h"
+#include "source/consumer_memory.h"
 #include "source/consumer_scan.h"
 
-#define REMEMBERED 1000 /* consumers: those that MAX_CONSUMERS allows, mostly */
 #define TOUCH_MS 5000
 #define SCAN_US 30000
 #define LIST_US 100000      /* for all of a list together */
 #define SKIP_MAX 1000       /* unwanted events that a cursor may lag behind between two notes */
 #define MARKS_MAX 10000     /* of one event */
 #define FIND_AGAIN 2
-
-struct remembered {
-	char name[CONSUMER_NAME_MAX + 1];
-	char *topics, *types;
-	struct wants *wants;
-	int64_t touched; /* clock_ms(); 0: not since it is remembered */
-	uint64_t used;
-};
-
-struct consumer_memory {
-	struct remembered slots[REMEMBERED];
-	uint64_t clock;
-};
 
 /* A job under way: the consumer as it was read, and where the journal stands. */
 struct task_context {
@@ -61,65 +47,6 @@ struct task_context {
 	struct consumer_list rows;
 	struct source_range range;
 };
-
-/* -- memory -- */
-
-struct consumer_memory *consumer_memory_create(void)
-{
-	return mem_zero(1, sizeof(struct consumer_memory));
-}
-
-static void forget(struct remembered *slot)
-{
-	wants_destroy(slot->wants);
-	free(slot->topics);
-	free(slot->types);
-	*slot = (struct remembered){0};
-}
-
-void consumer_memory_destroy(struct consumer_memory *memory)
-{
-	for (size_t i = 0; memory && i < REMEMBERED; i++)
-		forget(&memory->slots[i]);
-	free(memory);
-}
-
-/* That of the name, else the one that was used longest ago, as it is. */
-static struct remembered *slot_of(struct consumer_memory *memory, const char *name)
-{
-	struct remembered *oldest = memory->slots;
-
-	for (size_t i = 0; i < REMEMBERED; i++) {
-		if (strcmp(memory->slots[i].name, name) == 0)
-			return &memory->slots[i];
-		if (memory->slots[i].used < oldest->used)
-			oldest = &memory->slots[i];
-	}
-	return oldest;
-}
-
-/* The patterns were within the limits when they were registered. */
-static enum status recall(struct consumer_memory *memory, const struct consumer *row, struct remembered **ret, struct err *err)
-{
-	struct remembered *slot = slot_of(memory, row->name);
-	struct wants *wants = NULL;
-	enum status status;
-
-	if (!slot->wants || strcmp(slot->name, row->name) != 0 || strcmp(slot->topics, row->topics) != 0 ||
-		strcmp(slot->types, row->types) != 0) {
-		status = wants_create(row->topics, row->types, SIZE_MAX, SIZE_MAX, &wants, err);
-		if (status != STATUS_OK)
-			return status == STATUS_INVALID ? STATUS_FAILED : status;
-		forget(slot);
-		snprintf(slot->name, sizeof(slot->name), "%s", row->name);
-		slot->topics = mem_text(row->topics);
-		slot->types = mem_text(row->types);
-		slot->wants = wants;
-	}
-	slot->used = ++memory->clock;
-	*ret = slot;
-	return STATUS_OK;
-}
 
 /* -- what most jobs begin with -- */
 
@@ -264,7 +191,7 @@ static enum status tell(struct task_context *task, const struct consumer *row, i
 		state.pending_more = state.lag > 0;
 	}
 	if (microseconds > 0)
-		status = recall(task->memory, row, &slot, &task->job->err);
+		status = consumer_memory_recall(task->memory, row, &slot, &task->job->err);
 	if (microseconds > 0 && status == STATUS_OK && lost(task, row, NULL) == STATUS_OK) {
 		struct consumer_scan scan = scan_of(task, row, slot->wants, row->cursor, microseconds);
 
@@ -399,7 +326,7 @@ static enum status poll(struct task_context *task)
 	if (status == STATUS_OK && moves && job->ack > task->range.head)
 		return err_set(&job->err, STATUS_INVALID, "ack lies beyond the newest event, %" PRIu64 ".", task->range.head);
 	if (status == STATUS_OK)
-		status = recall(task->memory, row, &slot, &job->err);
+		status = consumer_memory_recall(task->memory, row, &slot, &job->err);
 	if (status != STATUS_OK)
 		return status;
 	scan = scan_of(task, row, slot->wants, moves ? job->ack : row->cursor, SCAN_US);
@@ -453,7 +380,7 @@ static enum status mark(struct task_context *task)
 	if (status == STATUS_OK)
 		status = find_event(task);
 	if (status == STATUS_OK)
-		status = recall(task->memory, row, &slot, &job->err);
+		status = consumer_memory_recall(task->memory, row, &slot, &job->err);
 	if (status != STATUS_OK)
 		return status;
 	status = task->ops->consumer_mark(
@@ -489,7 +416,7 @@ static enum status sort(struct task_context *task, const struct event *event, co
 		const struct consumer *row = &task->rows.items[i];
 		const struct consumer_mark *found = mark_of(marks, row->name);
 		struct remembered *slot;
-		enum status status = recall(task->memory, row, &slot, &job->err);
+		enum status status = consumer_memory_recall(task->memory, row, &slot, &job->err);
 
 		if (status != STATUS_OK)
 			return status;

@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "source/consumer.h"
+#include "source/consumer_memory.h"
 #include "source/failures.h"
 #include "source/history.h"
 #include "source/receipts.h"

@@ -21,6 +21,7 @@
 #include "../clock.h"
 #include "base/mem.h"
 #include "source/consumer.h"
+#include "source/consumer_memory.h"
 
 #define JOURNAL "0123456789abcdef"
 #define ANOTHER "fedcba9876543210"
