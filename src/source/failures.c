@@ -17,13 +17,23 @@ void failures_finish(struct failures *failures)
 }
 
 /* Under the lock. Reasons may take turns: a server that starts, and then is full. */
-static bool is_new(struct failures *failures, const struct err *why)
+static bool is_new(struct failures *failures, int64_t now, const struct err *why)
 {
 	for (unsigned i = 0; i < FAILURES_REASONS; i++)
 		if (!strcmp(failures->said[i].text, why->text))
 			return false;
+	if (failures->next >= FAILURES_REASONS && now - failures->said_at < FAILURES_MORE_MS)
+		return false;
 	failures->said[failures->next++ % FAILURES_REASONS] = *why;
+	failures->said_at = now;
 	return true;
+}
+
+/* Under the lock. */
+static void forget_reasons(struct failures *failures)
+{
+	memset(failures->said, 0, sizeof(failures->said));
+	failures->next = 0;
 }
 
 bool failures_add(struct failures *failures, int64_t now, enum status status, const struct err *why)
@@ -31,7 +41,9 @@ bool failures_add(struct failures *failures, int64_t now, enum status status, co
 	bool fresh;
 
 	pthread_mutex_lock(&failures->lock);
-	fresh = is_new(failures, why) || !failures->count;
+	if (now - failures->last >= FAILURES_FORGET_MS)
+		forget_reasons(failures);
+	fresh = is_new(failures, now, why) || !failures->count;
 	failures->count++;
 	failures->last = now;
 	failures->worked = false;
@@ -60,7 +72,7 @@ uint64_t failures_settled(struct failures *failures, int64_t now)
 	if (failures->count && failures->worked && now - failures->last >= FAILURES_SETTLED_MS) {
 		count = failures->count;
 		failures->count = 0;
-		memset(failures->said, 0, sizeof(failures->said));
+		forget_reasons(failures);
 	}
 	pthread_mutex_unlock(&failures->lock);
 	return count;

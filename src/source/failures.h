@@ -14,6 +14,8 @@
 #define FAILURES_SETTLED_MS 1000 /* without a failure: it works again */
 #define FAILURES_LAST_MS 5000    /* a table that is swapped for another one is soon back */
 #define FAILURES_REASONS 4       /* remembered, of one run */
+#define FAILURES_MORE_MS 10000   /* between what is said beyond them: each failure may have a reason of its own */
+#define FAILURES_FORGET_MS 60000 /* without a failure: nobody may have asked since, but this is another run */
 
 struct failures {
 	pthread_mutex_t lock;
@@ -23,12 +25,13 @@ struct failures {
 	bool ever;       /* worked: a table that was not there at the start is not one that has gone */
 	int64_t refused; /* ms, monotonic: since when it was refused each time; 0: it was not */
 	struct err said[FAILURES_REASONS], refusal;
+	int64_t said_at; /* ms, monotonic: the last one */
 	unsigned next;
 };
 
 void failures_init(struct failures *failures);
 void failures_finish(struct failures *failures);
-/* One more. True: for a reason that was not said yet. */
+/* One more. True: for a reason that was not said yet, and is to be. */
 bool failures_add(struct failures *failures, int64_t now, enum status status, const struct err *why);
 /* It worked this time. Ends nothing yet: what works now and then would be two lines each time. */
 void failures_worked(struct failures *failures);

@@ -5,6 +5,9 @@
  * id and every hub has shown it. The write lane looks after their deadlines, since it is there
  * anyway. The look-up lane asks for itself whether look-ups work again while the database refuses them:
  * /ready goes by it, and nobody may come meanwhile.
+ *
+ * What fails in a lane fails for whoever asks, as long as the database is away, and they ask again: the log gets one line a
+ * reason, not one a job. The write lane has none: each publisher is told by its answer.
  */
 #include "source/lanes.h"
 
@@ -30,7 +33,9 @@ struct lane {
 	const char *name;
 	void (*run)(struct lane *lane, void **jobs, size_t count);
 	void (*refuse)(void *job);
-	bool (*sweep)(struct lane *lane); /* after jobs, and every SWEEP_MS for as long as it says true; NULL: never */
+	bool (*sweep)(struct lane *lane); /* after jobs, and every SWEEP_MS for as long as it says true */
+	const char *fails, *works;        /* how the log begins a line about it */
+	struct failures failures;
 	void *connection; /* the driver's */
 	pthread_t thread;
 	pthread_mutex_t lock;
@@ -47,7 +52,6 @@ struct lanes {
 	struct lanes_config config;
 	struct lane lanes[LANE_COUNT];
 	struct receipts *receipts;
-	struct failures lookups;
 	int64_t next_probe; /* ms, monotonic; the look-up lane's own */
 	struct consumer_memory *consumers;
 };
@@ -55,14 +59,33 @@ struct lanes {
 /* -- what each lane does with its jobs
  * ---------------------------------------------------------------------------------- */
 
-/* Each session asks for itself, so one line a reason: a restarted database would else be as many lines a second as there are sessions. */
-static void note_lookup(struct lanes *lanes, enum status status, const struct err *err)
+static void note_worked(struct lane *lane)
+{
+	failures_worked(&lane->failures);
+}
+
+static void note_failed(struct lane *lane, enum status status, const struct err *why)
+{
+	if (failures_add(&lane->failures, clock_ms(), status, why))
+		log_warn("source", "%s: %s", lane->fails, why->text);
+}
+
+static bool sweep_failures(struct lane *lane)
+{
+	uint64_t failed = failures_settled(&lane->failures, clock_ms());
+
+	if (failed)
+		log_info("source", "%s again; %llu failed meanwhile", lane->works, (unsigned long long)failed);
+	return failures_pending(&lane->failures);
+}
+
+static void note_lookup(struct lane *lane, enum status status, const struct err *err)
 {
 	if (status == STATUS_OK || status == STATUS_UNAUTHORIZED)
-		failures_worked(&lanes->lookups);
-	else if (status != STATUS_STOPPED && failures_add(&lanes->lookups, clock_ms(), status, err))
-		log_warn("source", "token look-up: %s", err->text);
-	lanes->next_probe = clock_ms() + PROBE_MS;
+		note_worked(lane);
+	else if (status != STATUS_STOPPED)
+		note_failed(lane, status, err);
+	lane->lanes->next_probe = clock_ms() + PROBE_MS;
 }
 
 static void run_lookups(struct lane *lane, void **jobs, size_t count)
@@ -73,7 +96,7 @@ static void run_lookups(struct lane *lane, void **jobs, size_t count)
 
 		job->status = lane->lanes->ops->lookup(
 			lane->connection, span_of(job->token), &job->user, &err);
-		note_lookup(lane->lanes, job->status, &err);
+		note_lookup(lane, job->status, &err);
 		if (job->status == STATUS_UNAUTHORIZED)
 			log_debug("source", "a token is refused: %s", err.text);
 		job->done(job);
@@ -87,21 +110,15 @@ static void probe(struct lane *lane)
 	struct source_user user = {.id = NULL};
 	struct err err = {""};
 
-	note_lookup(lane->lanes, lane->lanes->ops->lookup(lane->connection, span_of(nobodys), &user, &err), &err);
+	note_lookup(lane, lane->lanes->ops->lookup(lane->connection, span_of(nobodys), &user, &err), &err);
 	free(user.id);
 }
 
 static bool sweep_lookups(struct lane *lane)
 {
-	struct lanes *lanes = lane->lanes;
-	uint64_t failed;
-
-	if (failures_refused(&lanes->lookups) && clock_ms() >= lanes->next_probe)
+	if (failures_refused(&lane->failures) && clock_ms() >= lane->lanes->next_probe)
 		probe(lane);
-	failed = failures_settled(&lanes->lookups, clock_ms());
-	if (failed)
-		log_info("source", "token look-ups work again; %llu failed meanwhile", (unsigned long long)failed);
-	return failures_pending(&lanes->lookups);
+	return sweep_failures(lane);
 }
 
 static void refuse_lookup(void *opaque)
@@ -201,8 +218,10 @@ static void run_reads(struct lane *lane, void **jobs, size_t count)
 
 		job->status = lane->lanes->ops->read(lane->connection, span_of(job->journal),
 			job->after, job->key, job->max, &job->batch, &err);
-		if (job->status != STATUS_OK && job->status != STATUS_GONE)
-			log_warn("source", "journal read: %s", err.text);
+		if (job->status == STATUS_OK || job->status == STATUS_GONE)
+			note_worked(lane);
+		else if (job->status != STATUS_STOPPED)
+			note_failed(lane, job->status, &err);
 		job->done(job);
 	}
 }
@@ -221,11 +240,13 @@ static void run_history(struct lane *lane, void **jobs, size_t count)
 		struct history_job *job = jobs[i];
 
 		if (job->deadline && clock_ms() >= job->deadline)
-			job->status = STATUS_TIMEOUT;
+			job->status = err_set(&job->err, STATUS_TIMEOUT, "a question waited too long");
 		else
 			history_run(lane->lanes->ops, lane->connection, job);
 		if (job->status == STATUS_UNAVAILABLE || job->status == STATUS_TIMEOUT)
-			log_warn("source", "history: %s", job->err.text[0] ? job->err.text : "a question waited too long");
+			note_failed(lane, job->status, &job->err);
+		else
+			note_worked(lane);
 		job->done(job);
 	}
 }
@@ -246,7 +267,9 @@ static void run_consumers(struct lane *lane, void **jobs, size_t count)
 		consumer_run(lane->lanes->consumers, lane->lanes->ops, lane->connection, job);
 		if (job->status == STATUS_UNAVAILABLE || job->status == STATUS_TIMEOUT || job->status == STATUS_FAILED ||
 			job->status == STATUS_DENIED)
-			log_warn("source", "consumers: %s", job->err.text);
+			note_failed(lane, job->status, &job->err);
+		else
+			note_worked(lane);
 		job->done(job);
 	}
 }
@@ -308,7 +331,7 @@ static void *run_lane(void *opaque)
 		pthread_mutex_unlock(&lane->lock);
 		if (n)
 			lane->run(lane, jobs, n);
-		sweeps = lane->sweep && lane->sweep(lane);
+		sweeps = lane->sweep(lane);
 		pthread_mutex_lock(&lane->lock);
 		lane->sweeps = sweeps;
 		if (lane->count == 0 && !lane->stop && sweeps)
@@ -329,6 +352,8 @@ static void lane_init(
 	lane->room = room ? room : 1;
 	lane->group = group ? group : 1;
 	lane->ring = mem_zero(lane->room, sizeof(*lane->ring));
+	lane->sweep = sweep_failures;
+	failures_init(&lane->failures);
 	pthread_mutex_init(&lane->lock, NULL);
 	pthread_condattr_init(&monotonic);
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
@@ -382,22 +407,29 @@ struct lanes *lanes_create(
 	lanes->config = *config;
 	lanes->receipts = receipts_create(config->hub_count);
 	lanes->consumers = consumer_memory_create();
-	failures_init(&lanes->lookups);
 	lane_init(&lanes->lanes[LOOKUPS], lanes, "look-up", config->max_lookups, 1);
 	lane_init(&lanes->lanes[WRITES], lanes, "write", config->max_writes, config->max_group);
 	lane_init(&lanes->lanes[READS], lanes, "read", config->max_reads, 1);
 	lane_init(&lanes->lanes[HISTORY], lanes, "history", config->max_reads, 1);
 	lane_init(&lanes->lanes[CONSUMERS], lanes, "consumer", config->max_reads, 1);
+	lanes->lanes[LOOKUPS].fails = "token look-up";
+	lanes->lanes[LOOKUPS].works = "token look-ups work";
 	lanes->lanes[LOOKUPS].run = run_lookups;
 	lanes->lanes[LOOKUPS].refuse = refuse_lookup;
 	lanes->lanes[LOOKUPS].sweep = sweep_lookups;
 	lanes->lanes[WRITES].run = run_writes;
 	lanes->lanes[WRITES].refuse = refuse_write;
 	lanes->lanes[WRITES].sweep = sweep_writes;
+	lanes->lanes[READS].fails = "journal read";
+	lanes->lanes[READS].works = "journal reads work";
 	lanes->lanes[READS].run = run_reads;
 	lanes->lanes[READS].refuse = refuse_read;
+	lanes->lanes[HISTORY].fails = "history";
+	lanes->lanes[HISTORY].works = "history works";
 	lanes->lanes[HISTORY].run = run_history;
 	lanes->lanes[HISTORY].refuse = refuse_history;
+	lanes->lanes[CONSUMERS].fails = "consumers";
+	lanes->lanes[CONSUMERS].works = "consumers are served";
 	lanes->lanes[CONSUMERS].run = run_consumers;
 	lanes->lanes[CONSUMERS].refuse = refuse_consumer;
 	for (int i = 0; i < LANE_COUNT; i++)
@@ -434,12 +466,12 @@ void lanes_destroy(struct lanes *lanes)
 		struct lane *lane = &lanes->lanes[i];
 
 		lanes->ops->lane_destroy(lane->connection);
+		failures_finish(&lane->failures);
 		pthread_mutex_destroy(&lane->lock);
 		pthread_cond_destroy(&lane->filled);
 		free(lane->ring);
 	}
 	receipts_destroy(lanes->receipts);
-	failures_finish(&lanes->lookups);
 	consumer_memory_destroy(lanes->consumers);
 	free(lanes);
 }
@@ -478,7 +510,7 @@ void lanes_complaint(void *opaque, struct err *complaint)
 
 	complaint->text[0] = 0;
 	if (lanes->config.table_only)
-		failures_complaint(&lanes->lookups, clock_ms(), complaint);
+		failures_complaint(&lanes->lanes[LOOKUPS].failures, clock_ms(), complaint);
 }
 
 void lanes_shown(void *lanes, const struct event *event, char *const *session_ids, size_t count)

@@ -150,3 +150,42 @@ test('where JSON Web Tokens are another way in, the relay stays ready', async (t
   assert.equal(late.errors[0]?.code, 503);
   assert.equal((await relay.get('/ready')).status, 200);
 });
+
+// Clients that ask again and again were a line each time, for as long as the database was away.
+test('questions about the past and polls that fail are one line a reason, one when they work again, and told anew after that', async (t) => {
+  const db = await postgres.database(t, schema);
+  const securityToken = 'operators-own-token-4711';
+  const relay = await startRelay(t, db, { ...rules, env: { SECURITY_TOKEN: securityToken } });
+  const headers = { authorization: `Bearer ${securityToken}` };
+  const history = () => relay.get('/events?after=0', { headers });
+  const poll = () => relay.post('/consumers/mail/poll', {}, { headers });
+  const fail = async (times) => {
+    for (let i = 0; i < times; i++) for (const { status } of await Promise.all([history(), poll()])) assert.equal(status, 503);
+  };
+  const lines = (pattern) => relay.log.split('\n').filter((line) => pattern.test(line)).map((line) => line.replace(/^\S+/, ''));
+  const told = (reason, times) => {
+    for (const what of ['history', 'consumers']) assert.equal(lines(new RegExp(` ${what}: .*${reason}`)).length, times, `${what}, ${reason}:\n${relay.log}`);
+  };
+  assert.equal((await relay.get('/consumers/mail', { method: 'PUT', headers })).status, 201);
+
+  await postgres.once('postgres', `ALTER DATABASE ${db.name} ALLOW_CONNECTIONS false`);
+  await postgres.once('postgres', `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${db.name}'`);
+  await fail(100);
+  told('not currently accepting connections', 1);
+  await postgres.halt('fast');
+  await fail(100);
+  told('Connection refused', 1);
+  assert.ok(lines(/ (history|consumers): /).length <= 8, 'and the ends of connections');
+
+  await postgres.resume();
+  await postgres.once('postgres', `ALTER DATABASE ${db.name} ALLOW_CONNECTIONS true`);
+  await relay.ready();
+  for (const ask of [history, poll]) await until(async () => (await ask()).status === 200, 'an answer');
+  const again = () => lines(/ (history works|consumers are served) again; \d\d\d failed meanwhile/);
+  await until(() => again().length === 2, () => relay.log);
+  await postgres.halt('fast');
+  await fail(10);
+  told('Connection refused', 2);
+  await postgres.resume();
+  await relay.ready();
+});

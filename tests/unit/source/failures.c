@@ -47,6 +47,38 @@ static void one_line_a_reason(void **state)
 	failures_finish(&failures);
 }
 
+/* A driver that puts a number of its own into each sentence would be a line each again. */
+static void bounded_whatever_the_reasons(void **state)
+{
+	struct failures failures;
+	char why[32];
+	int said = 0;
+
+	(void)state;
+	failures_init(&failures);
+	for (int i = 0; i < 1000; i++) {
+		snprintf(why, sizeof(why), "event %d", i);
+		said += add(&failures, 1000 + i, STATUS_UNAVAILABLE, why);
+	}
+	assert_int_equal(said, FAILURES_REASONS);
+	assert_true(add(&failures, 1000 + FAILURES_REASONS - 1 + FAILURES_MORE_MS, STATUS_UNAVAILABLE, "later"));
+	assert_false(add(&failures, 1000 + FAILURES_REASONS + FAILURES_MORE_MS, STATUS_UNAVAILABLE, "and later"));
+	failures_finish(&failures);
+}
+
+/* Nobody asked in between, so nobody knows whether it worked. */
+static void said_again_when_it_is_long_ago(void **state)
+{
+	struct failures failures;
+
+	(void)state;
+	failures_init(&failures);
+	assert_true(add(&failures, 1000, STATUS_UNAVAILABLE, "away"));
+	assert_false(add(&failures, FAILURES_FORGET_MS + 999, STATUS_UNAVAILABLE, "away"));
+	assert_true(add(&failures, 2 * FAILURES_FORGET_MS + 999, STATUS_UNAVAILABLE, "away"));
+	failures_finish(&failures);
+}
+
 static void complains_of_what_lasts(void **state)
 {
 	struct failures failures;
@@ -82,7 +114,8 @@ static void complains_of_what_lasts(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(one_line_a_reason), cmocka_unit_test(complains_of_what_lasts)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(one_line_a_reason), cmocka_unit_test(bounded_whatever_the_reasons),
+		cmocka_unit_test(said_again_when_it_is_long_ago), cmocka_unit_test(complains_of_what_lasts)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
