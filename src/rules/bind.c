@@ -178,10 +178,12 @@ static void bind_route(
 	for (char **column = route->columns; column && *column; column++) {
 		size_t at = find_column(relation, *column);
 
-		if (at != NO_COLUMN)
+		if (at != NO_COLUMN) {
 			add_route(rule, at);
-		else
-			note_missing(rule, "TABLE_AUTH_COLUMN_ROUTING", &route->table, *column);
+			continue;
+		}
+		note_missing(rule, "TABLE_AUTH_COLUMN_ROUTING", &route->table, *column);
+		rule->missing_route = true;
 	}
 }
 
@@ -262,6 +264,18 @@ struct table_view ruleset_view(const struct ruleset *ruleset, const struct relat
 	view.filtered = is_restricted(ruleset->filters, ruleset->filter_count, relation) ||
 			is_restricted(ruleset->columns, ruleset->column_count, relation);
 	return view;
+}
+
+enum status table_rule_complain(const struct table_rule *rule, struct err *complaint)
+{
+	const char *what = "carry keys alone";
+
+	if (!rule->broadcast && !rule->route_count)
+		what = "reach no user, and the operator and consumers with keys alone,";
+	else if (rule->missing_route && !rule->broadcast)
+		what = "reach only users whom its other routing columns name, with keys alone,";
+	return err_set(complaint, STATUS_FAILED, "%s: the table has lost that column; its events %s until the column is back or the "
+		"configuration is mended", rule->missing, what);
 }
 
 void table_rule_finish(struct table_rule *rule)

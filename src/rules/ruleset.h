@@ -75,7 +75,7 @@ struct table_rule {
 	bool old_rows;
 	char *missing;     /* a FILTERS, COLUMNS or routing column that the table does not have, as `FILTERS: users.pasword`;
 			      NULL: none. Such a table is only ever sent as key alone. missing_filter: one of FILTERS */
-	bool missing_filter;
+	bool missing_filter, missing_route;
 };
 
 /* name matches relation? exact case first, then folded to lower case; a bare name only in the default schema. */
@@ -85,6 +85,8 @@ bool table_name_protects(const struct table_name *name, const struct relation *r
 bool column_name_protects(const char *name, const char *column);
 /* Merges every entry whose table is this relation. Column names: exact case first, then folded. */
 void ruleset_bind(const struct ruleset *ruleset, const struct relation *relation, struct table_rule *rule);
+/* What comes of rule->missing, for whoever reads /ready. Returns STATUS_FAILED, as err_set() does. */
+enum status table_rule_complain(const struct table_rule *rule, struct err *complaint);
 void table_rule_finish(struct table_rule *rule);
 
 /* What the rules say of a table whose columns are not known, for rows that were sealed under earlier rules. */

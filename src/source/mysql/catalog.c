@@ -307,8 +307,7 @@ static enum status bind(struct my_db *db, struct my_catalog *catalog, struct my_
 	if (table->rule.missing && strict)
 		return missing_column(table, err);
 	if (table->rule.missing && complaint && !complaint->text[0])
-		err_set(complaint, STATUS_FAILED, "%s: the table has lost that column; its events carry keys alone until the "
-			"configuration is mended", table->rule.missing);
+		table_rule_complain(&table->rule, complaint);
 	return my_recall_withheld(db, table, &answers->shapes_of, complaint, err);
 }
 

@@ -328,7 +328,7 @@ static enum status check_columns(
 		if (strict)
 			return complaint_column(table, err);
 		if (complaint)
-			(void)complaint_lost_column(table, complaint);
+			table_rule_complain(&table->rule, complaint);
 	}
 	return STATUS_OK;
 }

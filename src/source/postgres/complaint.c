@@ -116,10 +116,3 @@ enum status complaint_column(const struct pg_table *table, struct err *err)
 	return err_set(err, STATUS_NOT_FOUND, "%s: table %s has no such column",
 		table->rule.missing, table->topic);
 }
-
-enum status complaint_lost_column(const struct pg_table *table, struct err *err)
-{
-	return err_set(err, STATUS_FAILED,
-		"%s: the table has lost that column; its events carry keys alone until the configuration is mended",
-		table->rule.missing);
-}

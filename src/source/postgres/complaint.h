@@ -14,8 +14,7 @@ enum status complaint_table(struct pg *pg, const struct table_name *name, const 
 enum status complaint_rights(struct pg *pg, const char *table, bool may_trigger, const char *schema, bool may_use, struct err *err) MUST_CHECK;
 /* member, quoted, belongs to table as well, which is named too. */
 enum status complaint_twice(const char *member, const struct pg_table *table, struct err *err);
-/* A rule names a column that table has not, or has no more: table->rule.missing. */
+/* A rule names a column that table has not: table->rule.missing. */
 enum status complaint_column(const struct pg_table *table, struct err *err);
-enum status complaint_lost_column(const struct pg_table *table, struct err *err);
 
 #endif

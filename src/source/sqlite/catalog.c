@@ -157,8 +157,7 @@ static enum status bind(struct db *db, struct catalog *catalog, struct lite_tabl
 	if (table->rule.missing && strict)
 		return missing_column(table, err);
 	if (table->rule.missing && complaint && !complaint->text[0])
-		err_set(complaint, STATUS_FAILED, "%s: the table has lost that column; its events carry keys alone until the "
-			"configuration is mended", table->rule.missing);
+		table_rule_complain(&table->rule, complaint);
 	lite_recall_withheld(catalog, table);
 	return STATUS_OK;
 }

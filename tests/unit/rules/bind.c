@@ -175,6 +175,44 @@ static void test_bind(void **state)
 		check(&cases[i]);
 }
 
+/* /ready said «keys alone» of a table that reached nobody any more. */
+static void test_complains(void **state)
+{
+	static const struct {
+		const char *routing, *filters, *says;
+	} lost[] = {
+		{"{\"users\":\"gone\"}", NULL, "TABLE_AUTH_COLUMN_ROUTING: users.gone: the table has lost that column; its events reach no user, and the "
+			"operator and consumers with keys alone, until the column is back or the configuration is mended"},
+		{"{\"users\":[\"id\",\"gone\"]}", NULL, "TABLE_AUTH_COLUMN_ROUTING: users.gone: the table has lost that column; its events reach only users "
+			"whom its other routing columns name, with keys alone, until the column is back or the configuration is mended"},
+		{"{\"users\":\"id\"}", "users.gone", "FILTERS: users.gone: the table has lost that column; its events carry keys alone until the column is "
+			"back or the configuration is mended"},
+		{"{\"users\":\"*\"}", "users.gone", "FILTERS: users.gone: the table has lost that column; its events carry keys alone until the column is "
+			"back or the configuration is mended"},
+		{"{\"users\":\"lost\"}", "users.gone", "FILTERS: users.gone: the table has lost that column; its events reach no user, and the operator and "
+			"consumers with keys alone, until the column is back or the configuration is mended"},
+		{NULL, "users.gone", "FILTERS: users.gone: the table has lost that column; its events reach no user, and the operator and "
+			"consumers with keys alone, until the column is back or the configuration is mended"},
+	};
+	static const char *const columns[] = {"id", "name"};
+	const struct relation relation = {"public", "users", true, columns, COUNT(columns)};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(lost); i++) {
+		const struct ruleset_text text = {.table_names = "users", .routing = lost[i].routing, .filters = lost[i].filters};
+		struct err err = {""};
+		struct ruleset *set = ruleset_create(&text, &err);
+		struct table_rule rule;
+
+		assert_non_null(set);
+		ruleset_bind(set, &relation, &rule);
+		assert_int_equal(table_rule_complain(&rule, &err), STATUS_FAILED);
+		assert_string_equal(err.text, lost[i].says);
+		table_rule_finish(&rule);
+		ruleset_destroy(set);
+	}
+}
+
 static void test_matches(void **state)
 {
 	const struct {
@@ -242,7 +280,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_thousand_tables),
-		cmocka_unit_test(test_bind),
+		cmocka_unit_test(test_bind), cmocka_unit_test(test_complains),
 		cmocka_unit_test(test_matches),
 	};
 
