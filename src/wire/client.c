@@ -2,6 +2,7 @@
  * hostile bytes: no text of the client's gets into an error sentence unless it is a name that it
  * chose for a key, and never into a log.
  */
+#include <ctype.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -159,6 +160,36 @@ static enum status bad(const char **key, const char *name, struct err *err, cons
 	return err_set(err, STATUS_INVALID, "%s", sentence);
 }
 
+/* user_id and userid for userId, but not userId itself. */
+static bool nearly(const char *text, const char *name)
+{
+	if (!strcmp(text, name))
+		return false;
+	for (; *text; text++) {
+		if (strchr("_- ", *text))
+			continue;
+		if (!*name || tolower((unsigned char)*text) != tolower((unsigned char)*name))
+			return false;
+		name++;
+	}
+	return !*name;
+}
+
+/* Which member a publisher meant by one that is none, and NULL for none. Others pass, as ever: publishers send on whole events, whose
+ * `id` and `source_type` say nothing here. But one that is meant and passed over makes another event of it, and nobody hears of it. */
+static const char *misspelt(const json_t *body)
+{
+	static const char *const names[] = {"data", "type", "table", "userId", "securityToken", "timestamp", "source", "version"};
+	const char *key;
+	json_t *value;
+
+	json_object_foreach((json_t *)(uintptr_t)body, key, value)
+		for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+			if (nearly(key, names[i]))
+				return names[i];
+	return NULL;
+}
+
 static bool is_name(const json_t *value)
 {
 	size_t count;
@@ -257,8 +288,14 @@ enum status wire_parse_published(const json_t *body, bool needs_user, struct pub
 {
 	struct published out = {.version = 1};
 	const json_t *user = json_object_get(body, "userId");
+	const char *meant = needs_user ? misspelt(body) : NULL;
 	enum status status;
 
+	if (meant) {
+		*key = meant;
+		return err_set(err, STATUS_INVALID, "%s must be written exactly so: there is a member whose name differs from it only in "
+			"case, underscores, hyphens or spaces.", meant);
+	}
 	out.data = json_object_get(body, "data");
 	if (!json_is_object(out.data))
 		return bad(key, "data", err, "data must be an object.");

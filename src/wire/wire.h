@@ -68,7 +68,8 @@ enum status wire_history_part(struct wire_history *asked, struct span name, stru
 bool wire_parse_time(struct span text, int64_t *ms);
 
 /* The fields of a published event, from POST /publish or a client's `event`; checks what CONTRACT sections 3 and 4 say of
- * table, type, data, userId, timestamp, source, version. key names the field that is wrong. Strings are borrowed from body. */
+ * table, type, data, userId, timestamp, source, version. key names the field that is wrong. With needs_user (a
+ * publisher's) a member that is nearly one of these is refused, too. Strings are borrowed from body. */
 struct published {
 	const char *table, *type, *source; /* source NULL: none given */
 	json_t *data;

@@ -44,6 +44,10 @@ test('every error of the contract, in its order', async (t) => {
     [{ ...good, userId: ['1'] }, 400, 'userId'], [{ ...good, userId: true }, 400, 'userId'], [{ ...good, userId: '' }, 400, 'userId'],
     [{ ...good, timestamp: 'now' }, 400, 'timestamp'], [{ ...good, timestamp: -1 }, 400, 'timestamp'],
     [{ ...good, source: 5 }, 400, 'source'], [{ ...good, version: 'one' }, 400, 'version'],
+    // misspelt ones: they were passed over, and an event went out with another time, or to all and not to the one that was meant
+    [{ ...good, userId: undefined, user_id: '1' }, 400, 'userId'], [{ ...good, userId: '*', userid: '1' }, 400, 'userId'],
+    [{ ...good, time_stamp: 5 }, 400, 'timestamp'], [{ ...good, Source: 'mine' }, 400, 'source'],
+    [{ ...good, userId: undefined, user: '*' }, 400, 'userId'], [{ ...good, userId: undefined, broadcast: true, audience: ['*'] }, 400, 'userId'],
   ];
   for (const [body, status, key] of cases) {
     const answer = await relay.post('/publish', body);

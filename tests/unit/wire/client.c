@@ -190,6 +190,17 @@ static const struct {
 	{"{" TD ",\"userId\":\"7\",\"version\":\"1\"}", "version", NULL, false},
 	{"{" TD ",\"userId\":\"7\",\"version\":-1}", "version", NULL, false},
 	{"{" TD ",\"userId\":\"7\",\"version\":2147483648}", "version", NULL, false},
+	/* nearly a name of ours */
+	{"{" TD ",\"user_id\":\"7\"}", "userId", NULL, false},
+	{"{" TD ",\"userid\":\"7\",\"userId\":\"*\"}", "userId", NULL, false},
+	{"{" TD ",\"USER-ID\":null,\"userId\":\"*\"}", "userId", NULL, false},
+	{"{" TD ",\"userId\":\"7\",\"time_stamp\":1}", "timestamp", NULL, false},
+	{"{" TD ",\"userId\":\"7\",\"Source\":\"s\"}", "source", NULL, false},
+	{"{" TD ",\"userId\":\"7\",\"_version\":2}", "version", NULL, false},
+	{"{" TD ",\"userId\":\"7\",\"Table\":\"y\"}", "table", NULL, false},
+	{"{" TD ",\"userId\":\"7\",\"security_token\":\"y\"}", "securityToken", NULL, false},
+	/* something else: it says nothing here */
+	{"{" TD ",\"userId\":\"7\",\"id\":\"9\",\"source_type\":\"api\",\"old\":{},\"actor\":\"1\",\"user\":\"8\",\"userIds\":[],\"\":1,\"_\":2}", NULL, "7", false},
 };
 
 static void test_published(void **state)
@@ -230,6 +241,7 @@ static void test_published_user_bound(void **state)
 		json_object_set_new(body, "userId", json_stringn(user, len));
 		assert_int_equal(wire_parse_published(body, true, &out, &key, NULL),
 			len == 255 ? STATUS_OK : STATUS_INVALID);
+		json_object_set_new(body, "user_id", json_null()); /* none of a client's `event` */
 		assert_int_equal(wire_parse_published(body, false, &out, &key, NULL), STATUS_OK);
 		assert_false(out.has_user);
 		json_decref(body);
