@@ -39,6 +39,7 @@ struct source_config {
 	int drain_max;         /* events per fetch, at most */
 	int statement_timeout_ms; /* for look-ups, writes and reads */
 	bool brief;            /* --check prints no statements */
+	bool only_look;        /* --uninstall says what it would remove, and removes nothing */
 	int stop_fd;           /* readable: give up whatever blocks and return STATUS_STOPPED */
 };
 
@@ -105,7 +106,8 @@ struct source_ops {
 
 	/* -- on demand ------------------------------------------------------------------------------------------------- */
 
-	/* --check: prints the plan, changes nothing. --uninstall: removes everything of ours, prints what. */
+	/* --check: prints the plan, changes nothing. --uninstall: prints what there is of ours, then removes it; STATUS_CONFLICT, and all
+	 * of it is there still: a relay is at work. */
 	enum status (*check)(void *source, struct err *err) MUST_CHECK;
 	enum status (*uninstall)(void *source, struct err *err) MUST_CHECK;
 

@@ -451,13 +451,14 @@ enum app_exit app_run(const struct config *config)
 }
 
 /* The source does it, on this thread; signals end the process as they do by default. */
-static enum app_exit run_once(const struct config *config, bool uninstall, bool brief)
+static enum app_exit run_once(const struct config *config, bool uninstall, bool brief, bool only_look)
 {
 	struct app app;
 	struct err err = {{0}};
 	enum app_exit result = app_init(&app, config);
 
 	app.source_config.brief = brief;
+	app.source_config.only_look = only_look;
 	if (result == APP_DONE) {
 		enum status status = uninstall ? app.ops->uninstall(app.source, &err) : app.ops->check(app.source, &err);
 
@@ -487,7 +488,7 @@ static enum app_exit check(const struct config *config, bool brief)
 		return say(APP_BAD_CONFIG, &err);
 	if (config->use_ssl && !server_certificate_good(config->ssl_cert_file, config->ssl_key_file, &err))
 		return say(APP_BAD_CONFIG, &err);
-	return run_once(config, false, brief);
+	return run_once(config, false, brief, false);
 }
 
 enum app_exit app_check(const struct config *config)
@@ -502,5 +503,10 @@ enum app_exit app_check_brief(const struct config *config)
 
 enum app_exit app_uninstall(const struct config *config)
 {
-	return run_once(config, true, false);
+	return run_once(config, true, false, false);
+}
+
+enum app_exit app_check_uninstall(const struct config *config)
+{
+	return run_once(config, true, false, true);
 }

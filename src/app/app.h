@@ -12,5 +12,6 @@ enum app_exit app_run(const struct config *config); /* until a signal asks to en
 enum app_exit app_check(const struct config *config);
 enum app_exit app_check_brief(const struct config *config); /* without the statements */
 enum app_exit app_uninstall(const struct config *config);
+enum app_exit app_check_uninstall(const struct config *config); /* says what would go */
 
 #endif

@@ -83,7 +83,7 @@ static void help_line(FILE *out, const struct setting *setting)
 
 void config_print_help(FILE *out)
 {
-	fputs("Usage: esink [--check [--brief] | --uninstall | --help | --version]\n\n", out);
+	fputs("Usage: esink [--check [--brief] | --uninstall [--check] | --help | --version]\n\n", out);
 	wrap(out, "Relays every committed change of a database to exactly the users who may see it. It is configured by "
 		  "environment variables and by nothing else.", "", WIDTH);
 	fputs("\n"
@@ -91,7 +91,8 @@ void config_print_help(FILE *out)
 	      "  --check        validate the configuration and the rights in the database,\n"
 	      "                 print what would be done, change nothing; with --brief\n"
 	      "                 without the statements themselves\n"
-	      "  --uninstall    remove everything of esink from the database\n"
+	      "  --uninstall    say what of esink is in the database, and remove it, unless a\n"
+	      "                 relay is at work there; with --check remove nothing\n"
 	      "  --help         this text; --help=markdown and --help=env: the same as a\n"
 	      "                 page and as an example environment file\n"
 	      "  --version      print the version\n\n"

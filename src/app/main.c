@@ -41,6 +41,11 @@ static bool print_what_is_asked(const char *argument)
 	return true;
 }
 
+static bool are(char **given, const char *one, const char *other)
+{
+	return (!strcmp(given[0], one) && !strcmp(given[1], other)) || (!strcmp(given[0], other) && !strcmp(given[1], one));
+}
+
 int main(int argc, char **argv)
 {
 	if (argc == 1)
@@ -51,9 +56,11 @@ int main(int argc, char **argv)
 		return with_config(app_check_brief);
 	if (argc == 2 && !strcmp(argv[1], "--uninstall"))
 		return with_config(app_uninstall);
+	if (argc == 3 && are(argv + 1, "--uninstall", "--check"))
+		return with_config(app_check_uninstall);
 	if (argc == 2 && print_what_is_asked(argv[1]))
 		return fflush(stdout) == 0 ? APP_DONE : APP_FAILED;
-	fprintf(stderr, "esink: \"%.80s\" is not an argument of esink; usage: esink [--check [--brief] | --uninstall | --help | "
-			"--version], configured by environment variables\n", argc > 2 ? argv[2] : argv[1]);
+	fprintf(stderr, "esink: \"%.80s\" is not an argument of esink; usage: esink [--check [--brief] | --uninstall [--check] | "
+			"--help | --version], configured by environment variables\n", argc > 2 ? argv[2] : argv[1]);
 	return APP_BAD_CONFIG;
 }

@@ -1,4 +1,5 @@
-/* One line for each of the three things that can happen to what is installed; none when nothing would. */
+/* One line for each of the three things that can happen to what is installed; none when nothing would. One for each thing that is
+ * removed, for that is looked at one by one. */
 #include "source/summary.h"
 
 #include <stdio.h>
@@ -34,4 +35,10 @@ void summary_print(const struct summary *summary)
 	}
 	if (!any)
 		printf("triggers: all in place, nothing to do\n");
+}
+
+void summary_removal(bool only_look, const char *where, const struct buf *lines)
+{
+	printf("%s from %s:\n%s", only_look ? "would remove" : "removing", where, lines->len ? lines->bytes : "");
+	fflush(stdout); /* it is read before, also where it goes into a file */
 }

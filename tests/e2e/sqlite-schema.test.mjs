@@ -242,6 +242,14 @@ test('what names no watched table is warned of, at the start as with --check', a
   }
 });
 
+test('--uninstall leaves a table alone that only has the name of ours, with its rows', async (t) => {
+  const db = await sqliteDatabase(t, 'CREATE TABLE esink_event (id INTEGER PRIMARY KEY, what TEXT); INSERT INTO esink_event (what) VALUES (1), (2), (3)');
+  const { code, log } = await runToEnd(t, { args: ['--uninstall'], env: db.env });
+  assert.equal(code, 3, log);
+  assert.match(log, /a table esink_event that is not esink's/);
+  assert.equal((await db.query('SELECT * FROM esink_event')).rows.length, 3);
+});
+
 test('--uninstall leaves nothing of esink, and writers work; --check changes nothing', async (t) => {
   const db = await sqliteDatabase(t, users);
   const env = { ...db.env, TABLE_NAMES: 'users', TABLE_AUTH_COLUMN_ROUTING: '{"users":"owner"}', FILTERS: 'users.secret' };

@@ -90,4 +90,20 @@ test('a schema esink that is somebody else\'s is left alone', async (t) => {
   const { code, log } = await runToEnd(t, { db, env: { TABLE_NAMES: 'fence' } });
   assert.equal(code, 3, log);
   assert.match(log, /not esink's/);
+  // It was dropped, with all that was in it.
+  const removal = await runToEnd(t, { db, args: ['--uninstall'] });
+  assert.equal(removal.code, 3, removal.log);
+  assert.match(removal.log, /not esink's: nothing was removed/);
+  await db.query('SELECT n FROM esink.event_0');
+});
+
+test('what users made of the tables of esink, which would go with them, is listed', async (t) => {
+  const { db, relay } = await watch(t);
+  await relay.stop();
+  await db.query('CREATE VIEW latest AS SELECT * FROM esink.event_0; CREATE TABLE kept (k text REFERENCES esink.consumer (name))');
+  const { code, log, stdout } = await runToEnd(t, { db, args: ['--uninstall', '--check'] });
+  assert.equal(code, 0, log);
+  assert.match(stdout, /^ {2}view latest$/m);
+  assert.match(stdout, /^ {2}constraint kept_k_fkey on table kept$/m);
+  assert.doesNotMatch(stdout, /esink\.\w/, 'what is in the schema goes with it');
 });

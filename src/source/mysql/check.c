@@ -7,12 +7,14 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "source/mysql/auth_table.h"
 #include "source/mysql/error.h"
 #include "source/mysql/install.h"
 #include "source/mysql/mysql.h"
 #include "source/mysql/rights.h"
 #include "source/mysql/text.h"
+#include "source/summary.h"
 #include "source/token_table.h"
 
 static void describe(const struct my_catalog *catalog)
@@ -178,26 +180,70 @@ enum status mysql_check(void *opaque, struct err *err)
 
 /* -- --uninstall ------------------------------------------------------------------------------------------------------ */
 
+/* Beside a relay nothing would be removed but the journal, with what consumers had not read: it installs the rest again. */
+static enum status refuse_beside_relay(struct my_db *db, bool only_look, struct err *err)
+{
+	struct err ignored;
+	bool busy = false;
+
+	if (my_claim_busy(db, &busy, &ignored) != STATUS_OK || !busy) /* without its table nobody claims */
+		return db->conn ? STATUS_OK : err_set(err, STATUS_UNAVAILABLE, "%s", ignored.text);
+	if (!only_look)
+		return err_set(err, STATUS_CONFLICT, "MYSQL_DATABASE: a relay is at work on database \"%s\", which would install all of it "
+			"again: stop it, then run esink --uninstall once more; nothing was removed", db->config->database);
+	printf("a relay is at work on this database: --uninstall would be refused\n");
+	return STATUS_OK;
+}
+
+static void list_consumers(struct my_db *db, struct buf *lines)
+{
+	AUTO_RESULT MYSQL_RES *rows = NULL;
+	struct err ignored;
+	MYSQL_ROW row;
+
+	if (my_query(db, "SELECT name FROM esink_consumer ORDER BY name", MY_TIMEOUT_MS, &rows, &ignored) != STATUS_OK)
+		return;
+	while ((row = mysql_fetch_row(rows)))
+		buf_printf(lines, "  consumer \"%s\", with what it has not read\n", row[0]);
+}
+
+static enum status remove_all(struct my_db *db, struct my_plan *plan, bool only_look, struct err *err)
+{
+	AUTO_BUF struct buf lines = buf_init(BUF_NO_MAX); /* bounded by the catalogue */
+	AUTO_FREE char *where = mem_format("database \"%s\"", db->config->database);
+	enum status status;
+
+	if (!plan->count) {
+		printf("nothing to remove: %s has no tables of esink\n", where);
+		return STATUS_OK;
+	}
+	for (size_t i = 0; i < plan->count; i++)
+		if (plan->steps[i].what)
+			buf_printf(&lines, "  %s\n", plan->steps[i].what);
+	list_consumers(db, &lines);
+	summary_removal(only_look, where, &lines);
+	if (only_look)
+		return STATUS_OK;
+	status = my_install_run(db, plan, err);
+	if (status == STATUS_OK)
+		printf("removed the tables, the procedure and every trigger of esink from %s\n", where);
+	return status;
+}
+
 enum status mysql_uninstall(void *opaque, struct err *err)
 {
 	struct mysql *source = opaque;
 	struct my_db *db = &source->db;
-	bool any = false, busy = false;
-	struct err ignored;
+	struct my_plan plan = {0};
 	enum status status = my_connect(db, MY_CONNECT_TIMEOUT_MS, 0, err);
 
-	if (status == STATUS_OK && my_claim_busy(db, &busy, &ignored) != STATUS_OK)
-		busy = false;
 	if (status == STATUS_OK)
-		status = my_install_remove(db, &any, err);
+		status = refuse_beside_relay(db, source->config->only_look, err);
+	if (status == STATUS_OK)
+		status = my_install_plan_removal(db, &plan, err);
+	if (status == STATUS_OK)
+		status = remove_all(db, &plan, source->config->only_look, err);
+	my_plan_finish(&plan);
 	my_close(db);
-	if (status != STATUS_OK)
-		return status;
-	if (any)
-		printf("removed the tables, the procedure and every trigger of esink from database \"%s\"\n", source->config->database);
-	else
-		printf("nothing to remove: database \"%s\" has no tables of esink\n", source->config->database);
-	if (busy)
-		log_warn("mysql", "a relay is at work on this database, which installs all of it again: stop it, then run this once more");
-	return STATUS_OK;
+	return status;
 }

@@ -496,17 +496,16 @@ enum status my_install_run(struct my_db *db, const struct my_plan *plan, struct 
 	return status;
 }
 
-enum status my_install_remove(struct my_db *db, bool *any, struct err *err)
+enum status my_install_plan_removal(struct my_db *db, struct my_plan *plan, struct err *err)
 {
 	struct present present = {0};
-	struct my_plan plan = {0};
 	int there[KINDS];
 	MYSQL_ROW row;
 	enum status status = present_load(db, NULL, &present, err);
 
 	while (status == STATUS_OK && (row = mysql_fetch_row(present.rows)))
 		if (my_int(row[OURS]) && writes_here(db, row[BODY]))
-			plan_drop(row[SCHEMA], row[TABLE], row[NAME], SUMMARY_DROP, false, &plan);
+			plan_drop(row[SCHEMA], row[TABLE], row[NAME], SUMMARY_DROP, false, plan);
 	present_finish(&present);
 	if (status == STATUS_OK)
 		status = look(db, there, err);
@@ -517,11 +516,7 @@ enum status my_install_remove(struct my_db *db, bool *any, struct err *err)
 			continue;
 		buf_printf(&sql, "DROP %s IF EXISTS ", kind == PROCEDURE ? "PROCEDURE" : kind == FUNCTION ? "FUNCTION" : "TABLE");
 		my_text_table(&sql, db->config->database, name_of(db, kind));
-		step(&plan, SUMMARY_DROP, mem_text(name_of(db, kind)), buf_take(&sql), NULL);
+		step(plan, SUMMARY_DROP, mem_text(name_of(db, kind)), buf_take(&sql), NULL);
 	}
-	*any = plan.count > 0;
-	if (status == STATUS_OK)
-		status = my_install_run(db, &plan, err);
-	my_plan_finish(&plan);
 	return status;
 }

@@ -28,7 +28,7 @@ enum status my_install_plan_triggers(struct my_db *db, const struct my_catalog *
 	struct err *err) MUST_CHECK;
 /* STATUS_TOO_MANY: a table was busy for as long as we make its writers wait. */
 enum status my_install_run(struct my_db *db, const struct my_plan *plan, struct err *err) MUST_CHECK;
-/* Everything, triggers first. *any: there was something. */
-enum status my_install_remove(struct my_db *db, bool *any, struct err *err) MUST_CHECK;
+/* The end of everything, triggers first. */
+enum status my_install_plan_removal(struct my_db *db, struct my_plan *plan, struct err *err) MUST_CHECK;
 
 #endif

@@ -1,5 +1,4 @@
-/* --check and --uninstall: on a connection of their own, before anything else runs, printing to
- * stdout. */
+/* --check: on a connection of its own, before anything else runs, printing to stdout. */
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -169,7 +168,7 @@ static enum status print_plan(
 	return status;
 }
 
-static enum status count_relays(struct pg *pg, long long *count, struct err *err)
+enum status postgres_count_relays(struct pg *pg, long long *count, struct err *err)
 {
 	AUTO_RESULT PGresult *result = NULL;
 	enum status status = pg_query(pg,
@@ -186,22 +185,12 @@ static enum status count_relays(struct pg *pg, long long *count, struct err *err
 static enum status print_drainer(struct pg *pg, struct err *err)
 {
 	long long count = 0;
-	enum status status = count_relays(pg, &count, err);
+	enum status status = postgres_count_relays(pg, &count, err);
 
 	if (status == STATUS_OK && count)
 		printf("\na relay is at work on this database: yes (connections of relays: %lld)\n", count);
 	else if (status == STATUS_OK)
 		printf("\na relay is at work on this database: no\n");
-	return status;
-}
-
-/* Asked twice: one that was stopped just now may have connections that the server has not ended. */
-static enum status find_relays(struct pg *pg, long long *count, struct err *err)
-{
-	enum status status = count_relays(pg, count, err);
-
-	if (status == STATUS_OK && *count > 0 && pg_pause(pg, 500))
-		status = count_relays(pg, count, err);
 	return status;
 }
 
@@ -231,43 +220,6 @@ enum status postgres_check(void *opaque, struct err *err)
 	if (status == STATUS_OK)
 		status = print_drainer(&source->pg, err);
 	catalog_free(catalog);
-	pg_close(&source->pg);
-	return status;
-}
-
-/* A relay that runs takes what is gone for an accident and installs it again. */
-static enum status remove_all(struct pg *pg, struct err *err)
-{
-	long long relays = 0;
-	enum status status = find_relays(pg, &relays, err);
-
-	if (status == STATUS_OK)
-		status = install_remove(pg, err);
-	if (status != STATUS_OK)
-		return status;
-	printf("removed schema esink and every trigger of esink from database \"%s\"\n",
-		PQdb(pg->conn));
-	if (relays > 0)
-		log_warn("postgres", "a relay is running on this database, which installs all of it "
-				     "again: stop it, then run this once more");
-	return STATUS_OK;
-}
-
-enum status postgres_uninstall(void *opaque, struct err *err)
-{
-	struct postgres *source = opaque;
-	AUTO_RESULT PGresult *there = NULL;
-	enum status status = pg_connect(
-		&source->pg, source->config->url, PG_CONNECT_TIMEOUT_MS, err);
-
-	if (status == STATUS_OK)
-		status = pg_query(&source->pg, "SELECT to_regnamespace('esink') IS NOT NULL", 0,
-			NULL, 10000, &there, err);
-	if (status == STATUS_OK && !pg_bool(there, 0, 0))
-		printf("nothing to remove: database \"%s\" has no schema esink\n",
-			PQdb(source->pg.conn));
-	else if (status == STATUS_OK)
-		status = remove_all(&source->pg, err);
 	pg_close(&source->pg);
 	return status;
 }

@@ -46,10 +46,10 @@ static const char owner_sql[] =
 	"'esink: change-data-capture relay'::text), false), " /* meta may have been dropped: mend.h */
 	FOREIGN ", " CREATOR " FROM pg_catalog.pg_namespace n WHERE n.nspname = 'esink'::name";
 
+enum { OWNER, IS_OURS, HAS_META, OTHERS_OBJECT, OTHER_CREATOR };
+
 static enum status judge(const struct pg *pg, const PGresult *schema, struct err *err)
 {
-	enum { OWNER, IS_OURS, HAS_META, OTHERS_OBJECT, OTHER_CREATOR };
-
 	if (!pg_bool(schema, 0, IS_OURS))
 		return err_set(err, STATUS_DENIED,
 			"schema esink belongs to role \"%s\", not to \"%s\": it is not ours to use. If "
@@ -82,4 +82,16 @@ enum status owner_check(struct pg *pg, bool *there, struct err *err)
 		return status;
 	*there = PQntuples(schema) > 0;
 	return *there ? judge(pg, schema, err) : STATUS_OK;
+}
+
+enum status owner_marked(struct pg *pg, bool *there, bool *marked, struct err *err)
+{
+	AUTO_RESULT PGresult *schema = NULL;
+	enum status status = pg_query(pg, owner_sql, 0, NULL, OWNER_TIMEOUT_MS, &schema, err);
+
+	if (status != STATUS_OK)
+		return status;
+	*there = PQntuples(schema) > 0;
+	*marked = *there && pg_bool(schema, 0, HAS_META);
+	return STATUS_OK;
 }

@@ -65,6 +65,8 @@ enum status postgres_check(void *source, struct err *err);
 void postgres_warn_unrouted(const struct pg_catalog *catalog, const struct ruleset *rules);
 /* Of columns that are sent and may hold tokens. There is a token table. */
 void postgres_warn_tokens(const struct pg_catalog *catalog, const struct source_config *config);
+enum status postgres_count_relays(struct pg *pg, long long *count, struct err *err); /* their connections */
+/* uninstall.c */
 enum status postgres_uninstall(void *source, struct err *err);
 
 /* upkeep.c: what is done beside fetching, on capture's connection: watching for drift, rotating. */

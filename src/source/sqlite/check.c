@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/mem.h"
 #include "source/sqlite/auth_table.h"
 #include "source/sqlite/install.h"
 #include "source/sqlite/sqlite.h"
@@ -149,35 +150,54 @@ static enum status empty_journal(struct db *db, struct err *err)
 	return status;
 }
 
+/* All of it is said, and what is somebody else's found, before anything goes. */
+static enum status remove_all(struct db *db, const char *path, bool only_look, struct err *err)
+{
+	AUTO_BUF struct buf lines = buf_init(BUF_NO_MAX); /* bounded by the schema */
+	AUTO_FREE char *where = mem_format("\"%s\"", path);
+	enum status status = lite_install_list(db, &lines, err);
+
+	if (status != STATUS_OK)
+		return status;
+	if (!lines.len) {
+		printf("nothing to remove: %s has no tables of esink\n", where);
+		return STATUS_OK;
+	}
+	summary_removal(only_look, where, &lines);
+	if (only_look)
+		return STATUS_OK;
+	status = empty_journal(db, err);
+	if (status == STATUS_OK)
+		status = lite_install_remove(db, err);
+	if (status == STATUS_OK)
+		printf("removed the tables and every trigger of esink from %s, whose journal mode stays WAL\n", where);
+	return status;
+}
+
 enum status sqlite_uninstall(void *opaque, struct err *err)
 {
 	struct sqlite *source = opaque;
 	const char *path = source->config->path;
+	bool only_look = source->config->only_look;
 	AUTO_CLOSE int hold = -1;
-	bool any = false;
 	enum status status;
 
-	/* Held until all is gone: a relay that starts meanwhile waits. */
 	if (access(path, F_OK) != 0) {
 		printf("nothing to remove: there is no file \"%s\"\n", path);
 		return STATUS_OK;
 	}
-	if (!lite_note_hold(path, &hold))
+	/* Held until all is gone: a relay that starts meanwhile waits. */
+	if (only_look && lite_note_busy(path))
+		printf("a relay is at work on this file: --uninstall would be refused\n");
+	else if (!only_look && !lite_note_hold(path, &hold))
 		return err_set(err, STATUS_CONFLICT, "SQLITE_PATH: a relay is at work on \"%s\", which would install all of it again: "
 			"stop it, then run esink --uninstall once more; nothing was removed", path);
 	db_wait(&source->db, WAIT_MS);
 	status = db_open(&source->db, false, err);
 	if (status == STATUS_OK)
-		status = empty_journal(&source->db, err);
-	if (status == STATUS_OK)
-		status = lite_install_remove(&source->db, &any, err);
+		status = remove_all(&source->db, path, only_look, err);
 	db_close(&source->db);
-	if (status != STATUS_OK)
-		return status;
-	if (any)
-		printf("removed the tables and every trigger of esink from \"%s\", whose journal mode stays WAL\n", path);
-	else
-		printf("nothing to remove: \"%s\" has no tables of esink\n", path);
-	lite_note_remove(path);
-	return STATUS_OK;
+	if (status == STATUS_OK && !only_look)
+		lite_note_remove(path);
+	return status;
 }

@@ -426,11 +426,37 @@ enum status lite_install_all(struct db *db, const struct ruleset *rules, bool st
 	return status;
 }
 
-enum status lite_install_remove(struct db *db, bool *any, struct err *err)
+static enum status list_consumers(struct db *db, struct buf *lines, struct err *err)
+{
+	AUTO_STMT sqlite3_stmt *stmt = NULL;
+	enum status status = db_prepare(db, "SELECT name FROM esink_consumer ORDER BY name", &stmt, err);
+
+	while (status == STATUS_OK && (status = db_step(db, stmt, err)) == STATUS_OK)
+		buf_printf(lines, "  consumer \"%s\", with what it has not read\n", (const char *)sqlite3_column_text(stmt, 0));
+	return status == STATUS_NOT_FOUND ? STATUS_OK : status;
+}
+
+enum status lite_install_list(struct db *db, struct buf *lines, struct err *err)
+{
+	AUTO_STMT sqlite3_stmt *stmt = NULL;
+	int64_t consumers = 0;
+	enum status status = refuse_strangers(db, err);
+
+	if (status == STATUS_OK)
+		status = db_prepare(db, "SELECT type || ' \"' || name || '\"' || iif(type = 'trigger', ' on ' || tbl_name, '') "
+			"FROM sqlite_schema WHERE name IN ('esink_event', 'esink_shape', 'esink_column', 'esink_meta', 'esink_emit', "
+			"'esink_consumer', 'esink_mark') OR (" OURS ") ORDER BY type DESC, name", &stmt, err);
+	while (status == STATUS_OK && (status = db_step(db, stmt, err)) == STATUS_OK)
+		buf_printf(lines, "  %s\n", (const char *)sqlite3_column_text(stmt, 0));
+	if (status == STATUS_NOT_FOUND)
+		status = db_number(db, "SELECT count(*) FROM sqlite_schema WHERE name = 'esink_consumer'", &consumers, err);
+	return status == STATUS_OK && consumers ? list_consumers(db, lines, err) : status;
+}
+
+enum status lite_install_remove(struct db *db, struct err *err)
 {
 	struct present present = {0};
 	AUTO_BUF struct buf plan = buf_init(BUF_NO_MAX); /* bounded by the schema */
-	int64_t parts = 0;
 	enum status status = db_run(db, "BEGIN IMMEDIATE", err);
 
 	if (status != STATUS_OK)
@@ -438,9 +464,6 @@ enum status lite_install_remove(struct db *db, bool *any, struct err *err)
 	status = refuse_strangers(db, err);
 	if (status == STATUS_OK)
 		status = present_load(db, &present, err);
-	if (status == STATUS_OK)
-		status = db_number(db, "SELECT count(*) FROM sqlite_schema WHERE (name IN ('esink_event', 'esink_shape', "
-			"'esink_column', 'esink_meta', 'esink_emit', 'esink_consumer', 'esink_mark')) OR (" OURS ")", &parts, err);
 	for (size_t i = 0; i < present.count; i++)
 		if (present.items[i].ours) {
 			buf_text(&plan, "DROP TRIGGER ");
@@ -456,6 +479,5 @@ enum status lite_install_remove(struct db *db, bool *any, struct err *err)
 		status = db_run(db, "COMMIT", err);
 	if (status != STATUS_OK)
 		roll_back(db);
-	*any = parts > 0;
 	return status;
 }

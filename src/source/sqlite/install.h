@@ -20,7 +20,8 @@ enum status lite_install_all(struct db *db, const struct ruleset *rules, bool st
 /* Only looks. */
 enum status lite_install_plan(struct db *db, const struct ruleset *rules, struct catalog **catalog,
 	struct install_result *result, struct err *err) MUST_CHECK;
-/* Removes all of it. *any: there was something. */
-enum status lite_install_remove(struct db *db, bool *any, struct err *err) MUST_CHECK;
+/* What there is of ours, a line for each; none: nothing. STATUS_INVALID: something of that name is somebody else's. */
+enum status lite_install_list(struct db *db, struct buf *lines, struct err *err) MUST_CHECK;
+enum status lite_install_remove(struct db *db, struct err *err) MUST_CHECK; /* all of it */
 
 #endif

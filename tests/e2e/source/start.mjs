@@ -159,8 +159,51 @@ export function apart(database) {
     const again = await runToEnd(t, { db, args: ['--uninstall'] });
     assert.equal(again.code, 0, 'again does no harm');
     assert.match(again.log, /^nothing to remove/m);
-    await relay.start();
-    assert.match((await runToEnd(t, { db, args: ['--uninstall'] })).log, /relay is (running|at work)/);
+  });
+
+  // It removed the journal and the consumers, and then said that a relay is running, which installed all of it again.
+  test('--uninstall beside a relay is refused and removes nothing; beside one that was killed it is not', async (t) => {
+    const db = await database.database(t, schema);
+    const relay = await startRelay(t, db, { ...rules, env: { SECURITY_TOKEN: 'operators-own-token-4711' } });
+    const ws = await relay.operator();
+    const ours = await database.ours(db);
+    const refused = await runToEnd(t, { db, args: ['--uninstall'] });
+    assert.equal(refused.code, 1, refused.log);
+    assert.match(refused.log, /^esink: \w+: a relay is at work on .*, which would install all of it again: stop it, .*; nothing was removed$/m);
+    assert.doesNotMatch(refused.stdout, /^remov/m);
+    const look = await runToEnd(t, { db, args: ['--uninstall', '--check'] });
+    assert.equal(look.code, 0, look.log);
+    assert.match(look.stdout, /^a relay is at work on .*: --uninstall would be refused$/m);
+    assert.deepEqual(await database.ours(db), ours);
+    await relay.fence(ws);
+    assert.equal(ws.named('connected').length, 1, 'the same journal goes on');
+    await ws.close();
+    await relay.kill();
+    const { code, log } = await runToEnd(t, { db, args: ['--uninstall'] });
+    assert.equal(code, 0, log);
+    assert.deepEqual(await database.ours(db), []);
+  });
+
+  test('--uninstall says what goes before it goes, and with --check removes nothing', async (t) => {
+    const db = await database.database(t, schema);
+    const headers = { authorization: 'Bearer operators-own-token-4711' };
+    const relay = await startRelay(t, db, { ...rules, env: { SECURITY_TOKEN: 'operators-own-token-4711' } });
+    assert.equal((await relay.get('/consumers/mail', { method: 'PUT', headers })).status, 201);
+    await relay.stop();
+    const before = await database.everything(db);
+    const look = await runToEnd(t, { db, args: ['--uninstall', '--check'] });
+    assert.equal(look.code, 0, look.log);
+    assert.match(look.stdout, /^would remove from .*:$/m);
+    assert.match(look.stdout, /^ {2}.*esink.* on .*orders/m);
+    assert.match(look.stdout, /^ {2}consumer "mail"/m);
+    assert.doesNotMatch(look.log, /relay is at work/);
+    assert.deepEqual(await database.everything(db), before);
+    assert.equal((await runToEnd(t, { db, args: ['--check', '--uninstall'] })).stdout, look.stdout);
+    const { code, log, stdout } = await runToEnd(t, { db, args: ['--uninstall'] });
+    assert.equal(code, 0, log);
+    assert.equal(stdout.replace('removing from', 'would remove from').replace(/^removed .*\n/m, ''), look.stdout);
+    assert.match(stdout, /^removing from [^]*^removed /m);
+    assert.match((await runToEnd(t, { db, args: ['--uninstall', '--check'] })).stdout, /^nothing to remove/m);
   });
 
   test('a restart with unchanged configuration does no DDL, after a clean end and after a kill', async (t) => {
