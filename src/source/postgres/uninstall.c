@@ -18,6 +18,7 @@
 #include "source/postgres/install.h"
 #include "source/postgres/owner.h"
 #include "source/postgres/postgres.h"
+#include "source/postgres/statement.h"
 #include "source/summary.h"
 
 #define LOOK_MS 10000
