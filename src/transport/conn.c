@@ -17,6 +17,13 @@
 #include "transport/socketio/upgrade.h"
 #include "transport/thread.h"
 
+void conn_mark_surplus(struct lws *wsi)
+{
+	static char mark;
+
+	lws_set_opaque_user_data(wsi, &mark);
+}
+
 struct conn *conn_get(struct lws *wsi)
 {
 	struct conn *conn = lws_wsi_user(wsi);
@@ -26,6 +33,7 @@ struct conn *conn_get(struct lws *wsi)
 	conn = mem_zero(1, sizeof(*conn));
 	conn->thread = lws_context_user(lws_get_context(wsi));
 	conn->wsi = wsi;
+	conn->surplus = lws_get_opaque_user_data(wsi);
 	conn->fd = lws_get_socket_fd(wsi);
 	lws_set_wsi_user(wsi, conn);
 	return conn;

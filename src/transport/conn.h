@@ -42,6 +42,7 @@ struct conn {
 	bool gone;    /* nothing at all is sent */
 	bool open;    /* the hub knows the session */
 	bool served;  /* a request was answered here before */
+	bool surplus; /* beyond MAX_CONNECTIONS: there for /ping and /ready, and to be told so */
 
 	struct session *session;   /* of a stream or a plain websocket, in a struct seat; NULL: none */
 	struct conn *next, *prev;  /* of those with a deadline */
@@ -69,6 +70,8 @@ static inline struct conn *conn_of(struct session *session)
 	return seat_of(session)->conn;
 }
 
+/* Of a socket that has none yet. */
+void conn_mark_surplus(struct lws *wsi);
 /* The connection of a socket, made when it has none yet. */
 struct conn *conn_get(struct lws *wsi);
 struct hub *conn_hub(const struct conn *conn);

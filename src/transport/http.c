@@ -13,6 +13,7 @@
 #include "transport/events.h"
 #include "transport/exchange.h"
 #include "transport/linger.h"
+#include "transport/listen.h"
 #include "transport/page.h"
 #include "transport/publish.h"
 #include "transport/socketio/upgrade.h"
@@ -143,11 +144,26 @@ static bool asks_for_history(const struct head *head)
 	return (head->route == ROUTE_EVENTS || head->route == ROUTE_EVENT) && (head->method == METHOD_GET || head->method == METHOD_HEAD);
 }
 
+/* The connection is there for health probes alone; 0: it is not, or this is one. */
+static int full(const struct conn *conn, const char **message)
+{
+	enum route route = conn->exchange->head.route;
+
+	if (!conn->surplus || route == ROUTE_PING || route == ROUTE_READY)
+		return 0;
+	listen_full(conn->thread);
+	*message = "Too many connections";
+	return 503;
+}
+
 /* Refusals that need no more than the headers; 0: none. */
 static int refused(const struct conn *conn, const char **message)
 {
 	const struct head *head = &conn->exchange->head;
+	int status = full(conn, message);
 
+	if (status)
+		return status;
 	if (head->malformed) {
 		*message = head->malformed;
 		return 400;
@@ -189,6 +205,7 @@ int http_headers(struct lws *wsi)
 		return 1; /* a second request on a stream, or while the answer to the first is not there */
 	exchange = exchange_begin(conn);
 	body = exchange->head.content_length > 0;
+	exchange->head.keep_alive &= !conn->surplus;
 	status = refused(conn, &message);
 	if (pipelined_body(conn)) {
 		status = 503;
@@ -413,7 +430,10 @@ int http_upgrade(struct lws *wsi, char *protocol)
 		protocol[0] = '-'; /* h2c: it goes on in HTTP/1.1 when it does not recognise its own copy of the word */
 		return 0;
 	}
-	status = upgrade_refused(wsi, &exchange_begin(conn)->head, &message);
+	exchange_begin(conn);
+	status = full(conn, &message);
+	if (!status)
+		status = upgrade_refused(wsi, &conn->exchange->head, &message);
 	if (status)
 		refuse(conn, status, message);
 	else if (conn->exchange->head.route == ROUTE_ENGINEIO)

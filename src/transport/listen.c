@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "transport/conn.h"
 #include "transport/reply.h"
 #include "transport/thread.h"
 
@@ -183,11 +184,16 @@ static void complain(struct thread *thread, const char *what)
 	log_warn("http", "connections are refused: %s", what);
 }
 
+void listen_full(struct thread *thread)
+{
+	complain(thread, "MAX_CONNECTIONS are open");
+}
+
 static void refuse(struct thread *thread, int fd)
 {
 	AUTO_BUF struct buf body = buf_init(256), out = buf_init(4096);
 
-	complain(thread, "MAX_CONNECTIONS are open");
+	listen_full(thread);
 	if (!thread->tls) {
 		reply_error_body(&body, 503, "Too many connections");
 		reply_write(&out, &(struct reply){.status = 503, .body = buf_as_span(&body), .close = true}, NULL, false);
@@ -207,10 +213,16 @@ static void pause_listening(struct thread *thread)
 
 static void accept_one(struct thread *thread, int fd)
 {
-	if (atomic_load(&thread->shared->connections) >= thread->shared->config.max_connections)
+	uint32_t open = atomic_load(&thread->shared->connections), max = thread->shared->config.max_connections;
+	struct lws *wsi;
+
+	if (open >= max + SPARE_CONNECTIONS) {
 		refuse(thread, fd);
-	else
-		lws_adopt_socket_vhost(thread->vhost, fd); /* closes it when it fails */
+		return;
+	}
+	wsi = lws_adopt_socket_vhost(thread->vhost, fd); /* closes it when it fails */
+	if (wsi && open >= max)
+		conn_mark_surplus(wsi);
 }
 
 static void on_readable(uv_poll_t *poll, int status, int events)

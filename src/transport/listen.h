@@ -8,6 +8,10 @@
 #include "esink/status.h"
 #include "transport/server.h"
 
+/* Beyond MAX_CONNECTIONS, for health probes: a relay that is full is well, and whoever restarts it for want of an answer throws all its
+ * clients out. Anything else is told there that it is full. */
+#define SPARE_CONNECTIONS 16
+
 /* One socket per thread and address: fds[thread * addresses + address]. */
 struct listening {
 	int *fds;
@@ -26,5 +30,7 @@ struct thread;
 bool listen_begin(struct thread *thread);
 void listen_resume(struct thread *thread);
 void listen_end(struct thread *thread);
+/* Says now and then that MAX_CONNECTIONS are open. */
+void listen_full(struct thread *thread);
 
 #endif
