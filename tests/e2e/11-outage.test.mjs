@@ -10,6 +10,7 @@ const postgres = usePostgres({ settings: { fsync: 'on', full_page_writes: 'on' }
 const schema = 'CREATE TABLE notes (id int PRIMARY KEY, user_id int)';
 const rules = { tables: 'notes', routing: { notes: 'user_id' } };
 const upTo = (n) => Array.from({ length: n }, (_, i) => i + 1);
+const operator = 'operators-own-token-4711';
 const ids = (client) => client.events.map((event) => event.data.id);
 
 // The relay's connections are known by their application_name or, failing that, by not being the test's own.
@@ -20,9 +21,13 @@ for (const mode of ['fast', 'immediate']) {
   test(`the database restarted (${mode}): sessions stay, everything arrives once, in order, and /ready tells the truth`, async (t) => {
     const db = await postgres.database(t, schema);
     const token = await db.user(1);
-    const relay = await startRelay(t, db, rules);
+    const relay = await startRelay(t, db, { ...rules, env: { SECURITY_TOKEN: operator } });
     const ws = await relay.ws(token);
     const sse = await relay.sse(token);
+    const asked = async () => [
+      await relay.get('/events', { headers: { authorization: `Bearer ${operator}` } }), await relay.get('/consumers', { headers: { authorization: `Bearer ${operator}` } }),
+      await relay.post('/publish', { table: 'x', type: 'y', data: {}, userId: 2, securityToken: operator })].map(({ status }) => status);
+    assert.deepEqual(await asked(), [200, 200, 200]);
     for (let n = 1; n <= 250; n++) await db.query('INSERT INTO notes VALUES ($1, 1)', [n]);
     await postgres.halt(mode);
     const away = await relay.get('/ready').then(async (answer) => (answer.status === 503 ? answer : (await relay.notReady(), relay.get('/ready'))));
@@ -34,6 +39,7 @@ for (const mode of ['fast', 'immediate']) {
     await until(() => db.query('SELECT 1'), 'the database to take queries');
     for (let n = 251; n <= 500; n++) await db.query('INSERT INTO notes VALUES ($1, 1)', [n]);
     await relay.ready();
+    assert.deepEqual(await asked(), [200, 200, 200], 'the first question finds a connection that is one');
     await relay.fence(ws, sse);
     for (const client of [ws, sse]) {
       assert.deepEqual(ids(client), upTo(500));

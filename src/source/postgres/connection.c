@@ -21,6 +21,8 @@ static const char *const connection_keywords[] = {"dbname", "fallback_applicatio
 	"client_encoding", "connect_timeout", "keepalives_idle", "keepalives_interval",
 	"keepalives_count", "tcp_user_timeout", "host", "hostaddr", "port", NULL};
 
+#define IDLE_READS 4
+
 void pg_close(struct pg *pg)
 {
 	if (pg->conn)
@@ -37,8 +39,10 @@ bool pg_is_open(struct pg *pg)
 	if (!pg->conn)
 		return false;
 	fd.fd = PQsocket(pg->conn);
-	if (poll(&fd, 1, 0) > 0)
-		PQconsumeInput(pg->conn);
+	/* A server that goes says so first: what was said is read, and then the end. */
+	for (int reads = 0; reads < IDLE_READS && poll(&fd, 1, 0) > 0; reads++)
+		if (!PQconsumeInput(pg->conn))
+			break;
 	return PQstatus(pg->conn) == CONNECTION_OK;
 }
 
