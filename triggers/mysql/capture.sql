@@ -2,12 +2,12 @@
 -- application's own statement, as the relay's account, with the sql_mode '' that it was made under, whatever the application's is.
 --   @outbox@ `shop`.`esink_pubsub`     @shape@ its row in esink_shape     @kind@ as in schema.sql
 --   @word@ of all of it: what the server shows of a body is not quite what it keeps
---   @values@ the arguments that write each value (value.c)     @keys@ the same with nothing but the key and the users
+--   @values@ the arguments that write each value (value.c)     @otherwise@ a statement that writes fewer of them
 -- CONCAT_WS() leaves out what is NULL, for less than a function for each value would cost. One of more than max_allowed_packet is
--- NULL, which the column refuses; this and whatever else a value makes fail ends in the handler, with the key alone. A deadlock or a
--- lost connection is not caught: the server lets no handler see those in a trigger.
+-- NULL, which the column refuses; this, a column that is not there any more, and whatever else a value makes fail ends in the handler,
+-- with the key alone. A deadlock or a lost connection is not caught: the server lets no handler see those in a trigger.
 BEGIN /* esink @word@ */
   DECLARE CONTINUE HANDLER FOR SQLEXCEPTION
-    INSERT INTO @outbox@ (shape, kind, actor, data) VALUES (@shape@, @key_kind@, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''@keys@));
+  @otherwise@
   INSERT INTO @outbox@ (shape, kind, actor, data) VALUES (@shape@, @kind@, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''@values@));
 END

@@ -1,8 +1,8 @@
 /* MySQL's DDL commits by itself, statement by statement, so a plan that was cut off half way must do no harm and be gone on with:
  * tables come before shapes, shapes before the triggers that write them, and every plan is made by looking at what is there.
  *
- * A trigger that names a column that is not there makes every write of its table fail, so triggers are compared
- * with what they should be. MariaDB replaces one at once; MySQL drops it and makes the new one while the table is locked, so
+ * What a trigger that names a column that is not there writes is told by its key at best (capture.c), so triggers are compared with
+ * what they should be. MariaDB replaces one at once; MySQL drops it and makes the new one while the table is locked, so
  * that no write falls in between.
  *
  * DDL on a table waits for the transactions that use it, and its writers queue up behind it. The shortest wait that both

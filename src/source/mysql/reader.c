@@ -153,7 +153,8 @@ static bool take_values(struct my_reader *reader, const struct my_form_shape *sh
 	return !pack.bad && pack.p == pack.end;
 }
 
-/* The columns of one side as a JSON object; only those of the key, or all. */
+/* The columns of one side as a JSON object; only those of the key, or all. A key is never NULL: where there is none, its column was gone when
+ * the trigger ran. */
 static void add_row(struct my_reader *reader, const struct my_form_shape *shape, int side, bool key_alone, struct buf *out)
 {
 	buf_clear(out);
@@ -161,7 +162,7 @@ static void add_row(struct my_reader *reader, const struct my_form_shape *shape,
 	for (size_t i = 0; i < reader->values.count; i++) {
 		const struct my_form_slot *slot = &shape->slots[i];
 
-		if (slot->side != side || !slot->sent || (key_alone && !slot->key))
+		if (slot->side != side || !slot->sent || (key_alone && (!slot->key || !reader->values.items[i].p)))
 			continue;
 		if (out->len > 1)
 			buf_text(out, ",");

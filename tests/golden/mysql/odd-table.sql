@@ -1,12 +1,14 @@
 CREATE TRIGGER `shop`.`esink_insert_hash` AFTER INSERT ON `shop`.`Odd "``Table``"` FOR EACH ROW BEGIN /* esink word */
   DECLARE CONTINUE HANDLER FOR SQLEXCEPTION
-    INSERT INTO `shop`.`esink_pubsub` (shape, kind, actor, data) VALUES (0, 4, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''
+  BEGIN
+  DECLARE CONTINUE HANDLER FOR 1054, 1048
+  INSERT INTO `shop`.`esink_pubsub` (shape, kind, actor, data) VALUES (0, 4, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''
+    , ',,,,,,'));
+  INSERT INTO `shop`.`esink_pubsub` (shape, kind, actor, data) VALUES (0, 4, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''
     , NEW.`a'b`, ','
     , IF(LENGTH(CONVERT(NEW.`c\d` USING utf8mb4)) <= 100000, CONCAT(_binary':', LENGTH(CONVERT(NEW.`c\d` USING utf8mb4)), ':', CONVERT(NEW.`c\d` USING utf8mb4)), ',')
-    , ','
-    , ','
-    , ','
-    , ','));
+    , ',,,,'));
+  END;
   INSERT INTO `shop`.`esink_pubsub` (shape, kind, actor, data) VALUES (0, 0, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''
     , NEW.`a'b`, ','
     , ':', LENGTH(CONVERT(NEW.`c\d` USING utf8mb4)), ':', CONVERT(NEW.`c\d` USING utf8mb4)
@@ -17,15 +19,17 @@ CREATE TRIGGER `shop`.`esink_insert_hash` AFTER INSERT ON `shop`.`Odd "``Table``
 END;
 CREATE TRIGGER `shop`.`esink_update_hash` AFTER UPDATE ON `shop`.`Odd "``Table``"` FOR EACH ROW BEGIN /* esink word */
   DECLARE CONTINUE HANDLER FOR SQLEXCEPTION
-    INSERT INTO `shop`.`esink_pubsub` (shape, kind, actor, data) VALUES (0, 5, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''
+  BEGIN
+  DECLARE CONTINUE HANDLER FOR 1054, 1048
+  INSERT INTO `shop`.`esink_pubsub` (shape, kind, actor, data) VALUES (0, 5, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''
+    , ',,,,,,,,'));
+  INSERT INTO `shop`.`esink_pubsub` (shape, kind, actor, data) VALUES (0, 5, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''
     , NEW.`a'b`, ','
     , IF(LENGTH(CONVERT(NEW.`c\d` USING utf8mb4)) <= 100000, CONCAT(_binary':', LENGTH(CONVERT(NEW.`c\d` USING utf8mb4)), ':', CONVERT(NEW.`c\d` USING utf8mb4)), ',')
-    , ','
-    , ','
-    , ','
-    , ','
+    , ',,,,'
     , OLD.`a'b`, ','
     , IF(LENGTH(CONVERT(OLD.`c\d` USING utf8mb4)) <= 100000, CONCAT(_binary':', LENGTH(CONVERT(OLD.`c\d` USING utf8mb4)), ':', CONVERT(OLD.`c\d` USING utf8mb4)), ',')));
+  END;
   INSERT INTO `shop`.`esink_pubsub` (shape, kind, actor, data) VALUES (0, 1, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''
     , NEW.`a'b`, ','
     , ':', LENGTH(CONVERT(NEW.`c\d` USING utf8mb4)), ':', CONVERT(NEW.`c\d` USING utf8mb4)
@@ -38,13 +42,15 @@ CREATE TRIGGER `shop`.`esink_update_hash` AFTER UPDATE ON `shop`.`Odd "``Table``
 END;
 CREATE TRIGGER `shop`.`esink_delete_hash` AFTER DELETE ON `shop`.`Odd "``Table``"` FOR EACH ROW BEGIN /* esink word */
   DECLARE CONTINUE HANDLER FOR SQLEXCEPTION
-    INSERT INTO `shop`.`esink_pubsub` (shape, kind, actor, data) VALUES (0, 6, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''
+  BEGIN
+  DECLARE CONTINUE HANDLER FOR 1054, 1048
+  INSERT INTO `shop`.`esink_pubsub` (shape, kind, actor, data) VALUES (0, 6, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''
+    , ',,,,,,'));
+  INSERT INTO `shop`.`esink_pubsub` (shape, kind, actor, data) VALUES (0, 6, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''
     , OLD.`a'b`, ','
     , IF(LENGTH(CONVERT(OLD.`c\d` USING utf8mb4)) <= 100000, CONCAT(_binary':', LENGTH(CONVERT(OLD.`c\d` USING utf8mb4)), ':', CONVERT(OLD.`c\d` USING utf8mb4)), ',')
-    , ','
-    , ','
-    , ','
-    , ','));
+    , ',,,,'));
+  END;
   INSERT INTO `shop`.`esink_pubsub` (shape, kind, actor, data) VALUES (0, 2, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''
     , OLD.`a'b`, ','
     , ':', LENGTH(CONVERT(OLD.`c\d` USING utf8mb4)), ':', CONVERT(OLD.`c\d` USING utf8mb4)

@@ -1,9 +1,27 @@
 CREATE TRIGGER `shop`.`esink_insert_plain` AFTER INSERT ON `shop`.`plain` FOR EACH ROW BEGIN /* esink word */
   DECLARE CONTINUE HANDLER FOR SQLEXCEPTION
-    INSERT INTO `shop`.`esink_pubsub` (shape, kind, actor, data) VALUES (0, 4, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''
+  BEGIN
+  DECLARE CONTINUE HANDLER FOR 1054, 1048
+  BEGIN
+  DECLARE CONTINUE HANDLER FOR 1054, 1048
+  BEGIN
+  DECLARE CONTINUE HANDLER FOR 1054, 1048
+  INSERT INTO `shop`.`esink_pubsub` (shape, kind, actor, data) VALUES (0, 4, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''
+    , ',,,'));
+  INSERT INTO `shop`.`esink_pubsub` (shape, kind, actor, data) VALUES (0, 4, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''
+    , ','
+    , NEW.`owner`, ','
+    , IF(LENGTH(NEW.`note`) <= 100000, CONCAT(_binary':', LENGTH(NEW.`note`), ':', NEW.`note`), ',')));
+  END;
+  INSERT INTO `shop`.`esink_pubsub` (shape, kind, actor, data) VALUES (0, 4, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''
+    , NEW.`id`, ','
+    , ',,'));
+  END;
+  INSERT INTO `shop`.`esink_pubsub` (shape, kind, actor, data) VALUES (0, 4, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''
     , NEW.`id`, ','
     , NEW.`owner`, ','
     , IF(LENGTH(NEW.`note`) <= 100000, CONCAT(_binary':', LENGTH(NEW.`note`), ':', NEW.`note`), ',')));
+  END;
   INSERT INTO `shop`.`esink_pubsub` (shape, kind, actor, data) VALUES (0, 0, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''
     , NEW.`id`, ','
     , NEW.`owner`, ','
@@ -11,13 +29,36 @@ CREATE TRIGGER `shop`.`esink_insert_plain` AFTER INSERT ON `shop`.`plain` FOR EA
 END;
 CREATE TRIGGER `shop`.`esink_update_plain` AFTER UPDATE ON `shop`.`plain` FOR EACH ROW BEGIN /* esink word */
   DECLARE CONTINUE HANDLER FOR SQLEXCEPTION
-    INSERT INTO `shop`.`esink_pubsub` (shape, kind, actor, data) VALUES (0, 5, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''
+  BEGIN
+  DECLARE CONTINUE HANDLER FOR 1054, 1048
+  BEGIN
+  DECLARE CONTINUE HANDLER FOR 1054, 1048
+  BEGIN
+  DECLARE CONTINUE HANDLER FOR 1054, 1048
+  INSERT INTO `shop`.`esink_pubsub` (shape, kind, actor, data) VALUES (0, 5, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''
+    , ',,,,,,'));
+  INSERT INTO `shop`.`esink_pubsub` (shape, kind, actor, data) VALUES (0, 5, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''
+    , ','
+    , NEW.`owner`, ','
+    , IF(LENGTH(NEW.`note`) <= 100000, CONCAT(_binary':', LENGTH(NEW.`note`), ':', NEW.`note`), ',')
+    , ','
+    , OLD.`owner`, ','
+    , IF(LENGTH(OLD.`note`) <= 100000, CONCAT(_binary':', LENGTH(OLD.`note`), ':', OLD.`note`), ',')));
+  END;
+  INSERT INTO `shop`.`esink_pubsub` (shape, kind, actor, data) VALUES (0, 5, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''
+    , NEW.`id`, ','
+    , ',,'
+    , OLD.`id`, ','
+    , ',,'));
+  END;
+  INSERT INTO `shop`.`esink_pubsub` (shape, kind, actor, data) VALUES (0, 5, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''
     , NEW.`id`, ','
     , NEW.`owner`, ','
     , IF(LENGTH(NEW.`note`) <= 100000, CONCAT(_binary':', LENGTH(NEW.`note`), ':', NEW.`note`), ',')
     , OLD.`id`, ','
     , OLD.`owner`, ','
     , IF(LENGTH(OLD.`note`) <= 100000, CONCAT(_binary':', LENGTH(OLD.`note`), ':', OLD.`note`), ',')));
+  END;
   INSERT INTO `shop`.`esink_pubsub` (shape, kind, actor, data) VALUES (0, 1, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''
     , NEW.`id`, ','
     , NEW.`owner`, ','
@@ -28,10 +69,28 @@ CREATE TRIGGER `shop`.`esink_update_plain` AFTER UPDATE ON `shop`.`plain` FOR EA
 END;
 CREATE TRIGGER `shop`.`esink_delete_plain` AFTER DELETE ON `shop`.`plain` FOR EACH ROW BEGIN /* esink word */
   DECLARE CONTINUE HANDLER FOR SQLEXCEPTION
-    INSERT INTO `shop`.`esink_pubsub` (shape, kind, actor, data) VALUES (0, 6, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''
+  BEGIN
+  DECLARE CONTINUE HANDLER FOR 1054, 1048
+  BEGIN
+  DECLARE CONTINUE HANDLER FOR 1054, 1048
+  BEGIN
+  DECLARE CONTINUE HANDLER FOR 1054, 1048
+  INSERT INTO `shop`.`esink_pubsub` (shape, kind, actor, data) VALUES (0, 6, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''
+    , ',,,'));
+  INSERT INTO `shop`.`esink_pubsub` (shape, kind, actor, data) VALUES (0, 6, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''
+    , ','
+    , OLD.`owner`, ','
+    , IF(LENGTH(OLD.`note`) <= 100000, CONCAT(_binary':', LENGTH(OLD.`note`), ':', OLD.`note`), ',')));
+  END;
+  INSERT INTO `shop`.`esink_pubsub` (shape, kind, actor, data) VALUES (0, 6, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''
+    , OLD.`id`, ','
+    , ',,'));
+  END;
+  INSERT INTO `shop`.`esink_pubsub` (shape, kind, actor, data) VALUES (0, 6, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''
     , OLD.`id`, ','
     , OLD.`owner`, ','
     , IF(LENGTH(OLD.`note`) <= 100000, CONCAT(_binary':', LENGTH(OLD.`note`), ':', OLD.`note`), ',')));
+  END;
   INSERT INTO `shop`.`esink_pubsub` (shape, kind, actor, data) VALUES (0, 2, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''
     , OLD.`id`, ','
     , OLD.`owner`, ','
