@@ -7,6 +7,7 @@ import { storeOf } from './lib/consumers.mjs';
 import { databaseOf } from './lib/databases.mjs';
 import { test } from './lib/harness.mjs';
 import { MySql } from './lib/mysql.mjs';
+import { Proxy } from './lib/proxy.mjs';
 import { runToEnd, startRelay } from './lib/relay.mjs';
 import { patience, until } from './lib/wait.mjs';
 import { operator, series } from './source/suite.mjs';
@@ -82,6 +83,20 @@ for (const charset of ['ascii', 'latin1']) {
     assert.ok(!relay.log.includes('token look-up'), relay.log);
   });
 }
+
+// The connection of look-ups keeps the code of its last error, and one that is not answered has none.
+test('a look-up that is not answered, after one of a token that the column cannot hold, is no verdict: the session is admitted when the network is back', async (t) => {
+  const db = await database.database(t, "CREATE TABLE people (id int, token varchar(40) CHARACTER SET latin1); INSERT INTO people VALUES (7, 'gültig')");
+  const proxy = await new Proxy(db.server.port).start(t);
+  const relay = await startRelay(t, db, { env: { ...env, AUTH_TABLE: 'people', LIVE_TIMEOUT: '60s', MYSQL_PORT: String(proxy.port) } });
+  assert.equal(await relay.openWs('good-tok\u3042n', { via: 'message' }).closing(), 4401);
+  proxy.hush();
+  const client = relay.openWs('gültig', { via: 'message' });
+  await until(() => /token look-up: /.test(relay.log) || !client.open, () => `the look-up to be given up; ${client.state()}`, 60_000);
+  proxy.heal({ forget: true });
+  await until(() => client.welcome || !client.open, () => client.state(), 60_000);
+  assert.equal(client.welcome?.userId, 7, client.state());
+});
 
 // A rename keeps a column's place, but an ALTER TABLE may move it as well; and a part of the key is withheld like any other.
 for (const [what, alters] of [
