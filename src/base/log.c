@@ -1,7 +1,16 @@
-/* Formats a line into one buffer and writes it at once, so that lines of several threads never mix. */
+/* Formats a line into one buffer and writes it at once, so that lines of several threads never mix.
+ *
+ * Whoever reads the log may stop (a full disk behind a pipe, a terminal with Ctrl-S), and must not stop us: a line is written only
+ * when it is taken, after a short wait for a reader that is merely slow. Then lines are lost, and counted.
+ */
 #include "base/log.h"
 
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <pthread.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -10,8 +19,13 @@
 #include "base/buf.h"
 #include "base/clock.h"
 
+#define READER_WAIT_MS 20
+
 static enum log_level threshold = LOG_INFO;
 static int as_json;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static unsigned long lost; /* lines, since the last that was written */
+static bool torn;          /* the last one was not written to its end */
 static const char *const level_names[] = {"debug", "info", "warn", "error"};
 
 void log_init(enum log_level level, int json)
@@ -37,21 +51,83 @@ static void stamp(char text[32])
 	snprintf(text + n, 32 - n, ".%03dZ", (int)(now % 1000));
 }
 
-static void write_out(const char *line, size_t len)
+static void format_line(struct buf *line, enum log_level level, const char *domain, char *message)
+{
+	char when[32];
+
+	stamp(when);
+	if (as_json) {
+		buf_printf(line, "{\"time\":\"%s\",\"level\":\"%s\",\"domain\":\"%s\",\"message\":", when, level_names[level],
+			domain);
+		buf_json_string(line, span_of(message));
+		buf_text(line, "}\n");
+		return;
+	}
+	for (char *c = message; *c; c++)
+		if ((unsigned char)*c < 0x20 || *c == 0x7f)
+			*c = *c == '\t' ? ' ' : '?';
+	buf_printf(line, "%s %-5s %s: %s\n", when, level_names[level], domain, message);
+}
+
+/* -- writing ---------------------------------------------------------------------------------------------------------- */
+
+/* A pipe that can be written to at all has room for PIPE_BUF bytes. */
+static bool takes(int wait_ms)
+{
+	struct pollfd fd = {STDERR_FILENO, POLLOUT, 0};
+	int n;
+
+	do
+		n = poll(&fd, 1, wait_ms);
+	while (n < 0 && errno == EINTR);
+	return n != 0;
+}
+
+/* False: nobody reads. */
+static bool write_out(const char *line, size_t len, int wait_ms)
 {
 	while (len) {
-		ssize_t n = write(STDERR_FILENO, line, len);
+		ssize_t n;
 
+		if (!takes(wait_ms))
+			return false;
+		n = write(STDERR_FILENO, line, len < PIPE_BUF ? len : PIPE_BUF);
 		if (n <= 0)
-			return; /* nowhere left to say so */
+			return true; /* nowhere left to say so */
 		line += n;
 		len -= (size_t)n;
+		torn = len;
 	}
+	return true;
+}
+
+/* What was lost, as soon as somebody reads again. */
+static bool tell_lost(void)
+{
+	AUTO_BUF struct buf line = buf_init(1024);
+	char message[128];
+
+	snprintf(message, sizeof(message), "%lu lines of the log are lost: nobody read them", lost);
+	if (torn)
+		buf_text(&line, "\n");
+	format_line(&line, LOG_WARN, "log", message);
+	if (!write_out(line.bytes, line.len, 0))
+		return false;
+	lost = 0;
+	return true;
+}
+
+static void put(const char *line, size_t len)
+{
+	pthread_mutex_lock(&lock);
+	if ((lost && !tell_lost()) || !write_out(line, len, READER_WAIT_MS))
+		lost++;
+	pthread_mutex_unlock(&lock);
 }
 
 void log_line(enum log_level level, const char *domain, const char *format, ...)
 {
-	char message[2048], when[32];
+	char message[2048];
 	AUTO_BUF struct buf line = buf_init(16384);
 	va_list args;
 
@@ -60,17 +136,6 @@ void log_line(enum log_level level, const char *domain, const char *format, ...)
 	va_start(args, format);
 	vsnprintf(message, sizeof(message), format, args);
 	va_end(args);
-	stamp(when);
-	if (as_json) {
-		buf_printf(&line, "{\"time\":\"%s\",\"level\":\"%s\",\"domain\":\"%s\",\"message\":", when, level_names[level],
-			domain);
-		buf_json_string(&line, span_of(message));
-		buf_text(&line, "}\n");
-	} else {
-		for (char *c = message; *c; c++)
-			if ((unsigned char)*c < 0x20 || *c == 0x7f)
-				*c = *c == '\t' ? ' ' : '?';
-		buf_printf(&line, "%s %-5s %s: %s\n", when, level_names[level], domain, message);
-	}
-	write_out(line.bytes, line.len);
+	format_line(&line, level, domain, message);
+	put(line.bytes, line.len);
 }

@@ -1,4 +1,5 @@
-/* Log lines: level, domain (`hub`, `postgres`, `http`), message. One write(2) a line, to stderr, any thread. Nothing that
+/* Log lines: level, domain (`hub`, `postgres`, `http`), message. Written to stderr, line by line, from any thread; blocks for
+ * 20 ms at most: a reader that has stopped costs lines, which are counted in the next one that is read. Nothing that
  * a client or a row said goes in unescaped: a tab is shown as a space, other control characters as ?. Never log a token, a payload or a value. */
 #ifndef ESINK_LOG_H
 #define ESINK_LOG_H

@@ -1,5 +1,6 @@
 /* Prevents: a line of the log that is two, or moves a terminal's cursor, because of what a client, a row or a server's message
- * held; and one in which words run together, or a ? stands for a mere space: libpq's messages have tabs.
+ * held; and one in which words run together, or a ? stands for a mere space: libpq's messages have tabs. A relay that stands still
+ * because nobody reads its log.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -7,11 +8,13 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 
 /* What a line says behind its time. */
@@ -46,9 +49,44 @@ static void control_characters(void **state)
 	expect(1, "a\tb\nc", "\"domain\":\"test\",\"message\":\"a\\tb\\nc\"}");
 }
 
+static void nobody_reads(void **state)
+{
+	enum { LINES = 5000 };
+	int ends[2], before = dup(STDERR_FILENO), seen = 0;
+	unsigned long lost = 0;
+	int64_t begun;
+	char line[4096];
+	FILE *file;
+
+	(void)state;
+	assert_int_equal(pipe(ends), 0);
+	dup2(ends[1], STDERR_FILENO);
+	close(ends[1]);
+	log_init(LOG_INFO, 0);
+	begun = clock_ms();
+	for (int i = 0; i < LINES; i++)
+		log_info("test", "line %d, which is long enough to fill a pipe of the usual size some time before the last one", i);
+	assert_true(clock_ms() - begun < 10000);
+	fcntl(ends[0], F_SETFL, O_NONBLOCK);
+	file = fdopen(ends[0], "r");
+	while (fgets(line, sizeof(line), file) && strstr(line, "test: line "))
+		seen++;
+	assert_true(seen > 100 && seen < LINES);
+	log_info("test", "the last one");
+	dup2(before, STDERR_FILENO);
+	close(before);
+	clearerr(file);
+	while (fgets(line, sizeof(line), file) && !strstr(line, "the last one"))
+		if (strstr(line, " warn  log: "))
+			lost = strtoul(strstr(line, "log: ") + 5, NULL, 10);
+	assert_non_null(strstr(line, "the last one"));
+	assert_int_equal(lost + (unsigned long)seen, LINES);
+	fclose(file);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(control_characters)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(control_characters), cmocka_unit_test(nobody_reads)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
