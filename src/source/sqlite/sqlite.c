@@ -6,7 +6,8 @@
  * always come to the end of the log.
  *
  * Each read begins with the row that was told last: it must be there, with the time that it had. When it is not, the file's
- * content was replaced under us (a restored backup, another file under the name): a new journal.
+ * content was replaced under us (a restored backup, another file under the name): a new journal, which the next opening begins
+ * (journal.h).
  */
 #include "source/sqlite/sqlite.h"
 
@@ -19,11 +20,10 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/random.h"
 #include "source/fingerprint.h"
 #include "source/sqlite/auth_table.h"
-#include "source/sqlite/hold.h"
 #include "source/sqlite/install.h"
+#include "source/sqlite/journal.h"
 #include "source/silence.h"
 
 #define OPEN_WAIT_MS 2000      /* for locks; the pump tries again */
@@ -129,100 +129,6 @@ static enum status switch_to_wal(struct db *db, struct err *err)
 	return status;
 }
 
-static enum status read_head(struct sqlite *source, struct note_state *head, struct err *err)
-{
-	AUTO_STMT sqlite3_stmt *stmt = NULL;
-	enum status status = db_prepare(&source->db, "SELECT id, at FROM esink_event ORDER BY id DESC LIMIT 1", &stmt, err);
-
-	head->head = 0;
-	head->at = 0;
-	if (status == STATUS_OK)
-		status = db_step(&source->db, stmt, err);
-	if (status == STATUS_OK) {
-		head->head = lite_reader_id(stmt);
-		head->at = sqlite3_column_double(stmt, 1);
-	}
-	return status == STATUS_NOT_FOUND ? STATUS_OK : status;
-}
-
-/* Whether the journal has this event, with this time. */
-static enum status has_event(struct sqlite *source, uint64_t id, double at, bool *ret, struct err *err)
-{
-	AUTO_STMT sqlite3_stmt *stmt = NULL;
-	enum status status = STATUS_OK;
-
-	*ret = true;
-	if (!id)
-		return STATUS_OK;
-	status = db_prepare(&source->db, "SELECT at FROM esink_event WHERE id = ?1", &stmt, err);
-	if (status != STATUS_OK)
-		return status;
-	sqlite3_bind_int64(stmt, 1, (sqlite3_int64)id);
-	status = db_step(&source->db, stmt, err);
-	*ret = status == STATUS_OK && sqlite3_column_double(stmt, 0) == at;
-	return status == STATUS_NOT_FOUND ? STATUS_OK : status;
-}
-
-/* A consumer's cursor is an id of its journal: of another one it says nothing. */
-static enum status begin_journal(struct sqlite *source, const char *why, char *journal, struct err *err)
-{
-	char sql[400];
-	enum status status;
-
-	random_hex(journal, JOURNAL_LEN);
-	snprintf(sql, sizeof(sql), "BEGIN IMMEDIATE; UPDATE esink_meta SET journal = '%s'; UPDATE esink_consumer SET journal = '%s', "
-		"cursor = " LITE_START "; DELETE FROM esink_mark; COMMIT", journal, journal);
-	status = db_run(&source->db, sql, err);
-	if (!sqlite3_get_autocommit(source->db.conn))
-		sqlite3_exec(source->db.conn, "ROLLBACK", NULL, NULL, NULL);
-	if (status == STATUS_OK)
-		log_info("sqlite", "a new journal begins, %s: %s", journal, why);
-	return status;
-}
-
-static enum status read_journal(struct sqlite *source, char *journal, struct err *err)
-{
-	AUTO_STMT sqlite3_stmt *stmt = NULL;
-	enum status status = db_prepare(&source->db, "SELECT journal FROM esink_meta", &stmt, err);
-
-	if (status == STATUS_OK)
-		status = db_step(&source->db, stmt, err);
-	if (status == STATUS_OK)
-		snprintf(journal, JOURNAL_LEN + 1, "%s", (const char *)sqlite3_column_text(stmt, 0));
-	return status;
-}
-
-/* Whether what the file holds is the journal that was told, and if not, a new one. */
-static enum status settle_journal(struct sqlite *source, bool made_schema, struct note_state *head, struct err *err)
-{
-	struct note_state told = lite_note_told(&source->note);
-	const char *why = NULL;
-	bool told_there = true, ours_there = true;
-	enum status status = read_journal(source, head->journal, err);
-
-	if (status == STATUS_OK)
-		status = read_head(source, head, err);
-	if (status == STATUS_OK && source->note.alone)
-		status = has_event(source, told.head, told.at, &told_there, err);
-	if (status == STATUS_OK && !source->lost && !strcmp(source->journal, head->journal))
-		status = has_event(source, source->position, source->at, &ours_there, err);
-	if (status != STATUS_OK)
-		return status;
-	if (made_schema || strlen(head->journal) != JOURNAL_LEN)
-		why = told.journal[0] || source->started ? "the tables of esink were gone and have been made anew" :
-							   "the first one of this file";
-	else
-		why = lite_note_doubt(&source->note, source->config->path, head->journal);
-	if (!why && (!told_there || !ours_there || source->broken))
-		why = "the newest events are not those that were told: an older state of the file was put back";
-	if (why)
-		status = begin_journal(source, why, head->journal, err);
-	if (status == STATUS_OK && (why || source->note.alone))
-		lite_note_begin(&source->note, source->config->path, head);
-	source->broken = false;
-	return status == STATUS_OK ? lite_hold_settle(source, err) : status;
-}
-
 static enum status prepare_all(struct sqlite *source, struct err *err)
 {
 	enum status status = db_prepare(&source->db, "PRAGMA schema_version", &source->schema_stmt, err);
@@ -268,7 +174,7 @@ static enum status install(struct sqlite *source, struct note_state *head, struc
 	if (status == STATUS_OK)
 		status = lite_upkeep_install(source, !source->started, &made_schema, err);
 	if (status == STATUS_OK)
-		status = settle_journal(source, made_schema, head, err);
+		status = lite_journal_settle(source, made_schema, head, err);
 	if (status == STATUS_OK)
 		status = prepare_all(source, err);
 	lite_note_share(&source->note);
