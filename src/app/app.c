@@ -17,6 +17,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "app/layer_config.h"
 #include "app/readiness.h"
 #include "app/signals.h"
 #include "auth/auth.h"
@@ -124,73 +125,11 @@ static enum status find_source(struct app *app, struct err *err)
 	return err_set(err, STATUS_INVALID, "this build of esink has no source of the name %s", config->source);
 }
 
-static struct ruleset *make_rules(const struct config *config, struct err *err)
-{
-	const struct ruleset_text text = {
-		.table_names = config->table_names,
-		.routing = config->routing,
-		.filters = config->filters,
-		.columns = config->columns,
-		.old_rows = config->old_rows,
-		.auth_table = config->auth_table,
-		.auth_column = config->auth_column,
-	};
-
-	return ruleset_create(&text, err);
-}
-
-static struct auth *make_auth(const struct config *config, struct err *err)
-{
-	const struct auth_config auth = {
-		.security_token = config->security_token,
-		.allow_test_token = config->allow_test_token,
-		.has_table = true, /* a table that may be missing, and is, knows no token */
-		.jwt_secret = config->jwt_secret,
-		.jwt_public_key_file = config->jwt_public_key_file,
-		.jwt_jwks_file = config->jwt_jwks_file,
-		.jwt_algorithm = config->jwt_algorithm,
-		.jwt_user_claim = config->jwt_user_claim,
-		.jwt_issuer = config->jwt_issuer,
-		.jwt_audience = config->jwt_audience,
-	};
-
-	return auth_create(&auth, err);
-}
-
-static void describe_source(struct app *app)
-{
-	const struct config *config = app->config;
-
-	app->source_config = (struct source_config){
-		.url = config->postgres_url,
-		.database = config->mysql_database,
-		.host = config->mysql_host,
-		.user = config->mysql_username,
-		.password = config->mysql_password,
-		.outbox = config->mysql_outbox,
-		.port = (int)config->mysql_port,
-		.tls = (enum source_tls)config->mysql_ssl_mode,
-		.tls_ca = config->mysql_ssl_ca,
-		.path = config->sqlite_path,
-		.rules = app->rules,
-		.auth_table = config->auth_table,
-		.auth_column = config->auth_column,
-		.auth_user_column = config->auth_user_column,
-		.auth_table_optional = config->jwt_secret || config->jwt_public_key_file || config->jwt_jwks_file,
-		.checkpoint = config->sqlite_checkpoint,
-		.poll_interval_ms = (int)config->poll_interval_ms,
-		.retention_ms = config->retention,
-		.consumer_max_silence_ms = config->consumer_max_silence,
-		.max_consumers = (int)config->max_consumers,
-		.drain_max = (int)config->max_events_per_drain,
-		.statement_timeout_ms = (int)config->statement_timeout,
-		.stop_fd = app->stop_fd,
-	};
-}
-
 /* What every command needs: rules, keys and a source that is not connected yet. */
 static enum app_exit app_init(struct app *app, const struct config *config)
 {
+	const struct ruleset_text rules = layer_rules(config);
+	const struct auth_config auth = layer_auth(config);
 	struct err err = {{0}};
 
 	*app = (struct app){.config = config, .signal_fd = -1};
@@ -201,12 +140,14 @@ static enum app_exit app_init(struct app *app, const struct config *config)
 		err_set(&err, STATUS_FAILED, "the system has no descriptor for us: %s", strerror(errno));
 		return say(APP_FAILED, &err);
 	}
-	app->rules = make_rules(config, &err);
+	app->rules = ruleset_create(&rules, &err);
 	if (app->rules)
-		app->auth = make_auth(config, &err);
+		app->auth = auth_create(&auth, &err);
 	if (!app->auth || find_source(app, &err) != STATUS_OK)
 		return say(APP_BAD_CONFIG, &err);
-	describe_source(app);
+	app->source_config = layer_source(config);
+	app->source_config.rules = app->rules;
+	app->source_config.stop_fd = app->stop_fd;
 	if (app->ops->validate && app->ops->validate(&app->source_config, &err) != STATUS_OK)
 		return say(APP_BAD_CONFIG, &err);
 	app->source = app->ops->create(&app->source_config);
@@ -216,16 +157,7 @@ static enum app_exit app_init(struct app *app, const struct config *config)
 
 static void make_lanes(struct app *app)
 {
-	const struct config *config = app->config;
-	const struct lanes_config lanes = {
-		.max_lookups = (size_t)config->max_pending_auth,
-		.max_writes = (size_t)config->max_pending_publish,
-		.max_reads = (size_t)config->max_pending_reads,
-		.max_group = (size_t)config->max_publish_group,
-		.confirm_ms = (int)config->publish_timeout,
-		.table_only = !app->source_config.auth_table_optional,
-		.hub_count = (size_t)config->network_threads,
-	};
+	const struct lanes_config lanes = layer_lanes(app->config);
 
 	app->lanes = lanes_create(app->ops, app->source, &lanes);
 	readiness_watch_also(&app->readiness, lanes_complaint, app->lanes);
@@ -247,67 +179,24 @@ static uint32_t allowed_connections(const struct config *config)
 	return (uint32_t)allowed;
 }
 
-static struct hub_config hub_settings(const struct app *app, uint32_t max_sessions)
-{
-	const struct config *config = app->config;
-
-	return (struct hub_config){
-		.auth = app->auth,
-		.services = {app->lanes, lanes_lookup, lanes_publish, lanes_read, lanes_history, lanes_consume},
-		.rules = app->rules,
-		.allow_republishing = config->allow_republishing,
-		.default_source = config->default_source,
-		.auth_timeout_ms = config->auth_timeout,
-		.live_timeout_ms = config->live_timeout,
-		.auth_recheck_ms = config->auth_recheck,
-		.slow_timeout_ms = config->slow_timeout,
-		.heartbeat_ms = config->heartbeat_interval,
-		.heartbeat_timeout_ms = config->heartbeat_timeout,
-		.position_ms = config->position_interval,
-		.session_queue_bytes = (size_t)config->session_queue_bytes,
-		.tail_bytes = (size_t)config->tail_bytes,
-		.inbox_bytes = (size_t)config->inbox_bytes,
-		.max_sessions = max_sessions,
-		.max_sessions_per_user = (uint32_t)config->max_sessions_per_user,
-		.max_sessions_per_address = (uint32_t)config->max_sessions_per_address,
-		.max_messages_per_second = (uint32_t)config->max_messages_per_second,
-		.max_patterns = (uint32_t)config->max_patterns,
-		.max_pattern_bytes = (uint32_t)config->max_pattern_bytes,
-		.max_pending_auth = (uint32_t)config->max_pending_auth,
-	};
-}
-
 static bool make_server(struct app *app, struct err *err)
 {
 	const struct config *config = app->config;
 	uint32_t connections = allowed_connections(config);
-	const struct server_config server = {
-		.host = config->host,
-		.port = (int)config->port,
-		.cert_file = config->use_ssl ? config->ssl_cert_file : NULL,
-		.key_file = config->use_ssl ? config->ssl_key_file : NULL,
-		.cors_origins = (const char *const *)config->origins,
-		.cors_origin_count = config->origin_count,
-		.threads = (unsigned)config->network_threads,
-		.max_connections = connections,
-		.max_body_bytes = (size_t)config->max_body_bytes,
-		.max_message_bytes = (size_t)config->max_message_bytes,
-		.max_history_page = (size_t)config->max_history_page,
-		.request_timeout_ms = config->handshake_timeout,
-		.idle_timeout_ms = config->idle_timeout,
-		.send_buffer_bytes = (int)config->send_buffer_bytes,
-		.rules = app->rules,
-		.engineio = {.ping_interval_ms = config->socketio_ping_interval,
-			.ping_timeout_ms = config->socketio_ping_timeout,
-			.connect_timeout_ms = config->socketio_connect_timeout,
-			.max_payload = (size_t)config->socketio_max_payload},
-		.ready = readiness_ask,
-		.ready_context = &app->readiness,
-	};
+	struct server_config server = layer_server(config);
 	size_t count;
 	struct hub *const *hubs;
 
-	app->hub_config = hub_settings(app, connections);
+	server.max_connections = connections;
+	server.rules = app->rules;
+	server.ready = readiness_ask;
+	server.ready_context = &app->readiness;
+	app->hub_config = layer_hub(config);
+	app->hub_config.auth = app->auth;
+	app->hub_config.services =
+		(struct services){app->lanes, lanes_lookup, lanes_publish, lanes_read, lanes_history, lanes_consume};
+	app->hub_config.rules = app->rules;
+	app->hub_config.max_sessions = connections;
 	app->server = server_create(&server, &app->hub_config, err);
 	if (!app->server)
 		return false;
