@@ -225,6 +225,23 @@ test('a start with a partition that nobody granted: it is said, and everything e
   assert.match(log, /run: GRANT TRIGGER ON public\.q_1/);
 });
 
+test('row security on the token table: that tokens are hidden is said before anybody is refused, and how to show them', async (t) => {
+  const db = await postgres.database(t, `CREATE TABLE notes (id int, user_id int); DROP ROLE IF EXISTS limited; CREATE ROLE limited LOGIN;
+    GRANT TRIGGER ON notes, fence TO limited; GRANT SELECT ON auth TO limited; ALTER TABLE auth ENABLE ROW LEVEL SECURITY`);
+  await db.query(`GRANT CREATE ON DATABASE ${db.name} TO limited`);
+  t.defer(() => db.query('DROP OWNED BY limited CASCADE; DROP ROLE limited'));
+  const env = { POSTGRES_DATABASE_URL: postgres.url(db.name, 'limited') };
+  const check = async () => (await runToEnd(t, { db, args: ['--check'], env: { ...env, TABLE_NAMES: 'notes' } })).log;
+  const relay = await startRelay(t, db, { tables: 'notes', routing: { notes: 'user_id' }, env });
+  const [, policy] = relay.log.match(/AUTH_TABLE: row security of "auth" applies to role "limited": .* run: (CREATE POLICY .*;)/);
+  assert.match(await check(), /row security of "auth"/);
+  await db.query("CREATE POLICY narrow ON auth FOR SELECT TO limited USING (true AND current_user <> 'limited')");
+  assert.match(await check(), /row security of "auth"/);
+  await db.query(policy);
+  assert.doesNotMatch(await check(), /row security/);
+  await relay.ws(await db.user(1));
+});
+
 test('the owner of a watched partitioned table goes on making partitions of it, and nobody else is granted anything', async (t) => {
   const db = await postgres.database(t, `DROP ROLE IF EXISTS shop, "New Shop"; CREATE ROLE shop LOGIN; CREATE ROLE "New Shop" LOGIN; GRANT CREATE ON SCHEMA public TO shop, "New Shop";
     CREATE TABLE plain (id int PRIMARY KEY); ALTER TABLE plain OWNER TO shop;

@@ -3,18 +3,26 @@
 
 #include "base/buf.h"
 #include "base/cleanup.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "rules/ruleset.h"
 #include "source/postgres/expression.h"
 #include "source/postgres/statement.h"
 #include "source/token_table.h"
 
+/* Row security applies to us, and no policy shows us all rows. */
+#define HIDES                                                                                      \
+	"row_security_active(c.oid) AND NOT EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = "   \
+	"c.oid AND p.polpermissive AND p.polcmd IN ('r', '*') AND pg_catalog.pg_get_expr("         \
+	"p.polqual, c.oid) = 'true'::text AND EXISTS (SELECT FROM unnest(p.polroles) r (role) "    \
+	"WHERE r.role = '0'::oid OR pg_has_role(r.role, 'USAGE'::text)))"
+
 /* $1 schema.table or table, $2 token column, $3 user column; the columns are NULL where the table
  * lacks them. */
 static const char find_sql[] =
 	"SELECT n.nspname, c.relname, t.attname, u.attname, "
 	"has_column_privilege(c.oid, t.attnum, 'SELECT') AND has_column_privilege(c.oid, u.attnum, "
-	"'SELECT'), has_schema_privilege(n.oid, 'USAGE'), c.oid "
+	"'SELECT'), has_schema_privilege(n.oid, 'USAGE'), c.oid, " HIDES " "
 	"FROM (SELECT CASE WHEN strpos($1::text, '.') > 0 THEN split_part($1::text, '.', 1) END AS "
 	"s, "
 	"CASE WHEN strpos($1::text, '.') > 0 THEN substr($1::text, strpos($1::text, '.') + 1) ELSE "
@@ -109,4 +117,17 @@ enum status auth_table_statement(struct pg *pg, const struct source_config *conf
 	buf_text(&sql, " = $1 LIMIT 2");
 	*ret = buf_take(&sql);
 	return STATUS_OK;
+}
+
+enum status auth_table_warn(struct pg *pg, const struct source_config *config, int timeout_ms, struct err *err)
+{
+	const char *params[] = {config->auth_table, config->auth_column, config->auth_user_column};
+	AUTO_RESULT PGresult *found = NULL;
+	enum status status = pg_query(pg, find_sql, 3, params, timeout_ms, &found, err);
+
+	if (status == STATUS_OK && PQntuples(found) == 1 && pg_bool(found, 0, 7))
+		log_warn("postgres", "AUTH_TABLE: row security of \"%s\" applies to role \"%s\": a token whose row no policy shows it is "
+			"refused; to show it all of them run: CREATE POLICY esink ON \"%s\".\"%s\" FOR SELECT TO \"%s\" USING (true);",
+			config->auth_table, PQuser(pg->conn), PQgetvalue(found, 0, 0), PQgetvalue(found, 0, 1), PQuser(pg->conn));
+	return status;
 }

@@ -11,5 +11,7 @@
  * DENIED: a sentence that names the variable, or the missing GRANT. */
 enum status auth_table_statement(struct pg *pg, const struct source_config *config, int timeout_ms,
 	char **sql, struct err *err) MUST_CHECK;
+/* Warns where row security may hide tokens from us: they would be refused like wrong ones, and nothing else would tell. */
+enum status auth_table_warn(struct pg *pg, const struct source_config *config, int timeout_ms, struct err *err) MUST_CHECK;
 
 #endif

@@ -215,6 +215,8 @@ enum status postgres_check(void *opaque, struct err *err)
 		postgres_warn_unrouted(catalog, source->config->rules);
 	if (status == STATUS_OK && lookup)
 		postgres_warn_tokens(catalog, source->config);
+	if (status == STATUS_OK && lookup)
+		status = auth_table_warn(&source->pg, source->config, 10000, err);
 	if (status == STATUS_OK)
 		status = print_plan(&source->pg, catalog, there, source->config->brief, err);
 	if (status == STATUS_OK)

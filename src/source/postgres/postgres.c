@@ -119,6 +119,8 @@ static enum status check_configuration(struct postgres *source, struct err *err)
 		postgres_warn_unrouted(catalog, source->config->rules);
 	if (status == STATUS_OK && sql)
 		postgres_warn_tokens(catalog, source->config);
+	if (status == STATUS_OK && sql)
+		status = auth_table_warn(&source->pg, source->config, SHORT_TIMEOUT_MS, err);
 	catalog_free(catalog);
 	return status;
 }
