@@ -146,6 +146,17 @@ test('no value makes a write fail: invalid JSON, zero dates, bytes that are no t
   assert.deepEqual(rows(user, 'odd').map(({ data }) => data), [{ id: 23 }], 'and for whom it was is still known');
 });
 
+test('users who are together more than max_allowed_packet make no write fail: the operator is told the key', async (t) => {
+  const { db, boss } = await watch(t, 'CREATE TABLE odd (id int PRIMARY KEY, owner text, helper text)', { tables: 'odd', routing: { odd: ['owner', 'helper'] } });
+  await db.query('SET GLOBAL max_allowed_packet = 65536');
+  const session = await db.connect().finally(() => db.query('SET GLOBAL max_allowed_packet = 67108864'));
+  await session.query("INSERT INTO odd VALUES (1, REPEAT('1', 40000), REPEAT('2', 40000))");
+  await session.query('UPDATE odd SET helper = 3');
+  await session.query('DELETE FROM odd');
+  await boss.passed(await db.fence());
+  assert.deepEqual(rows(boss, 'odd').map(({ type, data, incomplete }) => [type, data.id, data.helper, incomplete]), [['insert', 1, undefined, true], ['update', 1, undefined, true], ['delete', 1, '3', undefined]]);
+});
+
 async function startUser(t, relay, db, id = 1) {
   return relay.ws(await db.user(id));
 }
