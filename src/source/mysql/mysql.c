@@ -162,6 +162,8 @@ static enum status open_source(void *opaque, struct source_position *ret, struct
 		status = install(source, &meta, err);
 	if (status == STATUS_OK)
 		status = claim(source, &meta, err);
+	if (status == STATUS_OK && !source->started)
+		status = my_upkeep_rights(source, err);
 	if (status == STATUS_DENIED)
 		my_rights_explain(&source->db, err);
 	if (status != STATUS_OK) {

@@ -84,6 +84,8 @@ enum status my_move_wanted(struct mysql *source, bool *wanted, struct err *err) 
 /* upkeep.c: what is done beside fetching, on capture's connection. */
 enum status my_upkeep_tables(struct mysql *source, struct err *err) MUST_CHECK;
 enum status my_upkeep_install(struct mysql *source, bool strict, struct err *err) MUST_CHECK;
+/* What was lost is what the first look found: one before capture is live. */
+enum status my_upkeep_rights(struct mysql *source, struct err *err) MUST_CHECK;
 enum status my_upkeep_run(struct mysql *source, struct err *err) MUST_CHECK;
 
 #endif

@@ -185,7 +185,7 @@ static size_t slices_due(const struct mysql *source, int64_t now, bool look)
 /* -- rights ----------------------------------------------------------------------------------------------------------- */
 
 /* Nothing of ours fails when they go: it is the application's writes that do. */
-static enum status watch_rights(struct mysql *source, struct err *err)
+enum status my_upkeep_rights(struct mysql *source, struct err *err)
 {
 	struct err lost = {""};
 	enum status status = my_rights_look(&source->db, &source->rights, &lost, err);
@@ -292,7 +292,7 @@ enum status my_upkeep_run(struct mysql *source, struct err *err)
 	if (status == STATUS_OK && slices)
 		status = watch_tables(source, slices, err);
 	if (status == STATUS_OK && now >= source->next_rights)
-		status = watch_rights(source, err);
+		status = my_upkeep_rights(source, err);
 	if (status == STATUS_OK && look && source->mover)
 		status = tidy(source, err);
 	if (status == STATUS_OK && source->mover && now >= source->next_hold) {
