@@ -70,8 +70,8 @@ static const char members_sql[] =
 		  "m.partition, has_table_privilege(m.oid, 'TRIGGER'), "
 		  "has_schema_privilege(n.oid, 'USAGE'), pg_catalog.quote_ident(n.nspname), "
 		  "n.nspname, c.relname, n.nspname = " PG_DEFAULT_SCHEMA ", "
-		  "(SELECT pg_catalog.quote_ident(r.rolname) FROM pg_catalog.pg_roles r WHERE r.oid = c.relowner AND "
-		  "c.relkind = 'p' AND NOT r.rolsuper AND r.rolname <> current_user), "
+		  "CASE WHEN c.relkind = 'p' AND pg_catalog.pg_get_userbyid(c.relowner) <> current_user THEN "
+		  "pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(c.relowner)) END, c.relowner, "
 		  "m.oid <> m.root AND EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = m.root AND "
 		  "t.tgname = '!esink'::name) "
 		  "FROM member m JOIN pg_class c ON c.oid = m.oid JOIN pg_namespace n ON n.oid = "
@@ -299,7 +299,7 @@ static enum status load_members(struct pg *pg, const struct names *names, bool s
 		}
 		status = complaint_rights(pg, PQgetvalue(result, row, 2), pg_bool(result, row, 5), PQgetvalue(result, row, 7),
 			pg_bool(result, row, 6), &wrong);
-		if (status != STATUS_OK && strict && !pg_bool(result, row, 12)) {
+		if (status != STATUS_OK && strict && !pg_bool(result, row, 13)) {
 			*err = wrong;
 			return status;
 		}
@@ -310,6 +310,7 @@ static enum status load_members(struct pg *pg, const struct names *names, bool s
 		member.schema = cell_text(result, row, 8);
 		member.table = cell_text(result, row, 9);
 		member.owner = PQgetisnull(result, row, 11) ? NULL : cell_text(result, row, 11);
+		member.owner_oid = cell_oid(result, row, 12);
 		table->members = mem_resize(
 			table->members, (table->member_count + 1) * sizeof(*table->members));
 		table->members[table->member_count++] = member;

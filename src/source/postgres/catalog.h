@@ -52,7 +52,8 @@ struct pg_table {
 		char kind;      /* r, p, f */
 		bool partition; /* gets the row trigger from its parent */
 		char *denied;   /* not strict: why we may not make a trigger on it, and what to run; NULL: we may */
-		char *owner;    /* kind p: quoted, the role that makes partitions; NULL: ourselves, or a superuser */
+		char *owner;    /* kind p: quoted, the role whose members make partitions; NULL: ourselves */
+		pg_oid owner_oid;
 	} * members;
 	size_t member_count;
 	struct table_rule rule;

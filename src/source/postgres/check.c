@@ -194,6 +194,16 @@ static enum status print_drainer(struct pg *pg, struct err *err)
 	return status;
 }
 
+/* A relay that captures the table already starts without them; who asks is told. */
+static enum status rights_of_members(const struct pg_catalog *catalog, struct err *err)
+{
+	for (size_t i = 0; i < catalog->table_count; i++)
+		for (size_t m = 0; m < catalog->tables[i].member_count; m++)
+			if (catalog->tables[i].members[m].denied)
+				return err_set(err, STATUS_DENIED, "%s", catalog->tables[i].members[m].denied);
+	return STATUS_OK;
+}
+
 enum status postgres_check(void *opaque, struct err *err)
 {
 	struct postgres *source = opaque;
@@ -215,6 +225,8 @@ enum status postgres_check(void *opaque, struct err *err)
 		postgres_warn_unrouted(catalog, source->config->rules);
 	if (status == STATUS_OK && lookup)
 		postgres_warn_tokens(catalog, source->config);
+	if (status == STATUS_OK)
+		status = rights_of_members(catalog, err);
 	if (status == STATUS_OK && lookup)
 		status = auth_table_warn(&source->pg, source->config, 10000, err);
 	if (status == STATUS_OK)

@@ -50,6 +50,7 @@ struct steps {
 	bool together;    /* the disk is waited for once, behind all of them: see flush_steps() */
 	bool any;         /* was executed */
 	struct err later; /* the first that could not be done now, as a table was busy; "" when all was */
+	bool misplaced;   /* so triggers stand where they must not */
 	struct err *complaint; /* what cannot be done for want of a right; NULL: nobody asks */
 	bool strict;           /* at the first table that fails it ends */
 };
@@ -120,49 +121,54 @@ static enum status step(struct steps *steps, const char *what, const char *sql, 
 	return status;
 }
 
-static int by_text(const void *a, const void *b)
+static int by_owner(const void *a, const void *b)
 {
-	return strcmp(*(const char *const *)a, *(const char *const *)b);
+	pg_oid one = (*(const struct pg_member *const *)a)->owner_oid, other = (*(const struct pg_member *const *)b)->owner_oid;
+
+	return one < other ? -1 : one > other;
 }
 
 /* Who makes a partition makes the parent's row trigger on it, and has to be allowed to run its function, or the application's own CREATE
  * TABLE .. PARTITION OF fails. It is the owner of the parent, who could write any row into it anyway. */
-static char *grantees_of(const struct pg_table *table)
+static void owners_of(const struct pg_table *table, struct buf *oids, struct buf *names)
 {
-	AUTO_FREE const char **owners = mem_zero(table->member_count + 1, sizeof(*owners));
-	AUTO_BUF struct buf list = buf_init(BUF_NO_MAX); /* bounded by the catalogue */
+	AUTO_FREE const struct pg_member **owned = mem_zero(table->member_count + 1, sizeof(*owned));
 	size_t count = 0;
 
 	for (size_t i = 0; i < table->member_count; i++)
 		if (table->members[i].owner)
-			owners[count++] = table->members[i].owner;
-	qsort(owners, count, sizeof(*owners), by_text);
-	for (size_t i = 0; i < count; i++)
-		if (!i || strcmp(owners[i], owners[i - 1]) != 0)
-			buf_printf(&list, "%s%s", list.len ? ", " : "", owners[i]);
-	return buf_take(&list);
+			owned[count++] = &table->members[i];
+	qsort(owned, count, sizeof(*owned), by_owner);
+	for (size_t i = 0; i < count; i++) {
+		if (i && owned[i]->owner_oid == owned[i - 1]->owner_oid)
+			continue;
+		buf_printf(oids, "%s%u", oids->len ? ", " : "", owned[i]->owner_oid);
+		buf_printf(names, "%s%s", names->len ? ", " : "", owned[i]->owner);
+	}
 }
 
 static void write_rights(struct buf *sql, const struct pg_table *table, const char *function)
 {
-	AUTO_FREE char *grantees = grantees_of(table);
+	AUTO_BUF struct buf oids = buf_init(BUF_NO_MAX), names = buf_init(BUF_NO_MAX); /* bounded by the catalogue */
 
+	owners_of(table, &oids, &names);
 	buf_printf(sql, "REVOKE ALL ON FUNCTION esink.%s() FROM PUBLIC;\n", function);
-	if (*grantees)
-		buf_printf(sql, "GRANT EXECUTE ON FUNCTION esink.%s() TO %s;\n", function, grantees);
+	if (names.len)
+		buf_printf(sql, "GRANT EXECUTE ON FUNCTION esink.%s() TO %s;\n", function, names.bytes);
 }
 
 static enum status put_rights(struct steps *steps, const struct installed *installed, const struct pg_table *table,
 	const char *function, struct err *err)
 {
-	AUTO_FREE char *grantees = grantees_of(table), *what = mem_format("who makes partitions of %s", table->topic);
-	AUTO_BUF struct buf sql = buf_init(BUF_NO_MAX); /* bounded by the catalogue */
-	const char *former = installed_grantees(installed, table);
+	AUTO_FREE char *what = mem_format("who makes partitions of %s", table->topic);
+	AUTO_BUF struct buf sql = buf_init(BUF_NO_MAX), oids = buf_init(BUF_NO_MAX), names = buf_init(BUF_NO_MAX); /* likewise */
+	const char *former = installed_grantees(installed, table, true);
 
-	if (strcmp(former, grantees) == 0)
+	owners_of(table, &oids, &names);
+	if (span_is(buf_as_span(&oids), former))
 		return STATUS_OK;
 	if (*former)
-		buf_printf(&sql, "REVOKE ALL ON FUNCTION esink.%s() FROM %s;\n", function, former);
+		buf_printf(&sql, "REVOKE ALL ON FUNCTION esink.%s() FROM %s;\n", function, installed_grantees(installed, table, false));
 	write_rights(&sql, table, function);
 	steps->relations = NO_TABLE;
 	steps->verb = SUMMARY_REPLACE;
@@ -254,12 +260,12 @@ static bool is_blocked(struct steps *steps, const struct pg_table *table, const 
 	return why;
 }
 
-/* Relations that have left the table and keep its trigger, where that cannot be made anew without them: an array's elements. */
+/* Relations that have left the table and keep its trigger, as long as that was not made anew without them: an array's elements. */
 static char *strangers_of(const struct installed *installed, const struct pg_table *table)
 {
 	AUTO_BUF struct buf oids = buf_init(BUF_NO_MAX); /* bounded by the catalogue */
 
-	for (int row = 0; why_blocked(table) && row < PQntuples(installed->triggers); row++)
+	for (int row = 0; row < PQntuples(installed->triggers); row++)
 		if (installed->stands[row].of == table->oid && !is_member(table, installed->stands[row].relation))
 			buf_printf(&oids, "%s%u", oids.len ? "," : "", installed->stands[row].relation);
 	return oids.len ? buf_take(&oids) : NULL;
@@ -320,8 +326,7 @@ static enum status attach_table(struct steps *steps, const struct installed *ins
 	AUTO_FREE char *sql = NULL, *strangers = NULL;
 	enum status status = STATUS_OK;
 
-	if (needs_remake(installed, table) && !why_blocked(table))
-		return STATUS_OK; /* the table was busy: later, and all at once */
+	/* At once, also where the triggers have to wait for a busy table: a former function would go on by former rules. */
 	strangers = strangers_of(installed, table);
 	sql = capture_function(catalog, table, strangers, installed->notify);
 	steps->verb = installed_body(installed, table) ? SUMMARY_REPLACE : SUMMARY_CREATE;
@@ -330,6 +335,8 @@ static enum status attach_table(struct steps *steps, const struct installed *ins
 	if (status == STATUS_OK && installed_body(installed, table))
 		status = put_rights(steps, installed, table, function, err);
 	steps->verb = SUMMARY_CREATE;
+	if (needs_remake(installed, table) && !why_blocked(table))
+		return status; /* it was busy: its triggers later, and all at once */
 	for (size_t i = 0; status == STATUS_OK && i < table->member_count; i++)
 		status = attach_member(steps, installed, table, &table->members[i], function, err);
 	return status;
@@ -425,6 +432,7 @@ static enum status remake_tables(struct steps *steps, struct installed *installe
 			continue;
 		any = true;
 		status = remake_table(steps, installed, catalog, table, err);
+		steps->misplaced |= steps->later.text[0];
 	}
 	if (status != STATUS_OK || !any || steps->plan)
 		return status;
@@ -450,7 +458,7 @@ static enum status flush_steps(const struct steps *steps, enum status status, st
 }
 
 static enum status difference(
-	struct steps *steps, const struct pg_catalog *catalog, bool remove, struct err *err)
+	struct steps *steps, const struct pg_catalog *catalog, struct err *err)
 {
 	struct installed installed = {0};
 	enum status status = installed_load(steps->pg, catalog, &installed, err);
@@ -459,7 +467,7 @@ static enum status difference(
 		recall_all(&installed, catalog);
 	if (status == STATUS_OK)
 		status = remake_tables(steps, &installed, catalog, err);
-	if (status == STATUS_OK && remove)
+	if (status == STATUS_OK)
 		status = detach_others(steps, &installed, catalog, err);
 	for (size_t i = 0; status == STATUS_OK && i < catalog->table_count; i++)
 		status = attach_table(steps, &installed, catalog, &catalog->tables[i], err);
@@ -468,12 +476,12 @@ static enum status difference(
 }
 
 enum status install_tables(struct pg *pg, const struct pg_catalog *catalog, const struct claim *claim,
-	bool strict, bool remove, bool *any, struct err *complaint, struct err *err)
+	bool strict, struct install_done *done, struct err *complaint, struct err *err)
 {
 	struct steps steps = {.pg = pg, .claim = claim, .together = true, .complaint = complaint, .strict = strict};
-	enum status status = difference(&steps, catalog, remove, err);
+	enum status status = difference(&steps, catalog, err);
 
-	*any = steps.any;
+	*done = (struct install_done){steps.any, steps.misplaced};
 	if (status == STATUS_OK && steps.later.text[0])
 		return err_set(err, STATUS_TOO_MANY, "%s", steps.later.text);
 	return status;
@@ -484,7 +492,7 @@ enum status install_plan(struct pg *pg, const struct pg_catalog *catalog, struct
 {
 	struct steps steps = {.pg = pg, .plan = plan, .summary = summary, .strict = true};
 
-	return difference(&steps, catalog, true, err);
+	return difference(&steps, catalog, err);
 }
 
 enum status install_complaint(struct pg *pg, struct err *complaint, struct err *err)

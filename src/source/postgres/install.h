@@ -18,12 +18,17 @@ enum status install_schema(struct pg *pg, char *journal, struct err *err) MUST_C
 /* Begins another journal in place of *journal, whose events are gone; *journal is the new one then. */
 enum status install_journal(struct pg *pg, char *journal, struct err *err) MUST_CHECK;
 
+struct install_done {
+	bool any;       /* something was done */
+	bool misplaced; /* STATUS_TOO_MANY: triggers stand on tables whose changes must not be told, or are told by former rules */
+};
+
 /* Functions and triggers of the catalogue's tables, each under the claim; STATUS_CONFLICT: it was lost. Each statement on an
- * application's table waits at most 100 ms for its lock; STATUS_TOO_MANY: a table was busy, the rest is done: call again.
- * remove: also take out tables that are not in the catalogue. What is done is logged; *any: something was. strict: the first table that
- * fails ends it; else it stops no other, and is tried again like a busy one. *complaint: a right that is wanting. */
+ * application's table waits at most 100 ms for its lock; STATUS_TOO_MANY: a table was busy, the rest is done: call again. Tables that are
+ * not in the catalogue are taken out. What is done is logged. strict: the first table that fails ends it; else it stops no other, and is
+ * tried again like a busy one. *complaint: a right that is wanting. */
 enum status install_tables(struct pg *pg, const struct pg_catalog *catalog, const struct claim *claim,
-	bool strict, bool remove, bool *any, struct err *complaint, struct err *err) MUST_CHECK;
+	bool strict, struct install_done *done, struct err *complaint, struct err *err) MUST_CHECK;
 
 /* The same as statements for a person, changing nothing: appends `CREATE ...;` lines, or nothing
  * where all is in place. */

@@ -10,6 +10,10 @@
 #include "source/postgres/statement.h"
 
 #define CATALOG_TIMEOUT_MS 60000
+#define GRANTEES(what)                                                                             \
+	"coalesce((SELECT pg_catalog.string_agg(" what ", ', '::text ORDER BY g.role) FROM "      \
+	"(SELECT DISTINCT a.grantee AS role FROM pg_catalog.aclexplode(p.proacl) a WHERE "         \
+	"a.grantee <> p.proowner AND a.grantee <> '0'::oid) g), '')"
 
 /* The table in the name of a function; 0: in none that capture_function_name() gives. */
 static pg_oid table_of(const char *function)
@@ -42,9 +46,7 @@ enum status installed_load(struct pg *pg, const struct pg_catalog *catalog, stru
 	AUTO_RESULT PGresult *prepared = NULL;
 	enum status status = pg_query(pg,
 		"SELECT p.proname, p.prosrc, coalesce(c.oid::regclass::text, 'a table that is gone'), "
-		"coalesce((SELECT pg_catalog.string_agg(g.name, ', ' ORDER BY g.name COLLATE \"C\") FROM (SELECT DISTINCT "
-		"pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(a.grantee)) AS name FROM pg_catalog.aclexplode(p.proacl) a "
-		"WHERE a.grantee <> p.proowner AND a.grantee <> '0'::oid) g), '') "
+		GRANTEES("g.role::pg_catalog.text") ", " GRANTEES("pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(g.role))") " "
 		"FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace "
 		"LEFT JOIN pg_class c ON c.oid::text = pg_catalog.substr(p.proname, 9) "
 		"WHERE n.nspname = 'esink' "
@@ -84,11 +86,11 @@ bool installed_has_trigger(const struct installed *installed, pg_oid relation, c
 	return false;
 }
 
-const char *installed_grantees(const struct installed *installed, const struct pg_table *table)
+const char *installed_grantees(const struct installed *installed, const struct pg_table *table, bool oids)
 {
 	for (int row = 0; row < PQntuples(installed->functions); row++)
 		if (installed->of[row] == table->oid)
-			return PQgetvalue(installed->functions, row, 3);
+			return PQgetvalue(installed->functions, row, oids ? 3 : 4);
 	return "";
 }
 

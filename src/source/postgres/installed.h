@@ -6,7 +6,7 @@
 #include "source/postgres/connection.h"
 
 struct installed {
-	PGresult *functions; /* name, source, its table's name, the roles that were granted it: quoted, sorted, with commas */
+	PGresult *functions; /* name, source, its table's name, the roles that were granted it, in the order of their oids: those, and quoted */
 	PGresult *triggers;  /* relation, trigger name, function name */
 	pg_oid *of;          /* of each function the table in its name */
 	struct {
@@ -23,8 +23,8 @@ void installed_finish(struct installed *installed);
 bool installed_has_trigger(const struct installed *installed, pg_oid relation, const char *name, const struct pg_table *table);
 /* Of the table's function; NULL: it has none. */
 const char *installed_body(const struct installed *installed, const struct pg_table *table);
-/* Of the table's function; "": nobody beside its owner, or there is none. */
-const char *installed_grantees(const struct installed *installed, const struct pg_table *table);
+/* Of the table's function, with commas; "": nobody beside its owner, or there is none. */
+const char *installed_grantees(const struct installed *installed, const struct pg_table *table, bool oids);
 bool installed_has_function(const struct installed *installed, const struct pg_table *table, struct span body);
 
 #endif

@@ -64,7 +64,7 @@ static enum status find_uncaptured(
 	return status;
 }
 
-static enum status install_once(struct postgres *source, bool strict, bool *any, struct err *err)
+static enum status install_once(struct postgres *source, bool strict, struct install_done *done, struct err *err)
 {
 	AUTO_BUF struct buf uncaptured = buf_init(BUF_NO_MAX); /* bounded by the configuration */
 	struct pg_catalog *catalog = NULL;
@@ -78,14 +78,14 @@ static enum status install_once(struct postgres *source, bool strict, bool *any,
 	if (!strict)
 		status = find_uncaptured(&source->pg, catalog, &uncaptured, err);
 	if (status == STATUS_OK)
-		status = install_tables(&source->pg, catalog, &source->claim, strict, true, any, &complaint, err);
+		status = install_tables(&source->pg, catalog, &source->claim, strict, done, &complaint, err);
 	recall_complaint(catalog, &complaint);
 	if (status == STATUS_TOO_MANY && complaint.text[0])
 		*err = complaint; /* says what to do, and does not pass by itself */
 	if (status == STATUS_OK)
 		status = install_complaint(&source->pg, &complaint, err);
 	source->fingerprint = catalog->fingerprint;
-	source->fingerprint_known = status == STATUS_OK && !*any;
+	source->fingerprint_known = status == STATUS_OK && !done->any;
 	if (status == STATUS_OK)
 		set_complaint(source, &complaint);
 	if (status == STATUS_OK && uncaptured.len)
@@ -98,16 +98,17 @@ static enum status install_once(struct postgres *source, bool strict, bool *any,
 
 /* Until there was nothing to do: what the drift check holds the tables against was seen before it was looked whether all is in place. Seen
  * afterwards it could be what another relay, with other rules, made meanwhile. */
-static enum status upkeep_install(struct postgres *source, bool strict, struct err *err)
+static enum status upkeep_install(struct postgres *source, bool strict, bool *misplaced, struct err *err)
 {
+	struct install_done done = {.any = true};
 	enum status status = STATUS_OK;
-	bool any = true;
 
 	source->fingerprint_known = false;
-	for (int n = 0; n < INSTALLS_MAX && any && status == STATUS_OK; n++) {
-		any = false;
-		status = install_once(source, strict, &any, err);
+	for (int n = 0; n < INSTALLS_MAX && done.any && status == STATUS_OK; n++) {
+		done.any = false;
+		status = install_once(source, strict, &done, err);
 	}
+	*misplaced = done.misplaced;
 	return status == STATUS_TOO_MANY ? STATUS_UNAVAILABLE : status;
 }
 
@@ -125,9 +126,11 @@ static void put_off(struct postgres *source, const struct err *why)
 enum status upkeep_open(struct postgres *source, struct err *err)
 {
 	struct err busy = {""};
-	enum status status = upkeep_install(source, !source->started, &busy);
+	bool misplaced = false;
+	enum status status = upkeep_install(source, !source->started, &misplaced, &busy);
 
-	if (status == STATUS_UNAVAILABLE && source->pg.conn) {
+	/* A relay that begins does not tell what may be captured by rules of former days. */
+	if (status == STATUS_UNAVAILABLE && source->pg.conn && (source->started || !misplaced)) {
 		put_off(source, &busy);
 		return STATUS_OK;
 	}
@@ -139,6 +142,7 @@ enum status upkeep_open(struct postgres *source, struct err *err)
 static enum status watch_drift(struct postgres *source, struct err *err)
 {
 	struct pg_fingerprint now = {0};
+	bool misplaced = false;
 	enum status status = catalog_fingerprint(&source->pg, source->config->rules, &now, err);
 	struct err busy;
 
@@ -155,7 +159,7 @@ static enum status watch_drift(struct postgres *source, struct err *err)
 		}
 		if (!source->busy_retry_ms)
 			log_info("postgres", "the watched tables have changed: looking at their triggers");
-		status = upkeep_install(source, false, &busy);
+		status = upkeep_install(source, false, &misplaced, &busy);
 	}
 	if (status == STATUS_UNAVAILABLE && source->pg.conn) {
 		put_off(source, &busy);
