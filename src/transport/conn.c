@@ -17,12 +17,7 @@
 #include "transport/socketio/upgrade.h"
 #include "transport/thread.h"
 
-void conn_mark_surplus(struct lws *wsi)
-{
-	static char mark;
-
-	lws_set_opaque_user_data(wsi, &mark);
-}
+#define SURPLUS_MS 2000
 
 struct conn *conn_get(struct lws *wsi)
 {
@@ -33,10 +28,18 @@ struct conn *conn_get(struct lws *wsi)
 	conn = mem_zero(1, sizeof(*conn));
 	conn->thread = lws_context_user(lws_get_context(wsi));
 	conn->wsi = wsi;
-	conn->surplus = lws_get_opaque_user_data(wsi);
 	conn->fd = lws_get_socket_fd(wsi);
 	lws_set_wsi_user(wsi, conn);
 	return conn;
+}
+
+void conn_make_surplus(struct lws *wsi)
+{
+	struct conn *conn = conn_get(wsi);
+
+	conn->surplus = true;
+	atomic_fetch_add(&conn->thread->shared->surplus, 1);
+	conn_watch(conn, SURPLUS_MS);
 }
 
 struct session *conn_seat(struct conn *conn)
@@ -264,6 +267,8 @@ void conn_free(struct conn *conn)
 	conn_gone(conn);
 	unwatch(conn);
 	exchange_end(conn);
+	if (conn->surplus)
+		atomic_fetch_sub(&conn->thread->shared->surplus, 1);
 	if (conn->message)
 		buf_finish(conn->message);
 	free(conn->message);

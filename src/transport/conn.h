@@ -70,8 +70,8 @@ static inline struct conn *conn_of(struct session *session)
 	return seat_of(session)->conn;
 }
 
-/* Of a socket that has none yet. */
-void conn_mark_surplus(struct lws *wsi);
+/* Makes one of the spare connections of a socket that has none yet, which is counted as such and has little time. */
+void conn_make_surplus(struct lws *wsi);
 /* The connection of a socket, made when it has none yet. */
 struct conn *conn_get(struct lws *wsi);
 struct hub *conn_hub(const struct conn *conn);

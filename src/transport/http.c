@@ -144,12 +144,12 @@ static bool asks_for_history(const struct head *head)
 	return (head->route == ROUTE_EVENTS || head->route == ROUTE_EVENT) && (head->method == METHOD_GET || head->method == METHOD_HEAD);
 }
 
-/* The connection is there for health probes alone; 0: it is not, or this is one. */
+/* The connection is there for health probes alone; 0: it is not, or this is one, which has no body that could take its time. */
 static int full(const struct conn *conn, const char **message)
 {
-	enum route route = conn->exchange->head.route;
+	const struct head *head = &conn->exchange->head;
 
-	if (!conn->surplus || route == ROUTE_PING || route == ROUTE_READY)
+	if (!conn->surplus || ((head->route == ROUTE_PING || head->route == ROUTE_READY) && !head->content_length && !head->encoded))
 		return 0;
 	listen_full(conn->thread);
 	*message = "Too many connections";

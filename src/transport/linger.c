@@ -4,7 +4,8 @@
  * connection half open when libwebsockets closes its own. What comes is read and thrown away, up to LINGER_BYTES; then
  * the client's writes wait, and it finds the answer. The end comes with the client's, after LINGER_MS at the latest.
  *
- * Until then it is one of MAX_CONNECTIONS, by which descriptors are reckoned; where those are all there, it is closed as it is.
+ * Until then it counts as a connection, by which descriptors are reckoned; where those are all there, the spare ones as well, it is
+ * closed as it is.
  *
  * With TLS the bytes are encrypted ones: nobody looks at them.
  */
@@ -19,6 +20,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "transport/conn.h"
+#include "transport/listen.h"
 #include "transport/thread.h"
 
 #define LINGER_MS 2000
@@ -44,7 +46,7 @@ static int take_descriptor(struct shared *shared, int fd)
 {
 	int own = -1;
 
-	if (atomic_fetch_add(&shared->connections, 1) < shared->config.max_connections)
+	if (atomic_fetch_add(&shared->connections, 1) < shared->config.max_connections + SPARE_CONNECTIONS)
 		own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	if (own < 0)
 		atomic_fetch_sub(&shared->connections, 1);

@@ -213,16 +213,18 @@ static void pause_listening(struct thread *thread)
 
 static void accept_one(struct thread *thread, int fd)
 {
-	uint32_t open = atomic_load(&thread->shared->connections), max = thread->shared->config.max_connections;
+	struct shared *shared = thread->shared;
+	uint32_t surplus = atomic_load(&shared->surplus);
+	bool is_full = atomic_load(&shared->connections) - surplus >= shared->config.max_connections;
 	struct lws *wsi;
 
-	if (open >= max + SPARE_CONNECTIONS) {
+	if (is_full && surplus >= SPARE_CONNECTIONS) {
 		refuse(thread, fd);
 		return;
 	}
 	wsi = lws_adopt_socket_vhost(thread->vhost, fd); /* closes it when it fails */
-	if (wsi && open >= max)
-		conn_mark_surplus(wsi);
+	if (wsi && is_full)
+		conn_make_surplus(wsi);
 }
 
 static void on_readable(uv_poll_t *poll, int status, int events)

@@ -9,7 +9,7 @@
 #include "transport/server.h"
 
 /* Beyond MAX_CONNECTIONS, for health probes: a relay that is full is well, and whoever restarts it for want of an answer throws all its
- * clients out. Anything else is told there that it is full. */
+ * clients out. Anything else is told there that it is full. Each has conn.c's SURPLUS_MS, or those who made us full would have them all. */
 #define SPARE_CONNECTIONS 16
 
 /* One socket per thread and address: fds[thread * addresses + address]. */

@@ -32,7 +32,8 @@ struct shared {
 	struct hub_config hub;
 	struct cors cors;
 	struct engineio_registry *engines;
-	atomic_uint connections;
+	atomic_uint connections; /* surplus ones, too */
+	atomic_uint surplus;     /* listen.h's spare ones */
 	atomic_uint requests;       /* under way */
 	atomic_uint polls;          /* of Engine.IO, that wait */
 	_Atomic int64_t complained; /* when a refused connection was last logged, ms */

@@ -101,9 +101,10 @@ test('more connections than MAX_CONNECTIONS: told 503 and closed; places that be
   assert.match(refused, /\{"code":503,"message":"Too many connections"\}$/);
   assert.match(refused, /Retry-After: 1/);
   assert.match(await ask('/ws', ', Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=='), /^HTTP\/1.1 503[^]*Too many connections"\}$/);
-  for (const probe of ['/ping', '/ready']) assert.match(await ask(probe), /^HTTP\/1.1 200/, 'who is full is well');
+  for (const probe of ['/ping', '/ready']) assert.match(await ask(probe), /^HTTP\/1.1 200[^]*\r\nconnection: close\r\n/i, 'who is full is well');
+  assert.match(await raw(relay.port, 'POST /ping HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n'), /^HTTP\/1.1 503/, 'and reads no body');
   const many = await Promise.all(Array.from({ length: 500 }, () => ask('/')));
-  assert.ok(many.every((text) => text === '' || text.startsWith('HTTP/1.1 503')));
+  assert.ok(many.every((text) => text === '' || text.startsWith('HTTP/1.1 503')) && many.some(Boolean));
   await until(async () => (await ask('/ping')).startsWith('HTTP/1.1 200'), 'a probe to be answered');
   assert.equal(relay.log.split('connections are refused: MAX_CONNECTIONS').length - 1, 1, 'said once in ten seconds');
   for (const state of held) state.socket.destroy();
