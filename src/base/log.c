@@ -1,7 +1,8 @@
 /* Formats a line into one buffer and writes it at once, so that lines of several threads never mix.
  *
  * Whoever reads the log may stop (a full disk behind a pipe, a terminal with Ctrl-S), and must not stop us: a line is written only
- * when it is taken, after a short wait for a reader that is merely slow. Then lines are lost, and counted.
+ * when it is taken. A reader that is merely slow is waited for, a second at once and a twentieth of the time in the long run. Then
+ * lines are lost, and counted.
  */
 #include "base/log.h"
 
@@ -19,13 +20,15 @@
 #include "base/buf.h"
 #include "base/clock.h"
 
-#define READER_WAIT_MS 20
+#define PATIENCE_MS 1000
+#define PATIENCE_SHARE 20
 
 static enum log_level threshold = LOG_INFO;
 static int as_json;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static unsigned long lost; /* lines, since the last that was written */
 static bool torn;          /* the last one was not written to its end */
+static int64_t patience = PATIENCE_MS, looked; /* ms that may be waited; when it was reckoned */
 static const char *const level_names[] = {"debug", "info", "warn", "error"};
 
 void log_init(enum log_level level, int json)
@@ -72,33 +75,48 @@ static void format_line(struct buf *line, enum log_level level, const char *doma
 /* -- writing ---------------------------------------------------------------------------------------------------------- */
 
 /* A pipe that can be written to at all has room for PIPE_BUF bytes. */
-static bool takes(int wait_ms)
+static bool takes(void)
 {
+	int64_t begun = clock_ms();
 	struct pollfd fd = {STDERR_FILENO, POLLOUT, 0};
 	int n;
 
+	patience += (begun - looked) / PATIENCE_SHARE;
+	if (patience > PATIENCE_MS)
+		patience = PATIENCE_MS;
 	do
-		n = poll(&fd, 1, wait_ms);
+		n = poll(&fd, 1, (int)patience);
 	while (n < 0 && errno == EINTR);
+	looked = clock_ms();
+	patience = looked - begun < patience ? patience - (looked - begun) : 0;
 	return n != 0;
 }
 
 /* False: nobody reads. */
-static bool write_out(const char *line, size_t len, int wait_ms)
+static bool write_all(const char *bytes, size_t len)
 {
 	while (len) {
 		ssize_t n;
 
-		if (!takes(wait_ms))
+		if (!takes())
 			return false;
-		n = write(STDERR_FILENO, line, len < PIPE_BUF ? len : PIPE_BUF);
+		n = write(STDERR_FILENO, bytes, len < PIPE_BUF ? len : PIPE_BUF);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno == EAGAIN)
+			return false; /* it is not ours alone */
 		if (n <= 0)
 			return true; /* nowhere left to say so */
-		line += n;
+		bytes += n;
 		len -= (size_t)n;
 		torn = len;
 	}
 	return true;
+}
+
+static bool write_line(const char *line, size_t len)
+{
+	return (!torn || write_all("\n", 1)) && write_all(line, len);
 }
 
 /* What was lost, as soon as somebody reads again. */
@@ -108,10 +126,8 @@ static bool tell_lost(void)
 	char message[128];
 
 	snprintf(message, sizeof(message), "%lu lines of the log are lost: nobody read them", lost);
-	if (torn)
-		buf_text(&line, "\n");
 	format_line(&line, LOG_WARN, "log", message);
-	if (!write_out(line.bytes, line.len, 0))
+	if (!write_line(line.bytes, line.len))
 		return false;
 	lost = 0;
 	return true;
@@ -120,7 +136,7 @@ static bool tell_lost(void)
 static void put(const char *line, size_t len)
 {
 	pthread_mutex_lock(&lock);
-	if ((lost && !tell_lost()) || !write_out(line, len, READER_WAIT_MS))
+	if ((lost && !tell_lost()) || !write_line(line, len))
 		lost++;
 	pthread_mutex_unlock(&lock);
 }

@@ -1,5 +1,5 @@
-/* Log lines: level, domain (`hub`, `postgres`, `http`), message. Written to stderr, line by line, from any thread; blocks for
- * 20 ms at most: a reader that has stopped costs lines, which are counted in the next one that is read. Nothing that
+/* Log lines: level, domain (`hub`, `postgres`, `http`), message. Written to stderr, line by line, from any thread. A reader
+ * that has stopped holds us up for a second, and then costs lines, which are counted in the next one that is read. Nothing that
  * a client or a row said goes in unescaped: a tab is shown as a space, other control characters as ?. Never log a token, a payload or a value. */
 #ifndef ESINK_LOG_H
 #define ESINK_LOG_H

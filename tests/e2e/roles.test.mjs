@@ -243,6 +243,8 @@ test('row security on the token table: that tokens are hidden is said before any
   await db.query(policy);
   assert.doesNotMatch(await check(), /row security/);
   await relay.ws(await db.user(1));
+  await db.query('CREATE POLICY strict ON auth AS RESTRICTIVE USING (id < 100)');
+  assert.match(await check(), /row security of "auth" .*RESTRICTIVE/);
 });
 
 test('the owner of a watched partitioned table goes on making partitions of it, and nobody else is granted anything', async (t) => {

@@ -10,12 +10,15 @@
 #include "source/postgres/statement.h"
 #include "source/token_table.h"
 
-/* Row security applies to us, and no policy shows us all rows. */
+/* Row security applies to us, and either no policy shows us all rows or a restrictive one may hide some. */
+#define OUR_POLICY                                                                                 \
+	"(SELECT FROM pg_policy p WHERE p.polrelid = c.oid AND p.polcmd IN ('r', '*') AND EXISTS " \
+	"(SELECT FROM unnest(p.polroles) r (role) WHERE r.role = '0'::oid OR pg_has_role(r.role, " \
+	"'USAGE'::text)) AND "
+#define SHOWS_ALL "pg_catalog.pg_get_expr(p.polqual, c.oid) = 'true'::text"
 #define HIDES                                                                                      \
-	"row_security_active(c.oid) AND NOT EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = "   \
-	"c.oid AND p.polpermissive AND p.polcmd IN ('r', '*') AND pg_catalog.pg_get_expr("         \
-	"p.polqual, c.oid) = 'true'::text AND EXISTS (SELECT FROM unnest(p.polroles) r (role) "    \
-	"WHERE r.role = '0'::oid OR pg_has_role(r.role, 'USAGE'::text)))"
+	"row_security_active(c.oid) AND (NOT EXISTS " OUR_POLICY "p.polpermissive AND " SHOWS_ALL  \
+	") OR EXISTS " OUR_POLICY "NOT p.polpermissive AND NOT (" SHOWS_ALL ")))"
 
 /* $1 schema.table or table, $2 token column, $3 user column; the columns are NULL where the table
  * lacks them. */
@@ -127,7 +130,8 @@ enum status auth_table_warn(struct pg *pg, const struct source_config *config, i
 
 	if (status == STATUS_OK && PQntuples(found) == 1 && pg_bool(found, 0, 7))
 		log_warn("postgres", "AUTH_TABLE: row security of \"%s\" applies to role \"%s\": a token whose row no policy shows it is "
-			"refused; to show it all of them run: CREATE POLICY esink ON \"%s\".\"%s\" FOR SELECT TO \"%s\" USING (true);",
+			"refused; to show it all of them run: CREATE POLICY esink ON \"%s\".\"%s\" FOR SELECT TO \"%s\" USING (true); "
+			"a RESTRICTIVE policy hides them all the same",
 			config->auth_table, PQuser(pg->conn), PQgetvalue(found, 0, 0), PQgetvalue(found, 0, 1), PQuser(pg->conn));
 	return status;
 }
