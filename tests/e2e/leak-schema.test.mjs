@@ -1,6 +1,7 @@
 // Prevents: code of another role that runs with the relay's rights: in a schema esink that was there first, in one that others
 // may create in, behind a type's casts, operators and functions.
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
 import { test, usePostgres } from './lib/harness.mjs';
 import { runToEnd, startRelay } from './lib/relay.mjs';
 import { until } from './lib/wait.mjs';
@@ -40,7 +41,7 @@ test('a schema esink that a plain role made is not used by a superuser, although
   }
   await squatter.query(`CREATE FUNCTION esink.newest_tick(OUT next bigint, OUT snapshot pg_snapshot) LANGUAGE plpgsql AS $$ BEGIN
     INSERT INTO public.ran VALUES ('newest_tick'); SELECT * INTO next, snapshot FROM esink.was_newest_tick(); END $$`);
-  await refusedFor(t, db, 'postgres', /schema esink belongs to role "squatter", not to "postgres".*--uninstall/);
+  await refusedFor(t, db, 'postgres', /schema esink belongs to role "squatter", not to "postgres".*DROP SCHEMA esink CASCADE;/);
   assert.deepEqual(await ran(db), []);
   assert.equal((await runToEnd(t, { db, args: ['--uninstall'], env: { TABLE_NAMES: 'notes' } })).code, 0);
   const relay = await startRelay(t, db, { tables: 'notes', routing: { notes: 'user_id' } });
@@ -49,6 +50,26 @@ test('a schema esink that a plain role made is not used by a superuser, although
   await relay.fence(ws);
   assert.equal(ws.events.length, 1);
   assert.deepEqual(await ran(db), []);
+});
+
+test('a dump restored without owners: what the refusal says to run mends it', async (t) => {
+  const db = await withRoles(t, ['honest']);
+  const relay = await startRelay(t, db, { tables: 'notes', env: as(db, 'honest') });
+  await relay.kill();
+  const dump = join(postgres.scratch, 'without-owners.dump'), copy = await postgres.database(t, 'DROP TABLE auth, fence');
+  await postgres.command('pg_dump', ['-Fc', '-d', db.url, '-f', dump]);
+  await postgres.command('pg_restore', ['--exit-on-error', '--no-owner', '-d', copy.url, dump]);
+  await copy.query(`GRANT CREATE ON DATABASE ${copy.name} TO honest`);
+  t.defer(() => copy.query('DROP OWNED BY honest CASCADE'));
+  const said = /schema esink belongs to role "postgres", not to "honest".*run as "postgres" or a superuser: (DROP SCHEMA esink CASCADE;)/;
+  await refusedFor(t, copy, 'honest', said);
+  const { log } = await runToEnd(t, { args: ['--check'], env: { ...as(copy, 'honest'), TABLE_NAMES: 'notes,fence' } });
+  await copy.query(said.exec(log)[1]);
+  const again = await startRelay(t, copy, { tables: 'notes', routing: { notes: 'user_id' }, env: as(copy, 'honest') });
+  const ws = await again.ws(await copy.user(1));
+  await copy.query('INSERT INTO notes VALUES (1, 1)');
+  await again.fence(ws);
+  assert.equal(ws.events.length, 1);
 });
 
 test('others may create in our schema, or own something in it: refused, with what to run', async (t) => {

@@ -53,9 +53,10 @@ static enum status judge(const struct pg *pg, const PGresult *schema, struct err
 	if (!pg_bool(schema, 0, IS_OURS))
 		return err_set(err, STATUS_DENIED,
 			"schema esink belongs to role \"%s\", not to \"%s\": it is not ours to use. If "
-			"esink ran as that role before, run esink --uninstall, then start again (a "
-			"new journal begins)",
-			PQgetvalue(schema, 0, OWNER), PQuser(pg->conn));
+			"esink ran as that role before, or a dump was restored without owners, run as "
+			"\"%s\" or a superuser: DROP SCHEMA esink CASCADE; then start again (a new "
+			"journal begins, consumers have to register again)",
+			PQgetvalue(schema, 0, OWNER), PQuser(pg->conn), PQgetvalue(schema, 0, OWNER));
 	if (!pg_bool(schema, 0, HAS_META))
 		return err_set(err, STATUS_INVALID,
 			"there is a schema esink which is not esink's: rename or drop it");
