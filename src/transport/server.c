@@ -172,6 +172,9 @@ enum status server_address_good(const char *host, int port, struct err *err)
 
 	if (status == STATUS_OK)
 		listening_close(&listening);
+	if (status == STATUS_CONFLICT) /* mostly the relay that runs while its configuration is checked */
+		err_set(err, status, "PORT: %d is taken on %s: if not by the esink that runs already, stop what has it or choose another "
+			"port", port, host && host[0] ? host : "all interfaces");
 	return status;
 }
 
