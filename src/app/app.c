@@ -261,6 +261,22 @@ static void tell_reload(const char *what, bool many, enum status status, const s
 		log_error("app", "SIGHUP: %s %s: %s", what, many ? "stay as they were" : "stays as it was", err->text);
 }
 
+static bool differ(const char *one, const char *other)
+{
+	return strcmp(one ? one : "", other ? other : "") != 0;
+}
+
+/* By name: they may be in files, whose owner believes that SIGHUP was all. */
+static void tell_restart(const struct config *now, const struct config *fresh)
+{
+	static const char text[] = "SIGHUP: %s was changed, which is read at the start alone: restart";
+
+	if (differ(now->postgres_url, fresh->postgres_url))
+		log_warn("app", text, "POSTGRES_DATABASE_URL");
+	if (differ(now->mysql_password, fresh->mysql_password))
+		log_warn("app", text, "MYSQL_PASSWORD");
+}
+
 /* What cannot be read stays as it was: a relay does not stop over a file that is half-way replaced. The configuration is read
  * again for the sake of the files that its secrets lie in; nothing else of it is taken over. Whoever came in by a key or token
  * that is gone now has to go. */
@@ -275,8 +291,10 @@ static void reload(struct app *app)
 	if (status == STATUS_OK)
 		status = auth_reload(app->auth, fresh.security_token, fresh.jwt_secret, &err);
 	tell_reload("tokens and keys", true, status, &err);
-	if (status == STATUS_OK)
+	if (status == STATUS_OK) {
 		hubs_withdraw(hubs, count);
+		tell_restart(app->config, &fresh);
+	}
 	config_finish(&fresh);
 	if (app->config->use_ssl)
 		tell_reload("the certificate", false, server_reload(app->server, &err), &err);

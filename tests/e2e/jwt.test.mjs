@@ -112,6 +112,17 @@ test('SIGHUP: a broken key file keeps the old keys and says so; a key that is go
   await (await relay.ws(signed(b, 'same'))).close();
 });
 
+test('SIGHUP says of a database\'s address that was replaced that it takes a restart, and not what it is', async (t) => {
+  const db = await postgres.database(t), folder = mkdtempSync(join(tmpdir(), 'esink-url-')), file = join(folder, 'url');
+  t.defer(() => rmSync(folder, { recursive: true }));
+  writeFileSync(file, db.url);
+  const relay = await startRelay(t, db, { env: { POSTGRES_DATABASE_URL: '', POSTGRES_DATABASE_URL_FILE: file, JWT_SECRET: secret, LOG_LEVEL: 'info' } });
+  await hup(relay, /tokens and keys were read again/);
+  assert.doesNotMatch(relay.log, /restart/);
+  writeFileSync(file, db.url.replace('@', `:${relay.secret('another-password-4711')}@`));
+  await hup(relay, /warn {2}app: SIGHUP: POSTGRES_DATABASE_URL was changed, which is read at the start alone: restart\n/);
+});
+
 test('SIGHUP: a consumer\'s poll that waits with a SECURITY_TOKEN that was replaced is told nothing', async (t) => {
   const at = scratch(t);
   const successor = 'operators-next-token-4712';
