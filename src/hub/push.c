@@ -231,6 +231,7 @@ void push_ack(struct session *session, const json_t *data)
 		push->in_flight = false;
 		push->acknowledges = true;
 		push->seq++;
+		session->messages--; /* one for each chunk of ours: no flood, and MAX_MESSAGES_PER_SECOND is not for it */
 		poll(push);
 		return;
 	}

@@ -535,6 +535,23 @@ test('without a SECURITY_TOKEN there are no consumers: 403', async (t) => {
   }
 });
 
+test('push: acknowledgements are no flood, whatever MAX_MESSAGES_PER_SECOND; wrong ones are', async (t) => {
+  const db = await databaseOf('sqlite').database(t, schema);
+  const relay = await startRelay(t, db, { ...rules, env: { ...rules.env, MAX_MESSAGES_PER_SECOND: '3' } });
+  const c = new Consumers(relay), service = await relay.operator({ query: { topics: 'nothing' } });
+  await c.register('a', { topics: ['notes'] });
+  await db.query(notes(1, 40));
+  service.say('ready', { consumer: 'a', limit: 1 });
+  for (let seq = 0; seq < 40; seq++) {
+    await until(() => service.named('events').length > seq, () => `chunk ${seq}; ${service.state()}`);
+    service.say('ack', { seq });
+  }
+  await until(async () => (await c.get('a')).pending === 0, 'all acknowledged');
+  assert.deepEqual(service.errors, []);
+  for (let i = 0; i < 10; i++) service.say('ack', { seq: 7 });
+  await until(() => service.closed === 4429, () => `the end; ${service.state()}`);
+});
+
 test('MAX_CONSUMERS: one more is told 429, those that are there are not concerned', async (t) => {
   const database = databaseOf('sqlite');
   const relay = await startRelay(t, await database.database(t, schema), { ...rules, env: { ...rules.env, MAX_CONSUMERS: '2' } });
