@@ -1,5 +1,5 @@
 // Prevents: an example in docs/PROTOCOL.md that does not do what it promises. Both programs are run as they stand there, killed in
-// the middle of their work and started again.
+// the middle of their work and started again, and refused.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -28,15 +28,19 @@ function start(t, file, relay) {
   return service;
 }
 
+async function setUp(t, name) {
+  const folder = mkdtempSync(join(tmpdir(), 'esink-example-')), file = join(folder, `${name}.mjs`);
+  t.defer(() => rmSync(folder, { recursive: true }));
+  writeFileSync(file, example(name));
+  symlinkSync(fileURLToPath(new URL('node_modules', import.meta.url)), join(folder, 'node_modules'));
+  const db = await sqliteDatabase(t, 'CREATE TABLE orders (id int PRIMARY KEY, customer int)');
+  const relay = await startRelay(t, db, { tables: 'orders', routing: { orders: 'customer' }, env: { SECURITY_TOKEN: operator } });
+  return { file, db, relay, consumers: new Consumers(relay) };
+}
+
 for (const name of ['mail', 'push']) {
   test(`${name}.mjs: every order is told, in order, though the service and the relay are killed`, async (t) => {
-    const folder = mkdtempSync(join(tmpdir(), 'esink-example-')), file = join(folder, `${name}.mjs`);
-    t.defer(() => rmSync(folder, { recursive: true }));
-    writeFileSync(file, example(name));
-    symlinkSync(fileURLToPath(new URL('node_modules', import.meta.url)), join(folder, 'node_modules'));
-    const db = await sqliteDatabase(t, 'CREATE TABLE orders (id int PRIMARY KEY, customer int)');
-    const relay = await startRelay(t, db, { tables: 'orders', routing: { orders: 'customer' }, env: { SECURITY_TOKEN: operator } });
-    const consumers = new Consumers(relay);
+    const { file, db, relay, consumers } = await setUp(t, name);
     await consumers.register('mail', { topics: ['orders$'], types: ['insert'] });
     let output = '', last = 0;
     for (const end of ['service', 'relay', 'none']) {
@@ -57,3 +61,15 @@ for (const name of ['mail', 'push']) {
     assert.deepEqual([...new Set(told)], Array.from({ length: last }, (_, i) => i + 1));
   });
 }
+
+test('push.mjs: it goes on after an error: without a consumer at its start, and when that is deleted under it', async (t) => {
+  const { file, db, relay, consumers } = await setUp(t, 'push');
+  const service = start(t, file, relay);
+  for (const id of [1, 2]) {
+    await until(async () => (await consumers.ask('GET', '/consumers/mail')).status === 200, 'it to be registered');
+    await db.query(`INSERT INTO orders (id, customer) VALUES (${id}, 1)`);
+    await until(() => service.output.includes(` order ${id}\n`), () => `mail about order ${id}: ${service.output}`);
+    await until(async () => (await consumers.get('mail')).pending === 0, 'it to be acknowledged');
+    await consumers.remove('mail');
+  }
+});

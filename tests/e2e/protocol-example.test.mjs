@@ -1,6 +1,6 @@
 // Prevents: an example of a live client in docs/ or the README that does not do what it promises. The websocket and the streams run in
 // a browser, the Socket.IO client in Node, all as they stand there but for the address; each misses rows while it or the relay is
-// away, and the streams are refused, too, which ends an EventSource for good.
+// away, and the streams are refused, too, which ends an EventSource for good. Other tabs and users go on meanwhile.
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -37,9 +37,9 @@ async function setUp(t) {
   return { db, token, relay, insert: (first, last) => db.query(`INSERT INTO orders (id, customer) ${series(first, last, 'i, 1')}`) };
 }
 
-async function visit(t, relay) {
-  const context = await browser.newContext();
-  t.defer(() => context.close());
+async function visit(t, relay, beside) {
+  const context = beside ?? await browser.newContext();
+  if (!beside) t.defer(() => context.close());
   const tab = await context.newPage();
   await tab.goto(`${relay.origin}/ping`);
   const got = () => tab.evaluate(() => window.got);
@@ -50,21 +50,65 @@ const helpers = (token) => `var token = ${JSON.stringify(token)};
   var apply = ({ table, data }) => { if (table === 'orders') got.push(data.id) };
   var refetchEverything = () => { refetched++ };`;
 
-test('the websocket: what it missed comes when it connects again', async (t) => {
+test('the websocket: it comes back by itself, and nothing is missing', async (t) => {
   const { relay, token, insert } = await setUp(t);
   const { tab, got, has } = await visit(t, relay);
-  const run = () => tab.evaluate(`${helpers(token)} (() => { ${example('new WebSocket', relay)}; window.socket = socket })()`);
-  await tab.evaluate('window.got = []; window.refetched = 0');
-  await run();
+  await tab.evaluate(`window.got = []; window.refetched = 0; ${helpers(token)} (() => { ${example('new WebSocket', relay)} })()`);
   await until(() => tab.evaluate('refetched === 1'), 'a first connected');
   await insert(1, 20);
   await has(20);
-  await tab.evaluate('socket.close()');
+  await relay.stop();
   await insert(21, 40);
-  await run();
+  await relay.start();
   await has(40);
   assert.deepEqual(await got(), upTo(40));
   assert.equal(await tab.evaluate('refetched'), 1, 'the second time nothing is missing');
+});
+
+// Of one browser: another tab goes on while this one is away; a page that was loaded anew shows nothing yet, and may be another user's.
+for (const kind of ['WebSocket', 'EventSource']) {
+  test(`${kind}: a position is its page's own`, async (t) => {
+    const { db, relay, token, insert } = await setUp(t);
+    const away = await visit(t, relay), other = await visit(t, relay, away.tab.context());
+    // Its connections can be ended, and are made only while there is a network.
+    const begin = ({ tab }, user) => tab.evaluate(`window.got = []; window.refetched = 0; window.gate ??= { open: true }; ${helpers(user)}
+      var later = setTimeout; window.setTimeout = (fn, ms) => (gate.open ? later(fn, ms) : (gate.held = fn));
+      ${kind} = class extends ${kind} { constructor(...a) { super(...a); window.latest = this; } };
+      (() => { ${example(`new ${kind}`, relay)} })()`);
+    for (const page of [away, other]) {
+      await begin(page, token);
+      await until(() => page.tab.evaluate('refetched === 1'), 'a first connected');
+    }
+    await insert(1, 20);
+    for (const page of [away, other]) await page.has(20);
+    await away.tab.evaluate(kind === 'WebSocket' ? 'gate.open = false; latest.close()' : "gate.open = false; latest.close(); latest.onerror()");
+    await until(() => away.tab.evaluate('Boolean(gate.held)'), 'it to wait');
+    await insert(21, 40);
+    await other.has(40);
+    await away.tab.evaluate('gate.open = true; gate.held()');
+    await away.has(40);
+    assert.deepEqual(await away.got(), upTo(40));
+    for (const user of [token, await db.user(2)]) {
+      await away.tab.reload();
+      await begin(away, user);
+      await until(() => away.tab.evaluate('refetched === 1'), 'a page that was loaded anew to be told to fetch');
+    }
+  });
+}
+
+// What docs/PROTOCOL.md says of streams over HTTP/1.1.
+test('six streams are all that a browser opens to a host; websockets are not counted', async (t) => {
+  const { relay, token } = await setUp(t);
+  const first = await visit(t, relay), second = await visit(t, relay, first.tab.context());
+  const states = ({ tab }) => tab.evaluate('streams.map(({ readyState }) => readyState).join("")');
+  await first.tab.evaluate(`window.streams = Array.from({ length: 6 }, () => new EventSource('/stream?token=${token}')); 0`);
+  await until(async () => await states(first) === '111111', 'six streams');
+  await second.tab.evaluate(`window.streams = [new EventSource('/stream?token=${token}')]; window.got = [];
+    window.socket = new WebSocket(location.origin.replace('http', 'ws') + '/ws?token=${token}'); socket.onmessage = () => got.push('told'); 0`);
+  await second.has('told');
+  assert.equal(await states(second), '0', 'the seventh');
+  await first.tab.evaluate('streams[0].close()');
+  await until(async () => await states(second) === '1', 'the seventh in the place of the first');
 });
 
 test('the stream: it comes back by itself, and nothing is missing', async (t) => {
@@ -136,7 +180,7 @@ test('Socket.IO: it comes back by itself, and nothing is missing', async (t) => 
   let output = '';
   child.stdout.on('data', (text) => { output += text; });
   const has = (line) => until(() => output.includes(`${line}\n`), () => `${line}: ${output.slice(-200)}`);
-  await has('connected');
+  await has('refetch\nconnected');
   await insert(1, 20);
   await has('order 20');
   await relay.kill();
@@ -144,5 +188,5 @@ test('Socket.IO: it comes back by itself, and nothing is missing', async (t) => 
   await relay.start();
   await has('order 40');
   assert.deepEqual([...output.matchAll(/^order (\d+)$/gm)].map(([, id]) => Number(id)), upTo(40));
-  assert.ok(!output.includes('refetch'));
+  assert.equal(output.split('refetch').length, 2, 'once, at the first connection');
 });
