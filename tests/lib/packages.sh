@@ -108,4 +108,4 @@ demo_packages="sqlite3 curl"
 fuzz_packages="clang libclang-rt-14-dev libcmocka-dev"
 static_packages="clang-tidy cppcheck binutils"
 test_packages="$build_packages $demo_packages $static_packages $fuzz_packages postgresql-15 mariadb-server nodejs npm chromium universal-ctags openssl
-	ca-certificates pgbouncer iproute2 git"
+	ca-certificates pgbouncer nginx-light iproute2 git"
