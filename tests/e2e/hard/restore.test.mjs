@@ -2,6 +2,9 @@
 // ids that mean two things, clients that resume over a hole without being told, rows that nobody hears of because another
 // server's transaction numbers were taken for this one's.
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, usePostgres } from '../lib/harness.mjs';
 import { Database } from '../lib/postgres.mjs';
@@ -126,6 +129,49 @@ test('what docs/OPERATIONS.md says after a restore that cannot be noticed: anoth
   const eye = await relay.operator({ after: `${ws.welcome.journal}:0` });
   await relay.fence(eye);
   assert.deepEqual(eye.events.map(({ data }) => data.id), range(101, 120));
+});
+
+// The commands, and the query of the backlog, out of the document.
+test('what docs/OPERATIONS.md says of a dump by the application\'s role: all but what is esink\'s is there again, and told from then on', async (t) => {
+  const text = readFileSync(new URL('../../../docs/OPERATIONS.md', import.meta.url), 'utf8');
+  const db = await source.database(t, `DROP ROLE IF EXISTS shop; CREATE ROLE shop LOGIN; CREATE TABLE owners (id int PRIMARY KEY); ${schema}; ALTER TABLE notes ADD FOREIGN KEY (user_id) REFERENCES owners;
+    CREATE FUNCTION own() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'; CREATE TRIGGER its_own BEFORE INSERT ON notes FOR EACH ROW EXECUTE FUNCTION own();
+    INSERT INTO owners VALUES (1); DO $$ DECLARE t text; BEGIN FOREACH t IN ARRAY '{owners,notes,other,auth,fence}'::text[] LOOP EXECUTE format('ALTER TABLE %I OWNER TO shop', t); END LOOP; END $$`);
+  t.defer(() => db.query('REASSIGN OWNED BY shop TO postgres; DROP OWNED BY shop; DROP ROLE shop'));
+  const token = await db.user(1);
+  const relay = await startRelay(t, db, rules);
+  const first = await relay.ws(token);
+  await insert(db, 1, 10);
+  await first.count(10);
+  await relay.kill();
+  await insert(db, 11, 40);
+  const backlog = /^ {6}(SELECT count\(\*\) FROM esink\.newest_tick[^;]*);/m.exec(text)[1];
+  assert.equal(Number((await db.query(backlog)).rows[0].count), 30, 'what waits');
+  const name = `copy_${Math.random().toString(36).slice(2)}`;
+  await source.once('postgres', `CREATE DATABASE ${name}`);
+  const commands = /^ {4}pg_dump -Fc -N esink.*\n(?: {4}.*\n)+/m.exec(text)[0].replace('shop.dump shop', `shop.dump ${db.name}`).replace('-d restored', `-d ${name}`);
+  const as = { PATH: `${source.bin}:${process.env.PATH}`, PGHOST: '127.0.0.1', PGPORT: String(source.port), LC_ALL: 'C.UTF-8' };
+  const folder = mkdtempSync(join(tmpdir(), 'esink-dump-'));
+  t.defer(() => rmSync(folder, { recursive: true }));
+  const sh = (user, script) => execFileSync('sh', ['-ec', script], { cwd: folder, env: { ...as, PGUSER: user }, stdio: ['ignore', 'pipe', 'pipe'], encoding: 'utf8' });
+  assert.throws(() => sh('shop', `pg_dump -f all.sql ${db.name}`), /permission denied for schema esink/);
+  const [dump, ...restore] = commands.trim().split('\n');
+  sh('shop', dump);
+  sh('postgres', restore.join('\n'));
+  const copy = new Database(source, name);
+  t.defer(async () => {
+    await copy.close();
+    await source.once('postgres', `DROP DATABASE ${name} WITH (FORCE)`);
+  });
+  const { rows } = await copy.query("SELECT conname AS name FROM pg_constraint WHERE contype = 'f' UNION ALL SELECT tgname FROM pg_trigger WHERE NOT tgisinternal ORDER BY 1");
+  assert.deepEqual(rows.map((row) => row.name), ['its_own', 'notes_user_id_fkey']);
+  copy.tokens = db.tokens;
+  const again = await startRelay(t, copy, rules), ws = await again.ws(token);
+  await insert(copy, 41, 50);
+  await again.fence(ws);
+  assert.deepEqual(ws.events.map(({ data }) => data.id), range(41, 50));
+  await db.query('GRANT pg_read_all_data TO shop');
+  sh('shop', `pg_dump -f all.sql ${db.name}`);
 });
 
 test('a dump restored over the database that it was made of', async (t) => {
