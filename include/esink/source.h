@@ -43,15 +43,24 @@ struct source_config {
 	int stop_fd;           /* readable: give up whatever blocks and return STATUS_STOPPED */
 };
 
+/* Times in which changes of a watched table went by uncaptured, as far as this process knows. Who was told no more of the journal than
+ * the last id has to fetch its state anew, although the journal goes on. */
+struct source_holes {
+	uint32_t count; /* only ever grows */
+	uint64_t last;  /* the newest id handed out when the last of them was over */
+};
+
 /* Where capture stands. journal changes when the database is another one than before. */
 struct source_position {
 	char journal[JOURNAL_LEN + 1];
 	uint64_t id; /* the newest id handed out; 0: none yet */
+	struct source_holes holes;
 };
 
 struct event_batch {
 	struct event **events; /* ascending contiguous ids; the batch owns one reference each */
 	size_t count, room;
+	struct source_holes holes; /* of fetch(): before these events */
 };
 
 /* What can be read again, and where a time lies in it. */

@@ -94,7 +94,7 @@ void spent_release(struct hub *hub)
 	}
 }
 
-/* The journal's ids are not continuous for those who are here: they must fetch their state anew. */
+/* The journal is not whole for those who are here: they must fetch their state anew. */
 static void close_connected(struct hub *hub)
 {
 	struct session *session;
@@ -213,16 +213,27 @@ static void connect_waiting(struct hub *hub)
 	walk_end(hub, &walk);
 }
 
+static void go_live(struct hub *hub, const struct source_position *head)
+{
+	/* Another journal; or capture goes on beyond our head, so that events between are not to be had. */
+	if (strcmp(head->journal, hub->journal) != 0 || head->id > tail_head(&hub->tail)) {
+		begin_journal(hub, head->journal, head->id);
+	} else if (head->holes.count > hub->holes.count) {
+		ingest_settle(hub);
+		flush(hub);
+		close_connected(hub);
+	}
+	hub->holes = head->holes;
+}
+
 static void change_capture(struct task *task)
 {
 	struct capture_change *change = (struct capture_change *)task;
 	struct hub *hub = change->hub;
 
 	hub->live = change->live;
-	/* Another journal; or capture goes on beyond our head, so that events between are not to be had. */
-	if (change->live && (strcmp(change->head.journal, hub->journal) != 0 ||
-				    change->head.id > tail_head(&hub->tail)))
-		begin_journal(hub, change->head.journal, change->head.id);
+	if (change->live)
+		go_live(hub, &change->head);
 	free(change);
 }
 

@@ -51,7 +51,8 @@ void hub_destroy(struct hub *hub);
 /* Hands over events (takes a reference of its own to each). Blocks while the hub holds more than inbox_bytes of them
  * unread; returns false when the hub is stopping. */
 bool hub_deliver(struct hub *hub, struct event *const *events, size_t count);
-/* Capture is live from this position on. A journal other than before closes every session with CLOSE_JOURNAL. */
+/* Capture is live from this position on. A journal other than before closes every session with CLOSE_JOURNAL, and so does a
+ * hole that is new. */
 void hub_live(struct hub *hub, const struct source_position *head);
 /* Capture is not live: new sessions wait. Sessions that are there stay. */
 void hub_away(struct hub *hub);

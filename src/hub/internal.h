@@ -147,6 +147,7 @@ struct hub {
 
 	bool live;
 	char journal[JOURNAL_LEN + 1]; /* "": not known yet */
+	struct source_holes holes;
 	struct tail tail;
 	struct batch *spent; /* ingested, but deliveries of this turn point into them */
 

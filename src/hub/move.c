@@ -7,7 +7,7 @@
  * nothing is lost, nothing comes twice. That hub must be as far as the session: one that took its own head for the session's
  * would deliver the events between a second time.
  *
- * On the way neither hub sees it: what they tell all sessions meanwhile (keys that are gone, another journal, a shutdown) is
+ * On the way neither hub sees it: what they tell all sessions meanwhile (keys that are gone, another journal or a hole in it, a shutdown) is
  * asked after on arrival. Its places among all sessions, in struct hub_shared, it keeps throughout.
  */
 #include <assert.h>
@@ -22,6 +22,7 @@
 struct passage {
 	struct hub_shared *shared;
 	char journal[JOURNAL_LEN + 1]; /* whose ids its position is of, once it is connected */
+	uint32_t holes;                /* that it need not be told of */
 	struct span user; /* its index entry's id, into text; absent: none */
 	char text[];
 };
@@ -33,6 +34,7 @@ static struct passage *passage_create(const struct session *session)
 
 	passage->shared = session->hub->shared;
 	memcpy(passage->journal, session->hub->journal, sizeof(passage->journal));
+	passage->holes = session->hub->holes.count;
 	if (!user.p)
 		return passage;
 	memcpy(passage->text, user.p, user.len);
@@ -85,6 +87,8 @@ static enum close_reason refusal(const struct session *session, struct hub *hub,
 	/* This hub has another journal; if it is only that it was not told yet of the session's, it will be in a moment. */
 	if (session_connected(session) && hub->journal[0] && strcmp(hub->journal, passage->journal) != 0 &&
 		!shared_journal_is(hub->shared, passage->journal))
+		return CLOSE_JOURNAL;
+	if (session_connected(session) && !strcmp(hub->journal, passage->journal) && passage->holes < hub->holes.count)
 		return CLOSE_JOURNAL;
 	return CLOSE_NONE;
 }

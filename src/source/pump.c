@@ -75,8 +75,17 @@ static void back_off(struct pump *pump)
 		pump->backoff_ms * 2 > BACKOFF_MAX_MS ? BACKOFF_MAX_MS : pump->backoff_ms * 2;
 }
 
+/* Before the events of the same fetch: who has seen them would count as one who came later. */
+static void tell_holes(struct pump *pump, struct source_position *head, const struct source_holes *holes)
+{
+	if (holes->count <= head->holes.count)
+		return;
+	head->holes = *holes;
+	pump->callbacks.live(pump->callbacks.context, head);
+}
+
 /* Fetches until something fails or we stop. */
-static enum status fetch_all(struct pump *pump, struct err *err)
+static enum status fetch_all(struct pump *pump, struct source_position *head, struct err *err)
 {
 	struct event_batch batch = {0};
 	enum status status = STATUS_OK;
@@ -85,6 +94,7 @@ static enum status fetch_all(struct pump *pump, struct err *err)
 		status = pump->ops->fetch(pump->source, pump->idle_ms, &batch, err);
 		if (status == STATUS_OK)
 			pump->backoff_ms = BACKOFF_MIN_MS;
+		tell_holes(pump, head, &batch.holes);
 		if (batch.count &&
 			!pump->callbacks.events(pump->callbacks.context, batch.events, batch.count))
 			status = STATUS_STOPPED;
@@ -96,7 +106,7 @@ static enum status fetch_all(struct pump *pump, struct err *err)
 
 static enum status run_once(struct pump *pump, struct err *err)
 {
-	struct source_position head;
+	struct source_position head = {.id = 0};
 	enum status status = pump->ops->open(pump->source, &head, err);
 
 	if (status != STATUS_OK)
@@ -106,7 +116,7 @@ static enum status run_once(struct pump *pump, struct err *err)
 	log_info("source", "capture is live: %s, journal %s, event %llu", pump->ops->name,
 		head.journal, (unsigned long long)head.id);
 	pump->callbacks.live(pump->callbacks.context, &head);
-	status = fetch_all(pump, err);
+	status = fetch_all(pump, &head, err);
 	pump->left = atomic_load(&pump->stop);
 	pump->ops->close(pump->source);
 	return status;

@@ -11,7 +11,7 @@
 struct pump_callbacks {
 	void *context;
 	/* Capture runs from this position on; called after every successful open, before its first
-	 * events. Readers whose position lies in the same journal at or below head lose nothing. */
+	 * events, and again whenever there is one more hole. Readers whose position lies in the same journal at or below head lose nothing. */
 	void (*live)(void *context, const struct source_position *head);
 	/* Capture has stopped; reason is one sentence for /ready. */
 	void (*away)(void *context, const char *reason);

@@ -464,6 +464,23 @@ static void test_another_journal(void **state)
 	opened_goes_on(world, nobody);
 }
 
+static void test_a_hole(void **state)
+{
+	struct world *world = *state;
+	struct client *client = client_of(world, "7"), *behind = client_of(world, "7"), *nobody = client_open(world, NULL, NULL);
+	struct source_position head = {.journal = JOURNAL, .id = 100, .holes = {1, 100}};
+	struct passage *passage = session_depart(&behind->session);
+
+	hub_live(world->there, &head);
+	hub_turn(world->there);
+	move_to(client, world->there);
+	move_to(nobody, world->there);
+	assert_int_equal(client->reason, CLOSE_JOURNAL);
+	assert_true(session_arrive(&behind->session, world->there, passage));
+	assert_int_equal(behind->reason, CLOSE_JOURNAL);
+	opened_goes_on(world, nobody);
+}
+
 /* The new hub was not told yet of the journal that the session is of. */
 static void test_the_journal_comes_later(void **state)
 {
@@ -566,6 +583,7 @@ int main(void)
 		IN_A_WORLD(test_its_key_went),
 		IN_A_WORLD(test_it_goes_while_keys_are_withdrawn),
 		IN_A_WORLD(test_another_journal),
+		IN_A_WORLD(test_a_hole),
 		IN_A_WORLD(test_the_journal_comes_later),
 		IN_A_WORLD(test_the_journal_ends_there),
 		IN_A_WORLD(test_a_hub_without_a_journal),

@@ -247,6 +247,52 @@ static void test_another_journal_closes(void **state)
 	assert_sent(reading, "changes:4");
 }
 
+static void live_with_holes(struct world *world, uint32_t count, uint64_t last)
+{
+	struct source_position head = {.journal = JOURNAL, .id = world->head, .holes = {count, last}};
+
+	hub_live(world->hub, &head);
+	hub_turn(world->hub);
+}
+
+/* Who is here is sent away, and is not told that all is there when it comes back, until it was told what lies behind the hole; events
+ * that are in the journal are told as ever. Each hole counts, also where nothing was told since the one before. */
+static void test_a_hole_in_the_journal_closes(void **state)
+{
+	struct world *world = *state;
+	struct client *seven = client_of(world, "7"), *reading, *again;
+
+	publish_many(world, "7", 2);
+	reading = client_open(world, OPERATOR, JOURNAL ":50");
+	live_with_holes(world, 1, 102);
+	assert_sent(seven, "changes:101 changes:102");
+	assert_int_equal(seven->reason, CLOSE_JOURNAL);
+	assert_sent(reading, "connected");
+	assert_sent(client_open(world, OPERATOR, JOURNAL ":101"), "connected");
+	assert_sent(client_open(world, OPERATOR, "102"), "connected");
+	again = client_open(world, OPERATOR, JOURNAL ":102");
+	assert_sent(again, "connected");
+	live_with_holes(world, 1, 102); /* capture was away for a moment */
+	assert_false(again->closed);
+	live_with_holes(world, 2, 102);
+	assert_int_equal(again->reason, CLOSE_JOURNAL);
+	publish_many(world, "7", 2);
+	assert_sent(client_open(world, OPERATOR, JOURNAL ":102"), "connected");
+	assert_sent(client_open(world, OPERATOR, JOURNAL ":103"), "connected:recovered changes:104");
+}
+
+/* As an empty journal may have one, 0 is a position like others. */
+static void test_a_hole_at_the_start(void **state)
+{
+	struct world *world = *state;
+
+	world_live(world, OTHER_JOURNAL, 0);
+	assert_sent(client_open(world, OPERATOR, OTHER_JOURNAL ":0"), "connected:recovered");
+	hub_live(world->hub, &(struct source_position){.journal = OTHER_JOURNAL, .holes = {1, 0}});
+	hub_turn(world->hub);
+	assert_sent(client_open(world, OPERATOR, OTHER_JOURNAL ":0"), "connected");
+}
+
 static void test_a_gap_closes_and_a_repeat_is_dropped(void **state)
 {
 	struct world *world = *state;
@@ -351,6 +397,8 @@ int main(void)
 		IN_A_WORLD(test_connected_waits_for_live),
 		IN_A_WORLD(test_waiting_ends_with_503),
 		IN_A_WORLD(test_another_journal_closes),
+		IN_A_WORLD(test_a_hole_in_the_journal_closes),
+		IN_A_WORLD(test_a_hole_at_the_start),
 		IN_A_WORLD(test_a_gap_closes_and_a_repeat_is_dropped),
 		IN_A_WORLD(test_disconnected_within_close),
 		IN_A_WORLD(test_another_goes_within_close),

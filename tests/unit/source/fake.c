@@ -52,6 +52,7 @@ static enum status open_fake(void *opaque, struct source_position *head, struct 
 	if (status == STATUS_OK) {
 		snprintf(head->journal, sizeof(head->journal), "%s", journal_of(fake));
 		head->id = fake->position;
+		head->holes = fake->holes;
 	}
 	pthread_mutex_unlock(&fake->lock);
 	return status;
@@ -65,6 +66,7 @@ static enum status fetch_fake(
 
 	pthread_mutex_lock(&fake->lock);
 	status = fake->fetch_status;
+	batch->holes = fake->holes;
 	fake->fetch_status = STATUS_OK;
 	while (status == STATUS_OK && fake->position < fake->head && batch->count < 100)
 		event_batch_add(batch, event_at(fake, ++fake->position));

@@ -19,6 +19,7 @@ struct fake {
 		lookup_status;   /* returned as long as they are set; fetch_status: once */
 	int fail_opens;          /* this many opens fail with UNAVAILABLE first */
 	uint64_t head, position; /* fetch gives everything between */
+	struct source_holes holes;
 	uint64_t floor;          /* events up to it are discarded */
 	const char *journal;     /* NULL: FAKE_JOURNAL */
 	uint64_t start;          /* what range() says of any time; between floor and head */

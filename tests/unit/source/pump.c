@@ -19,13 +19,18 @@
 
 struct seen {
 	atomic_int live, away, fatal;
-	atomic_uint_fast64_t last, out_of_order;
+	atomic_uint holes;
+	atomic_uint_fast64_t last, out_of_order, at_hole; /* at_hole: the last event when a hole was told */
 };
 
 static void on_live(void *context, const struct source_position *head)
 {
-	(void)head;
-	atomic_fetch_add(&((struct seen *)context)->live, 1);
+	struct seen *seen = context;
+
+	if (head->holes.count != atomic_load(&seen->holes))
+		atomic_store(&seen->at_hole, atomic_load(&seen->last));
+	atomic_store(&seen->holes, head->holes.count);
+	atomic_fetch_add(&seen->live, 1);
 }
 
 static void on_away(void *context, const char *reason)
@@ -97,6 +102,37 @@ static void goes_on_after_failures(void **state)
 	close(fd);
 }
 
+/* Before the events that come with it, and once: not again at each fetch, nor after a reconnect. */
+static void tells_of_holes(void **state)
+{
+	struct fake fake = {.head = 10, .holes = {1, 0}};
+	struct seen seen = {0};
+	int fd;
+	struct pump *pump = start(&fake, &seen, &fd);
+
+	(void)state;
+	UNTIL(atomic_load(&seen.last) == 10);
+	assert_int_equal(atomic_load(&seen.live), 1);
+	assert_int_equal(atomic_load(&seen.holes), 1);
+	pthread_mutex_lock(&fake.lock);
+	fake.holes = (struct source_holes){2, 10};
+	fake.head = 20;
+	pthread_mutex_unlock(&fake.lock);
+	UNTIL(atomic_load(&seen.last) == 20);
+	assert_int_equal(atomic_load(&seen.holes), 2);
+	assert_int_equal(atomic_load(&seen.at_hole), 10);
+	assert_int_equal(atomic_load(&seen.live), 2);
+	pthread_mutex_lock(&fake.lock);
+	fake.fetch_status = STATUS_UNAVAILABLE;
+	fake.head = 30;
+	pthread_mutex_unlock(&fake.lock);
+	UNTIL(atomic_load(&seen.last) == 30);
+	assert_int_equal(atomic_load(&seen.live), 3);
+	assert_int_equal(atomic_load(&seen.at_hole), 10);
+	pump_destroy(pump);
+	close(fd);
+}
+
 static void refuses_what_does_not_fit(void **state)
 {
 	struct fake fake = {.open_status = STATUS_NOT_FOUND};
@@ -160,6 +196,7 @@ static void stops_while_backing_off(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(goes_on_after_failures),
+		cmocka_unit_test(tells_of_holes),
 		cmocka_unit_test(refuses_what_does_not_fit),
 		cmocka_unit_test(misfit_after_success_is_only_away),
 		cmocka_unit_test(stops_while_backing_off)};
