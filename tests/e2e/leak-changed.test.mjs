@@ -16,24 +16,28 @@ test('another table under the watched name, and the old one written to: only the
   const token = await db.user(1);
   const relay = await startRelay(t, db, { tables: 'notes,things', routing: { notes: 'owner', things: 'owner' }, filters: 'notes.secret' });
   for (const value of ['hunter2-table', 'row-of-the-old-one']) relay.secret(value);
-  const ws = await relay.ws(token);
+  let ws = await relay.ws(token);
   const watched = (table) => until(async () => (await triggers(db))[table], `triggers of ${table}`);
   const unwatched = (table) => until(async () => !(await triggers(db))[table], `no triggers of ${table}`);
   await db.query('BEGIN; ALTER TABLE notes RENAME TO notes_old; ALTER TABLE fresh RENAME TO notes; COMMIT');
   await watched('notes');
   await unwatched('notes_old');
+  await relay.sentAway(ws);
+  ws = await relay.ws(token);
   await db.query("INSERT INTO notes_old VALUES (1, 1, 'row-of-the-old-one', 'hunter2-table'); TRUNCATE notes_old; INSERT INTO notes VALUES (2, 22, 'hunter2-table', 1)");
   await relay.fence(ws);
   assert.deepEqual(steps(ws), [['notes', 'insert', { id: 2, body: 22, owner: 1 }]]);
   // Recreated: the same columns with another meaning and in another order.
   await db.query('DROP TABLE things; CREATE TABLE things (owner text, body int, id int PRIMARY KEY)');
   await watched('things');
+  await relay.sentAway(ws);
+  ws = await relay.ws(token);
   await db.query("INSERT INTO things VALUES ('1', 5, 1), ('2', 6, 2)");
   await db.query('CREATE SCHEMA attic; ALTER TABLE things SET SCHEMA attic');
   await unwatched('attic.things');
   await db.query("INSERT INTO attic.things VALUES ('1', 7, 3)");
   await relay.fence(ws);
-  assert.deepEqual(steps(ws).slice(1), [['things', 'insert', { owner: '1', body: 5, id: 1 }]]);
+  assert.deepEqual(steps(ws), [['things', 'insert', { owner: '1', body: 5, id: 1 }]]);
 });
 
 test('a column that was added is not sent before it was seen, then it is; one that COLUMNS or FILTERS withhold never', async (t) => {

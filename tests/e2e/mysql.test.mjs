@@ -702,8 +702,8 @@ test('tables enough to be looked at in slices, in two databases: a new column, a
   const db = await database.database(t, many.map((name) => `CREATE TABLE ${name} (id int PRIMARY KEY)`).join('; ')), extra = `${db.name}_more.extra`;
   t.defer(() => db.query(`DROP DATABASE ${db.name}_more`));
   await db.query(`CREATE DATABASE ${db.name}_more; CREATE TABLE ${extra} (id int PRIMARY KEY)`);
-  const relay = await startRelay(t, db, { tables: [...many, extra].join(), env }), boss = await relay.operator();
-  let id = 0;
+  const relay = await startRelay(t, db, { tables: [...many, extra].join(), env });
+  let boss = await relay.operator(), id = 0;
   const told = (table, fits = () => true) => until(async () => {
     await db.query(`INSERT INTO ${table} (id) VALUES (${++id})`);
     await boss.passed(await db.fence());
@@ -713,9 +713,13 @@ test('tables enough to be looked at in slices, in two databases: a new column, a
   await db.query('ALTER TABLE many105 ADD COLUMN note int DEFAULT 5');
   await told('many105', ({ note }) => note === 5);
   await db.query(`DROP TABLE ${extra}; CREATE TABLE ${extra} (id int PRIMARY KEY)`);
+  await relay.sentAway(boss);
+  boss = await relay.operator();
   await told(extra);
   const { rows: [{ name }] } = await db.query("SELECT TRIGGER_NAME AS name FROM information_schema.TRIGGERS WHERE EVENT_OBJECT_SCHEMA = DATABASE() AND EVENT_OBJECT_TABLE = 'many10' AND EVENT_MANIPULATION = 'INSERT'");
   await db.query(`DROP TRIGGER ${name}`);
+  await relay.sentAway(boss);
+  boss = await relay.operator();
   await told('many10');
 });
 

@@ -247,14 +247,15 @@ static enum found find(struct present *present, const struct my_table *table, co
 	return row[BODY] && my_capture_same(body, row[BODY]) && row[MODE] && !*row[MODE] && my_int(row[DEFINER]) ? SAME : OTHER;
 }
 
-static bool has_ours(struct my_db *db, struct present *present, const struct my_table *table)
+/* It has one of ours for each kind of change. */
+static bool is_captured(struct my_db *db, struct present *present, const struct my_table *table)
 {
 	const struct my_row *row;
+	int have = 0;
 
 	for (size_t left = my_rows_find(&present->by_table, table->schema, table->name, &row); left; left--, row++)
-		if (my_int(row->cells[OURS]) && writes_here(db, row->cells[BODY]))
-			return true;
-	return false;
+		have += my_int(row->cells[OURS]) && writes_here(db, row->cells[BODY]);
+	return have == CAPTURE_TRIGGERS;
 }
 
 /* The first trigger of the application for the same event, which ours goes before: what it writes elsewhere comes after. */
@@ -359,21 +360,49 @@ static void plan_doubts(const struct my_table *table, int64_t current, const str
 			plan_doubt(table, row->cells, plan);
 }
 
+/* Also one that has been gone, or of no interest, for a while: its shape stays for as long as anybody could resume before that. */
+static enum status was_watched(struct my_db *db, const struct my_table *table, bool *watched, struct err *err)
+{
+	AUTO_BUF struct buf sql = buf_init(BUF_NO_MAX); /* a name */
+	int64_t shapes = 0;
+	enum status status;
+
+	buf_text(&sql, "SELECT COUNT(*) FROM esink_shape WHERE topic = ");
+	my_text_literal(&sql, span_of(table->topic));
+	status = my_number(db, sql.bytes, &shapes, err);
+	*watched = shapes > 0;
+	return status;
+}
+
+static enum status look_whether_captured(struct my_db *db, const struct my_table *table, struct present *present, struct my_plan *plan,
+	struct err *err)
+{
+	bool watched = plan->running;
+	enum status status = STATUS_OK;
+
+	if (is_captured(db, present, table))
+		return STATUS_OK;
+	if (!watched)
+		status = was_watched(db, table, &watched, err);
+	if (watched)
+		buf_printf(&plan->uncaptured, "%s%s", plan->uncaptured.len ? ", " : "", table->topic);
+	return status;
+}
+
 static enum status plan_table(struct my_db *db, const struct my_table *table, bool only_look, struct present *present,
 	struct my_plan *plan, struct buf *current, struct err *err)
 {
 	struct my_form_shape shape;
 	int64_t id = 0;
-	enum status status;
+	enum status status = only_look ? STATUS_OK : look_whether_captured(db, table, present, plan, err);
 
 	my_capture_shape(table, &shape);
-	status = shape_id(db, &shape, only_look, present, &id, err);
+	if (status == STATUS_OK)
+		status = shape_id(db, &shape, only_look, present, &id, err);
 	if (status == STATUS_OK && !only_look)
 		plan_doubts(table, id, present, plan);
 	if (status == STATUS_OK) {
 		buf_printf(current, ", %" PRId64, id);
-		if (!has_ours(db, present, table))
-			buf_printf(&plan->uncaptured, "%s%s", plan->uncaptured.len ? ", " : "", table->topic);
 		for (int n = 0; n < CAPTURE_TRIGGERS; n++) {
 			AUTO_FREE char *body = my_capture_body(table, &shape, id, n, db->config->database, db->config->outbox);
 
@@ -427,6 +456,7 @@ enum status my_install_plan_triggers(struct my_db *db, const struct my_catalog *
 	MYSQL_ROW row;
 
 	plan->uncaptured.max = BUF_NO_MAX; /* likewise */
+	buf_text(&plan->uncaptured, "");
 	buf_text(&current, "UPDATE esink_shape SET retired = CURRENT_TIMESTAMP WHERE retired IS NULL AND id NOT IN (0");
 	if (status == STATUS_OK)
 		status = shapes_load(db, only_look, &present, err);

@@ -17,7 +17,8 @@ struct my_step {
 struct my_plan {
 	struct my_step *steps;
 	size_t count, room;
-	struct buf uncaptured; /* watched tables that had no trigger of ours */
+	struct buf uncaptured; /* tables that lacked a trigger of ours although they were watched before */
+	bool running;          /* in: all were; else those were that the journal has rows of */
 };
 void my_plan_finish(struct my_plan *plan);
 

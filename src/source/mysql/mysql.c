@@ -87,6 +87,7 @@ static void destroy(void *opaque)
 	free(source->rights.had);
 	if (source->db.nudge_fd >= 0)
 		close(source->db.nudge_fd);
+	holes_finish(&source->hole_watch);
 	pthread_mutex_destroy(&source->lock);
 	free(source);
 }
@@ -173,6 +174,8 @@ static enum status open_source(void *opaque, struct source_position *ret, struct
 	my_reader_forget(&source->reader); /* another journal may number shapes anew */
 	my_guard_forget(&source->guard);
 	source->head = meta.head;
+	if (source->started && strcmp(source->journal, meta.journal) != 0)
+		holes_forget(&source->hole_watch);
 	if (strcmp(source->journal, meta.journal) != 0 || source->lost) {
 		memcpy(source->journal, meta.journal, sizeof(meta.journal));
 		source->position = meta.head;
@@ -185,6 +188,7 @@ static enum status open_source(void *opaque, struct source_position *ret, struct
 	source->heard = clock_ms();
 	memcpy(ret->journal, meta.journal, sizeof(meta.journal));
 	ret->id = source->position;
+	ret->holes = source->hole_watch.holes;
 	return STATUS_OK;
 }
 
@@ -411,7 +415,7 @@ static enum status fetch(void *opaque, int timeout_ms, struct event_batch *batch
 			return status;
 		status = source->db.stream ? take_rows(source, batch, err) : advance(source, batch, err);
 		source->heard = clock_ms();
-		if (status != STATUS_OK || batch->count || clock_ms() >= end)
+		if (holes_tell(&source->hole_watch, batch) || status != STATUS_OK || batch->count || clock_ms() >= end)
 			return status;
 	}
 }

@@ -5,6 +5,7 @@
 #include <pthread.h>
 
 #include "esink/source.h"
+#include "source/holes.h"
 #include "source/mysql/catalog.h"
 #include "source/mysql/claim.h"
 #include "source/mysql/db.h"
@@ -21,6 +22,7 @@ struct mysql {
 	size_t slice;       /* the next one to look at */
 	uint64_t position;  /* the last event returned */
 	uint64_t head;      /* the newest one that we know of */
+	struct hole_watch hole_watch;
 	bool started;       /* opened once: from now on the configuration's faults are complaints, not ends */
 	bool lost;          /* the journal no longer reaches our position: begin anew at its head */
 	struct my_guard guard;

@@ -60,11 +60,27 @@ enum status my_upkeep_tables(struct mysql *source, struct err *err)
 
 /* -- triggers --------------------------------------------------------------------------------------------------------- */
 
+/* Of a hole that is over, what is in the outbox and has no id yet comes behind the head, as what is written from now on. */
+static enum status see_holes(struct mysql *source, const char *lacking, struct err *err)
+{
+	struct my_meta meta;
+	enum status status = STATUS_OK;
+
+	if (holes_over(&source->hole_watch, lacking)) {
+		status = my_meta_read(&source->db, &meta, err);
+		if (status == STATUS_OK)
+			holes_add(&source->hole_watch, meta.head);
+	}
+	if (status == STATUS_OK)
+		holes_seen(&source->hole_watch, "mysql", lacking);
+	return status;
+}
+
 /* One look and what it says. *done: there was nothing to do. */
 static enum status install_once(struct mysql *source, bool strict, bool *done, struct err *complaint, struct err *err)
 {
 	struct my_catalog *catalog = NULL;
-	struct my_plan plan = {0};
+	struct my_plan plan = {.running = !strict};
 	char words[MY_SLICES_MAX][sizeof(*source->words)] = {{0}};
 	enum status status = STATUS_OK;
 
@@ -75,6 +91,8 @@ static enum status install_once(struct mysql *source, bool strict, bool *done, s
 		status = my_catalog_load(&source->db, strict, &catalog, complaint, err);
 	if (status == STATUS_OK)
 		status = my_install_plan_triggers(&source->db, catalog, false, &plan, err);
+	if (status == STATUS_OK)
+		status = see_holes(source, plan.uncaptured.bytes, err);
 	*done = status == STATUS_OK && !plan.count;
 	if (*done)
 		memcpy(source->words, words, sizeof(words));
@@ -84,9 +102,6 @@ static enum status install_once(struct mysql *source, bool strict, bool *done, s
 		my_guard_forget(&source->guard); /* it may have been written down what is doubtful */
 	if (status == STATUS_OK && !*done)
 		log_info("mysql", "triggers were made for what TABLE_NAMES, the other rules and the tables say now");
-	if (status == STATUS_OK && !strict && plan.uncaptured.len)
-		log_warn("mysql", "%s: without a trigger of esink until now (made anew, renamed, or the trigger was dropped); what was "
-			"written since is not captured", plan.uncaptured.bytes);
 	my_plan_finish(&plan);
 	my_catalog_free(catalog);
 	return status;

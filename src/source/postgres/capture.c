@@ -297,3 +297,10 @@ char *capture_function(const struct pg_catalog *catalog, const struct pg_table *
 		free(made[i]);
 	return sql;
 }
+
+bool capture_body_is_of(const char *body, const char *topic)
+{
+	AUTO_FREE char *name = literal(topic), *values = mem_format("v_xid, %s, ", name);
+
+	return strstr(body, values);
+}

@@ -12,5 +12,7 @@ char *capture_function_name(pg_oid table); /* capture_16385 */
 /* What the server keeps of it (pg_proc.prosrc): equal when nothing has to be replaced. Points into
  * sql. */
 struct span capture_body(const char *sql);
+/* Whether a body is that of a table of this topic, of this or an earlier day. */
+bool capture_body_is_of(const char *body, const char *topic);
 
 #endif

@@ -260,6 +260,13 @@ static bool is_blocked(struct steps *steps, const struct pg_table *table, const 
 	return why;
 }
 
+bool install_attaches(const struct pg_table *table)
+{
+	const struct pg_member *itself = table->members;
+
+	return table->member_count && itself->kind != 'f' && !itself->denied && !(itself->kind == 'p' && why_blocked(table));
+}
+
 /* Relations that have left the table and keep its trigger, as long as that was not made anew without them: an array's elements. */
 static char *strangers_of(const struct installed *installed, const struct pg_table *table)
 {

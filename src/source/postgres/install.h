@@ -35,6 +35,9 @@ enum status install_tables(struct pg *pg, const struct pg_catalog *catalog, cons
 enum status install_plan(struct pg *pg, const struct pg_catalog *catalog, struct buf *plan,
 	struct summary *summary, struct err *err) MUST_CHECK;
 
+/* Whether the table gets a row trigger: it can have one, and we may make it. */
+bool install_attaches(const struct pg_table *table);
+
 /* A trigger of ours that somebody disabled is named in complaint. */
 enum status install_complaint(struct pg *pg, struct err *complaint, struct err *err) MUST_CHECK;
 

@@ -58,6 +58,7 @@ static void destroy(void *opaque)
 	pg_close(&source->pg);
 	forget_tick(source);
 	pg_reader_finish(&source->reader);
+	holes_finish(&source->hole_watch);
 	pthread_mutex_destroy(&source->lock);
 	free(source);
 }
@@ -88,8 +89,7 @@ static enum status check_server(struct pg *pg, struct err *err)
 	return status;
 }
 
-/* The head as the ticks have it now. */
-static enum status read_head(struct postgres *source, struct err *err)
+enum status postgres_read_head(struct postgres *source, struct err *err)
 {
 	AUTO_RESULT PGresult *result = NULL;
 	enum status status = pg_query(&source->pg, "SELECT next - 1 FROM esink.newest_tick()", 0,
@@ -134,7 +134,7 @@ static enum status check_position(struct postgres *source, char *journal, struct
 	if (source->position <= source->head || strcmp(source->journal, journal) != 0)
 		return STATUS_OK;
 	status = install_journal(&source->pg, journal, err);
-	return status == STATUS_OK ? read_head(source, err) : status;
+	return status == STATUS_OK ? postgres_read_head(source, err) : status;
 }
 
 static enum status open_source(void *opaque, struct source_position *head, struct err *err)
@@ -161,13 +161,15 @@ static enum status open_source(void *opaque, struct source_position *head, struc
 		status = wakeup_start(
 			&source->wakeup, &source->pg, source->config->poll_interval_ms, err);
 	if (status == STATUS_OK)
-		status = read_head(source, err);
+		status = postgres_read_head(source, err);
 	if (status == STATUS_OK)
 		status = check_position(source, journal, err);
 	if (status != STATUS_OK) {
 		pg_close(&source->pg);
 		return status;
 	}
+	if (source->started && strcmp(source->journal, journal) != 0)
+		holes_forget(&source->hole_watch);
 	if (strcmp(source->journal, journal) != 0 || source->lost) {
 		source->lost = false;
 		memcpy(source->journal, journal, sizeof(journal));
@@ -178,6 +180,7 @@ static enum status open_source(void *opaque, struct source_position *head, struc
 	source->started = true;
 	memcpy(head->journal, journal, sizeof(journal));
 	head->id = source->position;
+	head->holes = source->hole_watch.holes;
 	return STATUS_OK;
 }
 
@@ -331,6 +334,8 @@ static enum status fetch(void *opaque, int timeout_ms, struct event_batch *batch
 				return status;
 		}
 		status = upkeep_run(source, err);
+		if (holes_tell(&source->hole_watch, batch))
+			return status;
 		any = source->position < source->head;
 		if (status == STATUS_OK && !any)
 			status = wakeup_pace(&source->wakeup, &source->pg, err);

@@ -5,6 +5,7 @@
 #include <pthread.h>
 
 #include "esink/source.h"
+#include "source/holes.h"
 #include "source/postgres/catalog.h"
 #include "source/postgres/claim.h"
 #include "source/postgres/connection.h"
@@ -23,6 +24,7 @@ struct postgres {
 	uint64_t position; /* the last event returned */
 	uint64_t key;      /* its seq */
 	uint64_t head;     /* the newest event that a tick has */
+	struct hole_watch hole_watch;
 	bool started;   /* opened once: from now on the configuration's faults are complaints, not
 			   ends */
 	bool lost;      /* the journal no longer reaches our position: begin anew at its head */
@@ -35,6 +37,9 @@ struct postgres {
 	pthread_mutex_t lock;              /* complaint */
 	struct err complaint;
 };
+
+/* source->head as the ticks have it now. */
+enum status postgres_read_head(struct postgres *source, struct err *err);
 
 /* lane.c */
 void *postgres_lane_create(void *source);

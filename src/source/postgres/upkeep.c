@@ -13,8 +13,10 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "source/postgres/capture.h"
 #include "source/postgres/hold.h"
 #include "source/postgres/install.h"
+#include "source/postgres/installed.h"
 #include "source/postgres/mend.h"
 #include "source/postgres/postgres.h"
 #include "source/postgres/recall.h"
@@ -41,32 +43,61 @@ static void set_complaint(struct postgres *source, const struct err *complaint)
 	pthread_mutex_unlock(&source->lock);
 }
 
-/* Which tables came under a watched name, or lost their trigger, while we ran. */
-static enum status find_uncaptured(
-	struct pg *pg, const struct pg_catalog *catalog, struct buf *names, struct err *err)
+static bool has_row_trigger(const struct installed *installed, const struct pg_table *table)
 {
-	static const char sql[] = "SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = "
-				  "$1::pg_catalog.oid AND t.tgname = '!esink'";
-	enum status status = STATUS_OK;
+	for (int row = 0; row < PQntuples(installed->triggers); row++)
+		if (installed->stands[row].relation == table->oid && strcmp(PQgetvalue(installed->triggers, row, 1), "!esink") == 0)
+			return true;
+	return false;
+}
 
+/* There is a function of this table, or of one that had its name and is gone or has another one now. */
+static bool was_watched(const struct installed *installed, const struct pg_catalog *catalog, const struct pg_table *table)
+{
+	for (int row = 0; row < PQntuples(installed->functions); row++)
+		if ((installed->of[row] == table->oid || !catalog_has(catalog, installed->of[row])) &&
+			capture_body_is_of(PQgetvalue(installed->functions, row, 1), table->topic))
+			return true;
+	return false;
+}
+
+/* Which tables came under a watched name, or lost their trigger: while we ran (not strict), or before. */
+static enum status find_uncaptured(struct pg *pg, const struct pg_catalog *catalog, bool strict, struct buf *names, struct err *err)
+{
+	struct installed installed = {0};
+	enum status status = installed_load(pg, catalog, &installed, err);
+
+	buf_text(names, "");
 	for (size_t i = 0; status == STATUS_OK && i < catalog->table_count; i++) {
-		AUTO_RESULT PGresult *result = NULL;
-		char oid[16];
-		const char *params[] = {oid};
+		const struct pg_table *table = &catalog->tables[i];
 
-		if (catalog->tables[i].member_count && catalog->tables[i].members[0].denied)
+		if (!install_attaches(table))
 			continue; /* not from now on either */
-		snprintf(oid, sizeof(oid), "%u", catalog->tables[i].oid);
-		status = pg_query(pg, sql, 1, params, LOOK_TIMEOUT_MS, &result, err);
-		if (status == STATUS_OK && PQntuples(result) == 0)
-			buf_printf(names, "%s%s", names->len ? ", " : "", catalog->tables[i].topic);
+		if (!has_row_trigger(&installed, table) && (!strict || was_watched(&installed, catalog, table)))
+			buf_printf(names, "%s%s", names->len ? ", " : "", table->topic);
 	}
+	installed_finish(&installed);
+	return status;
+}
+
+/* Of a hole that is over, what no tick holds yet comes behind the head, as what is written from now on. */
+static enum status look_for_holes(struct postgres *source, const struct pg_catalog *catalog, bool strict, struct err *err)
+{
+	AUTO_BUF struct buf lacking = buf_init(BUF_NO_MAX); /* bounded by the configuration */
+	enum status status = find_uncaptured(&source->pg, catalog, strict, &lacking, err);
+
+	if (status == STATUS_OK && holes_over(&source->hole_watch, lacking.bytes)) {
+		status = postgres_read_head(source, err);
+		if (status == STATUS_OK)
+			holes_add(&source->hole_watch, source->head);
+	}
+	if (status == STATUS_OK)
+		holes_seen(&source->hole_watch, "postgres", lacking.bytes);
 	return status;
 }
 
 static enum status install_once(struct postgres *source, bool strict, struct install_done *done, struct err *err)
 {
-	AUTO_BUF struct buf uncaptured = buf_init(BUF_NO_MAX); /* bounded by the configuration */
 	struct pg_catalog *catalog = NULL;
 	struct err complaint = {""};
 	enum status status =
@@ -75,8 +106,7 @@ static enum status install_once(struct postgres *source, bool strict, struct ins
 	source->next_drift = clock_ms() + DRIFT_EVERY_MS;
 	if (status != STATUS_OK)
 		return status;
-	if (!strict)
-		status = find_uncaptured(&source->pg, catalog, &uncaptured, err);
+	status = look_for_holes(source, catalog, strict, err);
 	if (status == STATUS_OK)
 		status = install_tables(&source->pg, catalog, &source->claim, strict, done, &complaint, err);
 	recall_complaint(catalog, &complaint);
@@ -88,10 +118,6 @@ static enum status install_once(struct postgres *source, bool strict, struct ins
 	source->fingerprint_known = status == STATUS_OK && !done->any;
 	if (status == STATUS_OK)
 		set_complaint(source, &complaint);
-	if (status == STATUS_OK && uncaptured.len)
-		log_warn("postgres", "%s: without a trigger of esink until now (made anew, renamed, or the "
-				     "trigger was dropped); what was written since is not captured",
-			uncaptured.bytes);
 	catalog_free(catalog);
 	return status;
 }

@@ -38,7 +38,8 @@ struct present {
 	struct {
 		char *topic, *word;
 		int64_t id;
-	} *shapes; /* not retired */
+		bool retired;
+	} *shapes;
 	size_t shape_count, shape_room;
 };
 
@@ -85,13 +86,14 @@ static enum status present_load(struct db *db, struct present *present, struct e
 static enum status shapes_load(struct db *db, struct present *present, struct err *err)
 {
 	AUTO_STMT sqlite3_stmt *stmt = NULL;
-	enum status status = db_prepare(db, "SELECT topic, word, id FROM esink_shape WHERE retired IS NULL ORDER BY id", &stmt, err);
+	enum status status = db_prepare(db, "SELECT topic, word, id, retired IS NOT NULL FROM esink_shape ORDER BY id", &stmt, err);
 
 	while (status == STATUS_OK && (status = db_step(db, stmt, err)) == STATUS_OK) {
 		mem_grow(&present->shapes, &present->shape_room, present->shape_count, sizeof(*present->shapes));
 		present->shapes[present->shape_count].topic = mem_text(db_bytes(stmt, 0).p);
 		present->shapes[present->shape_count].word = mem_text(db_bytes(stmt, 1).p);
-		present->shapes[present->shape_count++].id = sqlite3_column_int64(stmt, 2);
+		present->shapes[present->shape_count].id = sqlite3_column_int64(stmt, 2);
+		present->shapes[present->shape_count++].retired = sqlite3_column_int(stmt, 3);
 	}
 	return status == STATUS_NOT_FOUND ? STATUS_OK : status;
 }
@@ -196,7 +198,7 @@ static int64_t plan_shape(const struct shape *shape, const struct present *prese
 	int64_t id;
 
 	for (size_t i = 0; i < present->shape_count; i++)
-		if (!strcmp(present->shapes[i].word, shape->word) && !strcmp(present->shapes[i].topic, shape->table->name))
+		if (!present->shapes[i].retired && !strcmp(present->shapes[i].word, shape->word) && !strcmp(present->shapes[i].topic, shape->table->name))
 			return present->shapes[i].id;
 	id = (*next)++;
 	lite_shape_write(shape, id, plan);
@@ -227,12 +229,23 @@ static bool keep(struct present *present, const char *table, const struct lite_t
 	return false;
 }
 
-static bool has_ours(const struct present *present, const char *table)
+/* It has one of ours for each kind of change. */
+static bool is_captured(const struct present *present, const char *table)
 {
 	struct one *one;
+	int kinds = 0;
 
 	for (size_t left = triggers_of(present, table, &one); left; left--, one++)
-		if (one->ours)
+		kinds += one->ours && (!strncmp(one->name, "esink insert ", 13) || !strncmp(one->name, "esink update ", 13) ||
+					      !strncmp(one->name, "esink delete ", 13));
+	return kinds == 3;
+}
+
+/* Also one that has been gone, or of no interest, for a while: its shape stays for as long as anybody could resume before that. */
+static bool was_watched(const struct present *present, const char *table)
+{
+	for (size_t i = 0; i < present->shape_count; i++)
+		if (!strcasecmp(present->shapes[i].topic, table))
 			return true;
 	return false;
 }
@@ -278,6 +291,7 @@ struct parts {
 	struct buf shapes, triggers, current;
 	size_t slots;
 	int64_t next;
+	bool strict;
 };
 
 static void plan_table(const struct lite_table *table, struct present *present, struct parts *parts, struct install_result *result)
@@ -289,7 +303,7 @@ static void plan_table(const struct lite_table *table, struct present *present, 
 	id = plan_shape(&shape, present, &parts->next, &parts->shapes);
 	if (shape.count > parts->slots)
 		parts->slots = shape.count;
-	if (!has_ours(present, table->name))
+	if (!is_captured(present, table->name) && (!parts->strict || was_watched(present, table->name)))
 		buf_printf(&result->uncaptured, "%s%s", result->uncaptured.len ? ", " : "", table->name);
 	if (table->count && !shape.whole && !table->rule.missing)
 		log_warn("sqlite", "table %s has too many columns for one row of the journal: its events carry keys alone", table->name);
@@ -318,11 +332,11 @@ static void assemble(const struct parts *parts, const struct present *present, b
 			parts->current.len ? parts->current.bytes : "0");
 }
 
-static enum status make_plan(struct db *db, const struct catalog *catalog, struct install_result *result, struct err *err)
+static enum status make_plan(struct db *db, const struct catalog *catalog, bool strict, struct install_result *result, struct err *err)
 {
 	struct present present = {0};
 	struct parts parts = {.shapes = buf_init(BUF_NO_MAX), .triggers = buf_init(BUF_NO_MAX), .current = buf_init(BUF_NO_MAX),
-		.slots = FIRST_SLOTS, .next = 1}; /* all bounded by the schema */
+		.slots = FIRST_SLOTS, .next = 1, .strict = strict}; /* all bounded by the schema */
 	struct buf *plan = &result->statements;
 	bool whole = false, any = false;
 	enum status status = look_at_schema(db, &whole, &any, err);
@@ -370,7 +384,7 @@ static enum status load_and_plan(struct db *db, const struct ruleset *rules, boo
 	enum status status = lite_catalog_load(db, rules, strict, catalog, complaint, err);
 
 	result_clear(result);
-	return status == STATUS_OK ? make_plan(db, *catalog, result, err) : status;
+	return status == STATUS_OK ? make_plan(db, *catalog, strict, result, err) : status;
 }
 
 enum status lite_install_plan(struct db *db, const struct ruleset *rules, struct catalog **catalog,

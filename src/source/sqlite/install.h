@@ -10,11 +10,11 @@
 struct install_result {
 	bool made_schema;      /* our own tables were made, or made anew: begin a new journal */
 	struct buf statements; /* of the plan, each ended by ";\n" */
-	struct buf uncaptured; /* watched tables that had no trigger of ours */
+	struct buf uncaptured; /* tables that lacked a trigger of ours although they were watched before */
 };
 void lite_install_result_finish(struct install_result *result);
 
-/* strict, complaint: as lite_catalog_load(). *schema_version is the version of the schema that is in place afterwards. */
+/* strict, complaint: as lite_catalog_load(). Where strict, a table was watched before if the journal had rows of it, else all were. *schema_version is the version of the schema that is in place afterwards. */
 enum status lite_install_all(struct db *db, const struct ruleset *rules, bool strict, struct install_result *result,
 	int64_t *schema_version, struct err *complaint, struct err *err) MUST_CHECK;
 /* Only looks. */

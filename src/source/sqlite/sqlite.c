@@ -77,6 +77,7 @@ static void destroy(void *opaque)
 		return;
 	close_all(source);
 	lite_reader_finish(&source->reader);
+	holes_finish(&source->hole_watch);
 	pthread_mutex_destroy(&source->lock);
 	free(source);
 }
@@ -202,6 +203,8 @@ static enum status open_source(void *opaque, struct source_position *ret, struct
 	db_wait(&source->db, 0);
 	lite_wakeup_start(&source->wakeup, source->config->path, source->config->stop_fd, source->config->poll_interval_ms);
 	lite_checkpoint_start(&source->checkpoint, source->config->path);
+	if (source->started && strcmp(source->journal, head.journal) != 0)
+		holes_forget(&source->hole_watch);
 	if (strcmp(source->journal, head.journal) != 0 || source->lost) {
 		memcpy(source->journal, head.journal, sizeof(head.journal));
 		source->position = head.head;
@@ -212,6 +215,7 @@ static enum status open_source(void *opaque, struct source_position *ret, struct
 	source->started = source->more = true;
 	memcpy(ret->journal, head.journal, sizeof(head.journal));
 	ret->id = source->position;
+	ret->holes = source->hole_watch.holes;
 	return STATUS_OK;
 }
 
@@ -373,6 +377,8 @@ static enum status fetch(void *opaque, int timeout_ms, struct event_batch *batch
 		int due;
 
 		status = lite_upkeep_run(source, err);
+		if (holes_tell(&source->hole_watch, batch))
+			return status;
 		db_wait(&source->db, READ_WAIT_MS);
 		if (status == STATUS_OK)
 			status = look(source, batch, err);

@@ -5,6 +5,7 @@
 #include <pthread.h>
 
 #include "esink/source.h"
+#include "source/holes.h"
 #include "source/sqlite/checkpoint.h"
 #include "source/sqlite/db.h"
 #include "source/sqlite/note.h"
@@ -22,6 +23,7 @@ struct sqlite {
 	char journal[JOURNAL_LEN + 1];
 	uint64_t position; /* the last event returned */
 	double at;         /* its time */
+	struct hole_watch hole_watch;
 	int64_t schema_version;
 	struct db_mark mark; /* of the last look */
 	int reprepared;      /* how often read_stmt was compiled again: the schema has changed */

@@ -37,6 +37,24 @@ static void set_complaint(struct sqlite *source, const struct err *complaint)
 	pthread_mutex_unlock(&source->lock);
 }
 
+/* The triggers that were lacking are in place. */
+static enum status see_holes(struct sqlite *source, const char *lacked, struct err *err)
+{
+	int64_t last = 0;
+	enum status status;
+
+	if (lacked && *lacked)
+		holes_seen(&source->hole_watch, "sqlite", lacked);
+	if (!holes_over(&source->hole_watch, ""))
+		return STATUS_OK;
+	status = db_number(&source->db, "SELECT coalesce(max(id), 0) FROM esink_event", &last, err);
+	if (status != STATUS_OK)
+		return status;
+	holes_add(&source->hole_watch, (uint64_t)last);
+	holes_seen(&source->hole_watch, "sqlite", "");
+	return STATUS_OK;
+}
+
 enum status lite_upkeep_install(struct sqlite *source, bool strict, bool *made_schema, struct err *err)
 {
 	struct install_result result = {0};
@@ -49,9 +67,8 @@ enum status lite_upkeep_install(struct sqlite *source, bool strict, bool *made_s
 		if (result.statements.len)
 			log_info("sqlite", "triggers were made for what TABLE_NAMES and the other rules say now");
 	}
-	if (status == STATUS_OK && !strict && result.uncaptured.len)
-		log_warn("sqlite", "%s: without a trigger of esink until now (made anew, renamed, or the trigger was dropped); what was "
-			"written since is not captured", result.uncaptured.bytes);
+	if (status == STATUS_OK)
+		status = see_holes(source, result.uncaptured.bytes, err);
 	lite_install_result_finish(&result);
 	return status;
 }

@@ -47,23 +47,26 @@ function onceEach(events) {
 
 test('dropped and made anew in one transaction and in several, under writers: told from the drift check on, and the log says what was not', { timeout: 90_000 }, async (t) => {
   const { db, relay, boss } = await watch(t, 'CREATE TABLE notes (n int)', 'notes');
+  const bosses = [boss], events = () => bosses.flatMap((one) => one.events);
   const load = writers(db, 3, 'INSERT INTO notes VALUES ($1)', ['42P01', '40P01', 'XX000']);
   for (const sql of [['BEGIN; DROP TABLE notes; CREATE TABLE notes (n int); COMMIT'], ['DROP TABLE notes', 'CREATE TABLE notes (n int)']]) {
-    const length = boss.events.length;
-    await boss.count(length + 50);
+    const last = bosses.at(-1), length = last.events.length;
+    await last.count(length + 50);
     for (const part of sql) await db.query(part);
     await attached(db, 'notes');
+    await relay.sentAway(last);
+    bosses.push(await relay.operator());
     const since = Date.now();
     const more = load.committed.length;
     await until(() => load.stop || load.committed.length > more + 100, 'writes to the new table');
-    await relay.fence(boss);
-    const told = onceEach(boss.events);
-    for (const { n, begun } of load.committed.filter((one) => one.begun > since).slice(0, 90)) assert.ok(told.has(n), `${n}, written ${begun - since} ms after the trigger was there, was not told`);
+    await relay.fence(bosses.at(-1));
+    const told = onceEach(events());
+    for (const { n, begun } of load.committed.filter((one) => one.begun > since).slice(0, 90)) assert.ok(told.has(n), `${n}, written ${begun - since} ms after who was connected had come back, was not told`);
   }
   load.stop = true;
   await load.done;
-  await relay.fence(boss);
-  const told = onceEach(boss.events);
+  await relay.fence(bosses.at(-1));
+  const told = onceEach(events());
   const stored = new Set(load.committed.map(({ n }) => n));
   for (const n of told) assert.ok(stored.has(n), `${n} was told and never committed`);
   assert.equal(relay.log.match(/warn .*notes: without a trigger.*not captured/g)?.length, 2, relay.log);

@@ -201,6 +201,23 @@ export class Relay {
     return this.#adopt(new SioClient(this, token, options), token);
   }
 
+  // Until websockets were sent away because a watched table had lost its triggers: whoever is to see what follows comes after that.
+  async sentAway(...clients) {
+    for (const client of clients) {
+      await client.closing();
+      assert.equal(client.reason, 'journal', client.state());
+    }
+  }
+
+  // One that was not sent away, and will not be for a table whose triggers are there by now.
+  async settled(make) {
+    for (;;) {
+      const client = await make(), n = await this.db.fence();
+      await until(() => !client.open || client.named('changes').some((event) => event.table === 'fence' && event.data.n === n), () => `fence ${n}; ${client.state()}`);
+      if (client.open) return client;
+    }
+  }
+
   // The operator's websocket; needs env.SECURITY_TOKEN.
   operator(options = {}) {
     return this.ws(this.options.env.SECURITY_TOKEN, { via: 'header', ...options });
