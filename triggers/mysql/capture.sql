@@ -1,13 +1,17 @@
 -- The body of one trigger of one watched table, made from this template by source/mysql/capture.c. It runs inside the
 -- application's own statement, as the relay's account, with the sql_mode '' that it was made under, whatever the application's is.
---   @outbox@ `shop`.`esink_pubsub`     @shape@ its row in esink_shape     @kind@ as in schema.sql
---   @word@ of all of it: what the server shows of a body is not quite what it keeps
+--   @outbox@ `esink_pubsub`, the one of the table's own schema; in another schema than the outbox's `shop`.`esink_pubsub`
+--   @elsewhere@ nothing; or, where the outbox is that of another schema, an end for the trigger of a copy of the table's schema, of which
+--     that outbox must not tell: while a trigger runs, DATABASE() is the schema that it is in
+--   @shape@ its row in esink_shape     @kind@ as in schema.sql
+--   @word@ of all of it: what the server shows of a body is not quite what it keeps. In a label, for a client that loads a dump may take
+--     comments out, and there must be none
 --   @values@ the arguments that write each value (value.c)     @otherwise@ a statement that writes fewer of them
 -- CONCAT_WS() leaves out what is NULL, for less than a function for each value would cost. One of more than max_allowed_packet is
 -- NULL, which the column refuses; this, a column that is not there any more, and whatever else a value makes fail ends in the handler,
 -- with the key alone. A deadlock or a lost connection is not caught: the server lets no handler see those in a trigger.
-BEGIN /* esink @word@ */
+esink_@word@: BEGIN
   DECLARE CONTINUE HANDLER FOR SQLEXCEPTION
   @otherwise@
-  INSERT INTO @outbox@ (shape, kind, actor, data) VALUES (@shape@, @kind@, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''@values@));
+@elsewhere@  INSERT INTO @outbox@ (shape, kind, actor, data) VALUES (@shape@, @kind@, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''@values@));
 END

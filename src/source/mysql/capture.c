@@ -98,7 +98,7 @@ struct trigger {
 	const struct my_form_shape *shape;
 	int64_t id;
 	int n;
-	const char *outbox; /* quoted */
+	const char *outbox; /* as my_capture_outbox() writes it */
 };
 
 static bool tells(enum told told, const struct my_form_slot *slot)
@@ -176,25 +176,45 @@ static void add_otherwise(const struct trigger *trigger, enum told told, struct 
 	buf_text(out, "\n  END;");
 }
 
+static void add_elsewhere(const struct trigger *trigger, const char *word, struct buf *out)
+{
+	buf_text(out, "");
+	if (trigger->table->in_default_schema)
+		return;
+	buf_text(out, "  IF DATABASE() <> ");
+	my_text_literal(out, span_of(trigger->table->schema));
+	buf_printf(out, " THEN LEAVE esink_%s; END IF;\n", word);
+}
+
 static char *fill(const struct trigger *trigger, const char *word, const struct buf *values, const struct buf *otherwise)
 {
+	AUTO_BUF struct buf elsewhere = buf_init(BUF_NO_MAX); /* a name */
 	char shape[24], kind[16];
+
+	add_elsewhere(trigger, word, &elsewhere);
 
 	snprintf(shape, sizeof(shape), "%" PRId64, trigger->id);
 	snprintf(kind, sizeof(kind), "%d", trigger->n);
 	return my_text_fill(sql_mysql_capture, (const char *const[]){"word", word, "outbox", trigger->outbox, "shape", shape, "kind", kind,
-		"values", values->bytes, "otherwise", otherwise->bytes, NULL});
+		"elsewhere", elsewhere.bytes, "values", values->bytes, "otherwise", otherwise->bytes, NULL});
 }
 
-char *my_capture_body(const struct my_table *table, const struct my_form_shape *shape, int64_t id, int n, const char *database,
-	const char *outbox)
+void my_capture_outbox(const struct my_db *db, bool own, struct buf *out)
+{
+	if (own)
+		my_text_name(out, db->config->outbox);
+	else
+		my_text_table(out, db->config->database, db->config->outbox);
+}
+
+char *my_capture_body(const struct my_db *db, const struct my_table *table, const struct my_form_shape *shape, int64_t id, int n)
 {
 	AUTO_BUF struct buf values = buf_init(BUF_NO_MAX), otherwise = buf_init(BUF_NO_MAX), target = buf_init(BUF_NO_MAX); /* the columns */
 	struct trigger trigger = {table, shape, id, n, NULL};
 	AUTO_FREE char *body = NULL;
 	char word[FINGERPRINT_LEN + 1];
 
-	my_text_table(&target, database, outbox);
+	my_capture_outbox(db, table->in_default_schema, &target);
 	trigger.outbox = target.bytes;
 	buf_text(&values, "");
 	add_values(&trigger, WHOLE, &values);

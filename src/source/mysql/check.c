@@ -103,7 +103,28 @@ static enum status check_binlog(struct my_db *db, struct err *err)
 
 /* -- --check ---------------------------------------------------------------------------------------------------------- */
 
-static void print_steps(const struct my_plan *plan, const struct my_catalog *catalog, bool brief)
+/* Each in the schema that it is run in: the first ones in MYSQL_DATABASE. */
+static void print_statements(const struct my_plan *plan, const char *database)
+{
+	const char *in = database;
+
+	printf("\nwould run:\n");
+	for (size_t i = 0; i < plan->count; i++) {
+		const char *schema = plan->steps[i].schema ? plan->steps[i].schema : database;
+		AUTO_BUF struct buf name = buf_init(BUF_NO_MAX); /* a name */
+
+		if (!plan->steps[i].what)
+			continue;
+		my_text_name(&name, schema);
+		if (strcmp(schema, in) != 0)
+			printf("USE %s;\n", name.bytes);
+		in = schema;
+		printf("%s;\n", plan->steps[i].sql);
+	}
+	printf("\n");
+}
+
+static void print_steps(const struct my_plan *plan, const struct my_catalog *catalog, const struct my_db *db)
 {
 	struct summary summary;
 
@@ -111,13 +132,9 @@ static void print_steps(const struct my_plan *plan, const struct my_catalog *cat
 	for (size_t i = 0; i < plan->count; i++)
 		if (plan->steps[i].what)
 			summary_add(&summary, plan->steps[i].verb, plan->steps[i].what, strlen(plan->steps[i].what));
-	if (plan->count && !brief) {
+	if (plan->count && !db->config->brief) {
 		summary_print(&summary);
-		printf("\nwould run:\n");
-		for (size_t i = 0; i < plan->count; i++)
-			if (plan->steps[i].what)
-				printf("%s;\n", plan->steps[i].sql);
-		printf("\n");
+		print_statements(plan, db->config->database);
 	}
 	describe(catalog);
 	printf("\n");
@@ -137,7 +154,7 @@ static enum status print_plan(struct my_db *db, const struct my_catalog *catalog
 	if (status == STATUS_OK) {
 		struct err ignored;
 
-		print_steps(&plan, catalog, db->config->brief);
+		print_steps(&plan, catalog, db);
 		if (any && my_claim_busy(db, &busy, &ignored) != STATUS_OK)
 			busy = false;
 		printf("\na relay is at work on this database: %s\n", busy ? "yes" : "no");

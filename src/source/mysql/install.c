@@ -44,10 +44,11 @@ static const char *name_of(const struct my_db *db, size_t kind)
 	return kind ? names[kind] : db->config->outbox;
 }
 
-static void step(struct my_plan *plan, enum summary_verb verb, char *what, char *sql, char *lock)
+static struct my_step *step(struct my_plan *plan, enum summary_verb verb, char *what, char *sql, char *lock)
 {
 	mem_grow(&plan->steps, &plan->room, plan->count, sizeof(*plan->steps));
-	plan->steps[plan->count++] = (struct my_step){verb, what, sql, lock};
+	plan->steps[plan->count] = (struct my_step){.verb = verb, .what = what, .sql = sql, .lock = lock};
+	return &plan->steps[plan->count++];
 }
 
 void my_plan_finish(struct my_plan *plan)
@@ -56,6 +57,7 @@ void my_plan_finish(struct my_plan *plan)
 		free(plan->steps[i].what);
 		free(plan->steps[i].sql);
 		free(plan->steps[i].lock);
+		free(plan->steps[i].schema);
 	}
 	free(plan->steps);
 	buf_finish(&plan->uncaptured);
@@ -64,21 +66,24 @@ void my_plan_finish(struct my_plan *plan)
 
 /* -- our own tables --------------------------------------------------------------------------------------------------- */
 
-/* there[kind]: 0 not there, 1 ours, 2 of another version of us, 3 somebody else's. */
+/* there[kind]: 0 not there, 1 ours, 2 of another version of us, 3 somebody else's, 4 a procedure that names the schema, as former versions
+ * wrote it: in a copy of the database it would write to the outbox of the original. */
 static enum status look(struct my_db *db, int there[KINDS], struct err *err)
 {
 	AUTO_BUF struct buf sql = buf_init(BUF_NO_MAX); /* bounded by the configuration */
+	AUTO_BUF struct buf former = buf_init(BUF_NO_MAX); /* two names */
 	AUTO_RESULT MYSQL_RES *rows = NULL;
 	enum status status;
 	MYSQL_ROW row;
 
 	memset(there, 0, KINDS * sizeof(*there));
-	buf_text(&sql, "SELECT TABLE_NAME, TABLE_COMMENT FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME IN (");
+	buf_text(&sql, "SELECT TABLE_NAME, TABLE_COMMENT, '' FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME IN (");
 	for (size_t kind = 0; kind < KINDS; kind++) {
 		buf_text(&sql, kind ? ", " : "");
 		my_text_literal(&sql, span_of(name_of(db, kind)));
 	}
-	buf_text(&sql, ") UNION ALL SELECT ROUTINE_NAME, ROUTINE_COMMENT FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = DATABASE() "
+	my_text_table(&former, db->config->database, db->config->outbox);
+	buf_text(&sql, ") UNION ALL SELECT ROUTINE_NAME, ROUTINE_COMMENT, ROUTINE_DEFINITION FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = DATABASE() "
 		"AND (ROUTINE_NAME = 'esink_emit' AND ROUTINE_TYPE = 'PROCEDURE' OR ROUTINE_NAME = 'esink_prelock' AND ROUTINE_TYPE = 'FUNCTION')");
 	status = my_query(db, sql.bytes, MY_TIMEOUT_MS, &rows, err);
 	while (status == STATUS_OK && (row = mysql_fetch_row(rows)))
@@ -87,7 +92,8 @@ static enum status look(struct my_db *db, int there[KINDS], struct err *err)
 			AUTO_FREE char *any = mem_format("esink %s ", kinds[kind]);
 
 			if (!strcasecmp(row[0], name_of(db, kind)))
-				there[kind] = !row[1] || strncmp(row[1], any, strlen(any)) != 0 ? 3 : strcmp(row[1], comment) != 0 ? 2 : 1;
+				there[kind] = !row[1] || strncmp(row[1], any, strlen(any)) != 0 ? 3 : strcmp(row[1], comment) != 0 ? 2 :
+					row[2] && strstr(row[2], former.bytes) ? 4 : 1;
 		}
 	return status;
 }
@@ -95,7 +101,7 @@ static enum status look(struct my_db *db, int there[KINDS], struct err *err)
 static enum status refuse(struct my_db *db, const int there[KINDS], struct err *err)
 {
 	for (size_t kind = 0; kind < KINDS; kind++)
-		if (there[kind] >= 2)
+		if (there[kind] == 2 || there[kind] == 3)
 			return err_set(err, STATUS_INVALID, "%s: database \"%s\" has a %s \"%s\" that is not esink's, or of another version of "
 				"it: rename or drop it%s", kind ? "MYSQL_DATABASE" : "MYSQL_TABLE_TARGET", db->config->database,
 				kind == PROCEDURE ? "procedure" : kind == FUNCTION ? "function" : "table", name_of(db, kind), kind ? "" : ", or choose another name");
@@ -112,8 +118,8 @@ static char *schema_statement(struct my_db *db, size_t kind)
 	char *sql;
 
 	for (size_t i = 0; i < KINDS; i++) {
-		names[i] = buf_init(BUF_NO_MAX); /* two names */
-		my_text_table(&names[i], db->config->database, name_of(db, i));
+		names[i] = buf_init(BUF_NO_MAX); /* a name */
+		my_text_name(&names[i], name_of(db, i));
 		pairs[2 * i] = kinds[i];
 		pairs[2 * i + 1] = names[i].bytes;
 	}
@@ -129,6 +135,14 @@ static char *schema_statement(struct my_db *db, size_t kind)
 	return sql;
 }
 
+/* With what was granted on it, which MySQL would take away: there it stays. */
+static void plan_replacement(struct my_db *db, size_t kind, struct my_plan *plan)
+{
+	AUTO_FREE char *sql = schema_statement(db, kind);
+
+	step(plan, SUMMARY_REPLACE, mem_text(name_of(db, kind)), mem_format("CREATE OR REPLACE%s", sql + strlen("CREATE")), NULL);
+}
+
 enum status my_install_plan_schema(struct my_db *db, struct my_plan *plan, bool *any, struct err *err)
 {
 	int there[KINDS];
@@ -141,6 +155,8 @@ enum status my_install_plan_schema(struct my_db *db, struct my_plan *plan, bool 
 		*any |= there[kind] == 1;
 		if (!there[kind])
 			step(plan, SUMMARY_CREATE, mem_text(name_of(db, kind)), schema_statement(db, kind), NULL);
+		if (there[kind] == 4 && db->maria)
+			plan_replacement(db, kind, plan);
 	}
 	return status;
 }
@@ -181,8 +197,7 @@ static enum status present_load(struct my_db *db, const struct my_catalog *catal
 	enum status status;
 
 	buf_text(&sql, "SELECT TRIGGER_NAME, EVENT_OBJECT_SCHEMA, EVENT_OBJECT_TABLE, ACTION_STATEMENT, SQL_MODE, DEFINER = CURRENT_USER(), "
-		"EVENT_MANIPULATION, ACTION_TIMING, TRIGGER_NAME LIKE 'esink|_%' ESCAPE '|' AND ACTION_STATEMENT LIKE '" CAPTURE_MARK "%' "
-		"FROM information_schema.TRIGGERS WHERE (TRIGGER_NAME LIKE 'esink|_%' ESCAPE '|'");
+		"EVENT_MANIPULATION, ACTION_TIMING, " CAPTURE_OURS " FROM information_schema.TRIGGERS WHERE (TRIGGER_NAME LIKE 'esink|_%' ESCAPE '|'");
 	add_tables(catalog, &sql);
 	buf_text(&sql, ") ORDER BY EVENT_OBJECT_SCHEMA, EVENT_OBJECT_TABLE, ACTION_ORDER");
 	status = my_query(db, sql.bytes, DDL_TIMEOUT_MS, &present->rows, err);
@@ -217,15 +232,22 @@ static void present_finish(struct present *present)
 	free(present->kept);
 }
 
-/* Whether a trigger of ours writes to this very outbox: others belong to a relay on another one. */
-static bool writes_here(struct my_db *db, const char *body)
+static bool writes_to(const struct my_db *db, bool own, const char *body)
 {
 	AUTO_BUF struct buf target = buf_init(BUF_NO_MAX); /* two names */
 
 	buf_text(&target, "INSERT INTO ");
-	my_text_table(&target, db->config->database, db->config->outbox);
+	my_capture_outbox(db, own, &target);
 	buf_text(&target, " ");
-	return body && strstr(body, target.bytes);
+	return strstr(body, target.bytes);
+}
+
+/* Whether a trigger of ours writes to this very outbox: others belong to a relay on another one. Former versions named it the same everywhere. */
+static bool writes_here(const struct my_db *db, MYSQL_ROW row)
+{
+	bool own = !strcmp(row[SCHEMA], db->config->database);
+
+	return my_int(row[OURS]) && row[BODY] && (writes_to(db, false, row[BODY]) || (own && writes_to(db, true, row[BODY])));
 }
 
 enum found { NOT_THERE, ELSEWHERE, OTHER, SAME };
@@ -254,17 +276,19 @@ static bool is_captured(struct my_db *db, struct present *present, const struct 
 	int have = 0;
 
 	for (size_t left = my_rows_find(&present->by_table, table->schema, table->name, &row); left; left--, row++)
-		have += my_int(row->cells[OURS]) && writes_here(db, row->cells[BODY]);
+		have += writes_here(db, row->cells);
 	return have == CAPTURE_TRIGGERS;
 }
 
-/* The first trigger of the application for the same event, which ours goes before: what it writes elsewhere comes after. */
-static void add_order(struct present *present, const struct my_table *table, int n, struct buf *sql)
+/* The first trigger of the application for the same event, which ours goes before: what it writes elsewhere comes after. What has our name
+ * is being replaced. */
+static void add_order(struct present *present, const struct my_table *table, int n, const char *name, struct buf *sql)
 {
 	const struct my_row *row;
 
 	for (size_t left = my_rows_find(&present->by_table, table->schema, table->name, &row); left; left--, row++)
-		if (!strcmp(row->cells[TIMING], "AFTER") && !strcmp(row->cells[EVENT], my_capture_events[n]) && !my_int(row->cells[OURS])) {
+		if (!strcmp(row->cells[TIMING], "AFTER") && !strcmp(row->cells[EVENT], my_capture_events[n]) && !my_int(row->cells[OURS]) &&
+			strcmp(row->cells[NAME], name) != 0) {
 			buf_text(sql, " PRECEDES ");
 			my_text_name(sql, row->cells[NAME]);
 			return;
@@ -296,12 +320,14 @@ static void plan_trigger(struct my_db *db, struct present *present, const struct
 	if (found == ELSEWHERE || lock)
 		plan_drop(table->schema, there_on, name, SUMMARY_REPLACE, lock, plan);
 	buf_text(&sql, found == OTHER && db->maria ? "CREATE OR REPLACE TRIGGER " : "CREATE TRIGGER ");
-	my_text_table(&sql, table->schema, name);
-	buf_printf(&sql, " AFTER %s ON %s FOR EACH ROW", my_capture_events[n], on.bytes);
-	add_order(present, table, n, &sql);
+	my_text_name(&sql, name);
+	buf_printf(&sql, " AFTER %s ON ", my_capture_events[n]);
+	my_text_name(&sql, table->name);
+	buf_text(&sql, " FOR EACH ROW");
+	add_order(present, table, n, name, &sql);
 	buf_printf(&sql, " %s", body);
 	step(plan, found == OTHER ? SUMMARY_REPLACE : SUMMARY_CREATE, mem_format("%s on %s", name, table->topic), buf_take(&sql),
-		lock ? buf_take(&on) : NULL);
+		lock ? buf_take(&on) : NULL)->schema = table->in_default_schema ? NULL : mem_text(table->schema);
 }
 
 /* The shape's id: the one it has, or a new one; 0: it has none, and we only look. */
@@ -404,7 +430,7 @@ static enum status plan_table(struct my_db *db, const struct my_table *table, bo
 	if (status == STATUS_OK) {
 		buf_printf(current, ", %" PRId64, id);
 		for (int n = 0; n < CAPTURE_TRIGGERS; n++) {
-			AUTO_FREE char *body = my_capture_body(table, &shape, id, n, db->config->database, db->config->outbox);
+			AUTO_FREE char *body = my_capture_body(db, table, &shape, id, n);
 
 			plan_trigger(db, present, table, n, body, plan);
 		}
@@ -440,7 +466,7 @@ static const char *passed_over(struct my_db *db, const struct my_catalog *catalo
 	for (size_t i = 0; (row = mysql_fetch_row(present->rows)); i++) {
 		struct relation on = {row[SCHEMA], row[TABLE], !strcasecmp(row[SCHEMA], db->config->database), NULL, 0};
 
-		for (size_t t = 0; !present->kept[i] && my_int(row[OURS]) && writes_here(db, row[BODY]) && t < rules->table_count; t++)
+		for (size_t t = 0; !present->kept[i] && writes_here(db, row) && t < rules->table_count; t++)
 			if (table_name_matches(&rules->tables[t], &on) && !my_catalog_has(catalog, row[SCHEMA], row[TABLE]))
 				return row[TABLE];
 	}
@@ -467,7 +493,7 @@ enum status my_install_plan_triggers(struct my_db *db, const struct my_catalog *
 	if (status == STATUS_OK) {
 		mysql_data_seek(present.rows, 0);
 		for (size_t i = 0; (row = mysql_fetch_row(present.rows)); i++)
-			if (!present.kept[i] && my_int(row[OURS]) && writes_here(db, row[BODY]))
+			if (!present.kept[i] && writes_here(db, row))
 				plan_drop(row[SCHEMA], row[TABLE], row[NAME], SUMMARY_DROP, false, plan);
 		buf_text(&current, ")");
 		if (plan->count)
@@ -497,6 +523,29 @@ static enum status run_step(struct my_db *db, const char *sql, struct err *err)
 	return status == STATUS_OK ? my_run(db, sql, DDL_TIMEOUT_MS, err) : status;
 }
 
+static enum status use(struct my_db *db, const char *schema, struct err *err)
+{
+	AUTO_BUF struct buf sql = buf_init(BUF_NO_MAX); /* a name */
+
+	buf_text(&sql, "USE ");
+	my_text_name(&sql, schema ? schema : db->config->database);
+	return my_run(db, sql.bytes, MY_TIMEOUT_MS, err);
+}
+
+static enum status run_in(struct my_db *db, const struct my_step *one, struct err *err)
+{
+	enum status status = one->schema ? use(db, one->schema, err) : STATUS_OK;
+	struct err ignored;
+
+	if (status == STATUS_OK)
+		status = run_step(db, one->sql, err);
+	if (one->schema && db->conn && use(db, NULL, &ignored) != STATUS_OK) { /* everything else of ours names no schema */
+		my_close(db);
+		return err_set(err, STATUS_UNAVAILABLE, "%s", ignored.text);
+	}
+	return status;
+}
+
 enum status my_install_run(struct my_db *db, const struct my_plan *plan, struct err *err)
 {
 	enum status status = STATUS_OK;
@@ -512,7 +561,7 @@ enum status my_install_run(struct my_db *db, const struct my_plan *plan, struct 
 			locked = status == STATUS_OK;
 		}
 		if (status == STATUS_OK)
-			status = run_step(db, one->sql, err);
+			status = run_in(db, one, err);
 		/* What is locked is a trigger's old and new version; nothing else is between the two. */
 		if (locked && db->conn && (status != STATUS_OK || one->what)) {
 			struct err ignored;
@@ -534,7 +583,7 @@ enum status my_install_plan_removal(struct my_db *db, struct my_plan *plan, stru
 	enum status status = present_load(db, NULL, &present, err);
 
 	while (status == STATUS_OK && (row = mysql_fetch_row(present.rows)))
-		if (my_int(row[OURS]) && writes_here(db, row[BODY]))
+		if (writes_here(db, row))
 			plan_drop(row[SCHEMA], row[TABLE], row[NAME], SUMMARY_DROP, false, plan);
 	present_finish(&present);
 	if (status == STATUS_OK)
@@ -542,7 +591,7 @@ enum status my_install_plan_removal(struct my_db *db, struct my_plan *plan, stru
 	for (size_t kind = KINDS; kind-- > 0 && status == STATUS_OK;) {
 		AUTO_BUF struct buf sql = buf_init(BUF_NO_MAX); /* two names */
 
-		if (there[kind] != 1 && there[kind] != 2)
+		if (!there[kind] || there[kind] == 3)
 			continue;
 		buf_printf(&sql, "DROP %s IF EXISTS ", kind == PROCEDURE ? "PROCEDURE" : kind == FUNCTION ? "FUNCTION" : "TABLE");
 		my_text_table(&sql, db->config->database, name_of(db, kind));

@@ -12,6 +12,7 @@ struct my_step {
 	char *what; /* of the summary; NULL: not worth a word */
 	char *sql;  /* ends without ; */
 	char *lock; /* LOCK TABLES this in the same breath: where a trigger cannot be replaced at once; NULL: no need */
+	char *schema; /* where it is run, since a dump that names it could be loaded nowhere else; NULL: MYSQL_DATABASE */
 };
 
 struct my_plan {

@@ -96,6 +96,21 @@ export class MySql {
     return readFileSync(join(this.scratch, 'log'), 'utf8');
   }
 
+  // A database as a backup has it: what everybody's tool writes, with what everybody asks it for.
+  async dump(name) {
+    const { stdout } = await run(program('mariadb-dump', 'mysqldump'), ['--no-defaults', `--socket=${this.socket}`, '--user=root', '--routines', '--triggers', '--single-transaction', name],
+      { maxBuffer: 1 << 28 });
+    return stdout;
+  }
+
+  // The client reads it, and ends at the first error. options: more of its own.
+  async load(name, sql, options = []) {
+    const loading = run(program('mariadb', 'mysql'), ['--no-defaults', `--socket=${this.socket}`, '--user=root', ...options, name]);
+    loading.child.stdin.on('error', () => {}); // it has ended: that is told by its status
+    loading.child.stdin.end(sql);
+    await loading;
+  }
+
   #options(database, user = 'root', password = '') {
     return { host: '127.0.0.1', port: this.port, user, password, database, multipleStatements: true, charset: 'utf8mb4', supportBigNumbers: true,
       bigNumberStrings: true, dateStrings: true };

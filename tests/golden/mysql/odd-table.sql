@@ -1,15 +1,15 @@
-CREATE TRIGGER `shop`.`esink_insert_hash` AFTER INSERT ON `shop`.`Odd "``Table``"` FOR EACH ROW BEGIN /* esink word */
+CREATE TRIGGER `esink_insert_hash` AFTER INSERT ON `Odd "``Table``"` FOR EACH ROW esink_word: BEGIN
   DECLARE CONTINUE HANDLER FOR SQLEXCEPTION
   BEGIN
   DECLARE CONTINUE HANDLER FOR 1054, 1048
-  INSERT INTO `shop`.`esink_pubsub` (shape, kind, actor, data) VALUES (0, 4, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''
+  INSERT INTO `esink_pubsub` (shape, kind, actor, data) VALUES (0, 4, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''
     , ',,,,,,'));
-  INSERT INTO `shop`.`esink_pubsub` (shape, kind, actor, data) VALUES (0, 4, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''
+  INSERT INTO `esink_pubsub` (shape, kind, actor, data) VALUES (0, 4, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''
     , NEW.`a'b`, ','
     , IF(LENGTH(CONVERT(NEW.`c\d` USING utf8mb4)) <= 100000, CONCAT(_binary':', LENGTH(CONVERT(NEW.`c\d` USING utf8mb4)), ':', CONVERT(NEW.`c\d` USING utf8mb4)), ',')
     , ',,,,'));
   END;
-  INSERT INTO `shop`.`esink_pubsub` (shape, kind, actor, data) VALUES (0, 0, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''
+  INSERT INTO `esink_pubsub` (shape, kind, actor, data) VALUES (0, 0, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''
     , NEW.`a'b`, ','
     , ':', LENGTH(CONVERT(NEW.`c\d` USING utf8mb4)), ':', CONVERT(NEW.`c\d` USING utf8mb4)
     , NEW.`f` + 0e0, ','
@@ -17,20 +17,20 @@ CREATE TRIGGER `shop`.`esink_insert_hash` AFTER INSERT ON `shop`.`Odd "``Table``
     , UNIX_TIMESTAMP(NEW.`t`), ','
     , ':', LENGTH(ST_AsGeoJSON(NEW.`g`)), ':', ST_AsGeoJSON(NEW.`g`)));
 END;
-CREATE TRIGGER `shop`.`esink_update_hash` AFTER UPDATE ON `shop`.`Odd "``Table``"` FOR EACH ROW BEGIN /* esink word */
+CREATE TRIGGER `esink_update_hash` AFTER UPDATE ON `Odd "``Table``"` FOR EACH ROW esink_word: BEGIN
   DECLARE CONTINUE HANDLER FOR SQLEXCEPTION
   BEGIN
   DECLARE CONTINUE HANDLER FOR 1054, 1048
-  INSERT INTO `shop`.`esink_pubsub` (shape, kind, actor, data) VALUES (0, 5, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''
+  INSERT INTO `esink_pubsub` (shape, kind, actor, data) VALUES (0, 5, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''
     , ',,,,,,,,'));
-  INSERT INTO `shop`.`esink_pubsub` (shape, kind, actor, data) VALUES (0, 5, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''
+  INSERT INTO `esink_pubsub` (shape, kind, actor, data) VALUES (0, 5, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''
     , NEW.`a'b`, ','
     , IF(LENGTH(CONVERT(NEW.`c\d` USING utf8mb4)) <= 100000, CONCAT(_binary':', LENGTH(CONVERT(NEW.`c\d` USING utf8mb4)), ':', CONVERT(NEW.`c\d` USING utf8mb4)), ',')
     , ',,,,'
     , OLD.`a'b`, ','
     , IF(LENGTH(CONVERT(OLD.`c\d` USING utf8mb4)) <= 100000, CONCAT(_binary':', LENGTH(CONVERT(OLD.`c\d` USING utf8mb4)), ':', CONVERT(OLD.`c\d` USING utf8mb4)), ',')));
   END;
-  INSERT INTO `shop`.`esink_pubsub` (shape, kind, actor, data) VALUES (0, 1, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''
+  INSERT INTO `esink_pubsub` (shape, kind, actor, data) VALUES (0, 1, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''
     , NEW.`a'b`, ','
     , ':', LENGTH(CONVERT(NEW.`c\d` USING utf8mb4)), ':', CONVERT(NEW.`c\d` USING utf8mb4)
     , NEW.`f` + 0e0, ','
@@ -40,18 +40,18 @@ CREATE TRIGGER `shop`.`esink_update_hash` AFTER UPDATE ON `shop`.`Odd "``Table``
     , OLD.`a'b`, ','
     , ':', LENGTH(CONVERT(OLD.`c\d` USING utf8mb4)), ':', CONVERT(OLD.`c\d` USING utf8mb4)));
 END;
-CREATE TRIGGER `shop`.`esink_delete_hash` AFTER DELETE ON `shop`.`Odd "``Table``"` FOR EACH ROW BEGIN /* esink word */
+CREATE TRIGGER `esink_delete_hash` AFTER DELETE ON `Odd "``Table``"` FOR EACH ROW esink_word: BEGIN
   DECLARE CONTINUE HANDLER FOR SQLEXCEPTION
   BEGIN
   DECLARE CONTINUE HANDLER FOR 1054, 1048
-  INSERT INTO `shop`.`esink_pubsub` (shape, kind, actor, data) VALUES (0, 6, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''
+  INSERT INTO `esink_pubsub` (shape, kind, actor, data) VALUES (0, 6, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''
     , ',,,,,,'));
-  INSERT INTO `shop`.`esink_pubsub` (shape, kind, actor, data) VALUES (0, 6, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''
+  INSERT INTO `esink_pubsub` (shape, kind, actor, data) VALUES (0, 6, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''
     , OLD.`a'b`, ','
     , IF(LENGTH(CONVERT(OLD.`c\d` USING utf8mb4)) <= 100000, CONCAT(_binary':', LENGTH(CONVERT(OLD.`c\d` USING utf8mb4)), ':', CONVERT(OLD.`c\d` USING utf8mb4)), ',')
     , ',,,,'));
   END;
-  INSERT INTO `shop`.`esink_pubsub` (shape, kind, actor, data) VALUES (0, 2, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''
+  INSERT INTO `esink_pubsub` (shape, kind, actor, data) VALUES (0, 2, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''
     , OLD.`a'b`, ','
     , ':', LENGTH(CONVERT(OLD.`c\d` USING utf8mb4)), ':', CONVERT(OLD.`c\d` USING utf8mb4)
     , OLD.`f` + 0e0, ','

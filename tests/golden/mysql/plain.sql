@@ -1,4 +1,4 @@
-CREATE TRIGGER `shop`.`esink_insert_plain` AFTER INSERT ON `shop`.`plain` FOR EACH ROW BEGIN /* esink word */
+CREATE TRIGGER `esink_insert_plain` AFTER INSERT ON `plain` FOR EACH ROW esink_word: BEGIN
   DECLARE CONTINUE HANDLER FOR SQLEXCEPTION
   BEGIN
   DECLARE CONTINUE HANDLER FOR 1054, 1048
@@ -6,28 +6,28 @@ CREATE TRIGGER `shop`.`esink_insert_plain` AFTER INSERT ON `shop`.`plain` FOR EA
   DECLARE CONTINUE HANDLER FOR 1054, 1048
   BEGIN
   DECLARE CONTINUE HANDLER FOR 1054, 1048
-  INSERT INTO `shop`.`esink_pubsub` (shape, kind, actor, data) VALUES (0, 4, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''
+  INSERT INTO `esink_pubsub` (shape, kind, actor, data) VALUES (0, 4, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''
     , ',,,'));
-  INSERT INTO `shop`.`esink_pubsub` (shape, kind, actor, data) VALUES (0, 4, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''
+  INSERT INTO `esink_pubsub` (shape, kind, actor, data) VALUES (0, 4, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''
     , ','
     , NEW.`owner`, ','
     , IF(LENGTH(NEW.`note`) <= 100000, CONCAT(_binary':', LENGTH(NEW.`note`), ':', NEW.`note`), ',')));
   END;
-  INSERT INTO `shop`.`esink_pubsub` (shape, kind, actor, data) VALUES (0, 4, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''
+  INSERT INTO `esink_pubsub` (shape, kind, actor, data) VALUES (0, 4, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''
     , NEW.`id`, ','
     , ',,'));
   END;
-  INSERT INTO `shop`.`esink_pubsub` (shape, kind, actor, data) VALUES (0, 4, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''
+  INSERT INTO `esink_pubsub` (shape, kind, actor, data) VALUES (0, 4, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''
     , NEW.`id`, ','
     , NEW.`owner`, ','
     , IF(LENGTH(NEW.`note`) <= 100000, CONCAT(_binary':', LENGTH(NEW.`note`), ':', NEW.`note`), ',')));
   END;
-  INSERT INTO `shop`.`esink_pubsub` (shape, kind, actor, data) VALUES (0, 0, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''
+  INSERT INTO `esink_pubsub` (shape, kind, actor, data) VALUES (0, 0, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''
     , NEW.`id`, ','
     , NEW.`owner`, ','
     , ':', LENGTH(NEW.`note`), ':', NEW.`note`));
 END;
-CREATE TRIGGER `shop`.`esink_update_plain` AFTER UPDATE ON `shop`.`plain` FOR EACH ROW BEGIN /* esink word */
+CREATE TRIGGER `esink_update_plain` AFTER UPDATE ON `plain` FOR EACH ROW esink_word: BEGIN
   DECLARE CONTINUE HANDLER FOR SQLEXCEPTION
   BEGIN
   DECLARE CONTINUE HANDLER FOR 1054, 1048
@@ -35,9 +35,9 @@ CREATE TRIGGER `shop`.`esink_update_plain` AFTER UPDATE ON `shop`.`plain` FOR EA
   DECLARE CONTINUE HANDLER FOR 1054, 1048
   BEGIN
   DECLARE CONTINUE HANDLER FOR 1054, 1048
-  INSERT INTO `shop`.`esink_pubsub` (shape, kind, actor, data) VALUES (0, 5, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''
+  INSERT INTO `esink_pubsub` (shape, kind, actor, data) VALUES (0, 5, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''
     , ',,,,,,'));
-  INSERT INTO `shop`.`esink_pubsub` (shape, kind, actor, data) VALUES (0, 5, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''
+  INSERT INTO `esink_pubsub` (shape, kind, actor, data) VALUES (0, 5, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''
     , ','
     , NEW.`owner`, ','
     , IF(LENGTH(NEW.`note`) <= 100000, CONCAT(_binary':', LENGTH(NEW.`note`), ':', NEW.`note`), ',')
@@ -45,13 +45,13 @@ CREATE TRIGGER `shop`.`esink_update_plain` AFTER UPDATE ON `shop`.`plain` FOR EA
     , OLD.`owner`, ','
     , IF(LENGTH(OLD.`note`) <= 100000, CONCAT(_binary':', LENGTH(OLD.`note`), ':', OLD.`note`), ',')));
   END;
-  INSERT INTO `shop`.`esink_pubsub` (shape, kind, actor, data) VALUES (0, 5, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''
+  INSERT INTO `esink_pubsub` (shape, kind, actor, data) VALUES (0, 5, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''
     , NEW.`id`, ','
     , ',,'
     , OLD.`id`, ','
     , ',,'));
   END;
-  INSERT INTO `shop`.`esink_pubsub` (shape, kind, actor, data) VALUES (0, 5, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''
+  INSERT INTO `esink_pubsub` (shape, kind, actor, data) VALUES (0, 5, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''
     , NEW.`id`, ','
     , NEW.`owner`, ','
     , IF(LENGTH(NEW.`note`) <= 100000, CONCAT(_binary':', LENGTH(NEW.`note`), ':', NEW.`note`), ',')
@@ -59,7 +59,7 @@ CREATE TRIGGER `shop`.`esink_update_plain` AFTER UPDATE ON `shop`.`plain` FOR EA
     , OLD.`owner`, ','
     , IF(LENGTH(OLD.`note`) <= 100000, CONCAT(_binary':', LENGTH(OLD.`note`), ':', OLD.`note`), ',')));
   END;
-  INSERT INTO `shop`.`esink_pubsub` (shape, kind, actor, data) VALUES (0, 1, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''
+  INSERT INTO `esink_pubsub` (shape, kind, actor, data) VALUES (0, 1, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''
     , NEW.`id`, ','
     , NEW.`owner`, ','
     , ':', LENGTH(NEW.`note`), ':', NEW.`note`
@@ -67,7 +67,7 @@ CREATE TRIGGER `shop`.`esink_update_plain` AFTER UPDATE ON `shop`.`plain` FOR EA
     , OLD.`owner`, ','
     , ':', LENGTH(OLD.`note`), ':', OLD.`note`));
 END;
-CREATE TRIGGER `shop`.`esink_delete_plain` AFTER DELETE ON `shop`.`plain` FOR EACH ROW BEGIN /* esink word */
+CREATE TRIGGER `esink_delete_plain` AFTER DELETE ON `plain` FOR EACH ROW esink_word: BEGIN
   DECLARE CONTINUE HANDLER FOR SQLEXCEPTION
   BEGIN
   DECLARE CONTINUE HANDLER FOR 1054, 1048
@@ -75,23 +75,23 @@ CREATE TRIGGER `shop`.`esink_delete_plain` AFTER DELETE ON `shop`.`plain` FOR EA
   DECLARE CONTINUE HANDLER FOR 1054, 1048
   BEGIN
   DECLARE CONTINUE HANDLER FOR 1054, 1048
-  INSERT INTO `shop`.`esink_pubsub` (shape, kind, actor, data) VALUES (0, 6, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''
+  INSERT INTO `esink_pubsub` (shape, kind, actor, data) VALUES (0, 6, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''
     , ',,,'));
-  INSERT INTO `shop`.`esink_pubsub` (shape, kind, actor, data) VALUES (0, 6, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''
+  INSERT INTO `esink_pubsub` (shape, kind, actor, data) VALUES (0, 6, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''
     , ','
     , OLD.`owner`, ','
     , IF(LENGTH(OLD.`note`) <= 100000, CONCAT(_binary':', LENGTH(OLD.`note`), ':', OLD.`note`), ',')));
   END;
-  INSERT INTO `shop`.`esink_pubsub` (shape, kind, actor, data) VALUES (0, 6, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''
+  INSERT INTO `esink_pubsub` (shape, kind, actor, data) VALUES (0, 6, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''
     , OLD.`id`, ','
     , ',,'));
   END;
-  INSERT INTO `shop`.`esink_pubsub` (shape, kind, actor, data) VALUES (0, 6, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''
+  INSERT INTO `esink_pubsub` (shape, kind, actor, data) VALUES (0, 6, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''
     , OLD.`id`, ','
     , OLD.`owner`, ','
     , IF(LENGTH(OLD.`note`) <= 100000, CONCAT(_binary':', LENGTH(OLD.`note`), ':', OLD.`note`), ',')));
   END;
-  INSERT INTO `shop`.`esink_pubsub` (shape, kind, actor, data) VALUES (0, 2, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''
+  INSERT INTO `esink_pubsub` (shape, kind, actor, data) VALUES (0, 2, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''
     , OLD.`id`, ','
     , OLD.`owner`, ','
     , ':', LENGTH(OLD.`note`), ':', OLD.`note`));
