@@ -3,14 +3,16 @@
 --   @outbox@ `esink_pubsub`, the one of the table's own schema; in another schema than the outbox's `shop`.`esink_pubsub`
 --   @elsewhere@ nothing; or, where the outbox is that of another schema, an end for the trigger of a copy of the table's schema, of which
 --     that outbox must not tell: while a trigger runs, DATABASE() is the schema that it is in
---   @shape@ its row in esink_shape     @kind@ as in schema.sql
+--   @shape@ its row in esink_shape     @kind@ as in schema.sql     @machine@ errors that say nothing of the row
 --   @word@ of all of it: what the server shows of a body is not quite what it keeps. In a label, for a client that loads a dump may take
 --     comments out, and there must be none
 --   @values@ the arguments that write each value (value.c)     @otherwise@ a statement that writes fewer of them
 -- CONCAT_WS() leaves out what is NULL, for less than a function for each value would cost. One of more than max_allowed_packet is
 -- NULL, which the column refuses; this, a column that is not there any more, and whatever else a value makes fail ends in the handler,
--- with the key alone. A deadlock or a lost connection is not caught: the server lets no handler see those in a trigger.
+-- with the key alone. A deadlock or a lost connection is not caught: the server lets no handler see those in a trigger. Nor is a disk that
+-- is full: the key alone might find room, and the row would be lost.
 esink_@word@: BEGIN
+  DECLARE EXIT HANDLER FOR @machine@ RESIGNAL;
   DECLARE CONTINUE HANDLER FOR SQLEXCEPTION
   @otherwise@
 @elsewhere@  INSERT INTO @outbox@ (shape, kind, actor, data) VALUES (@shape@, @kind@, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''@values@));
