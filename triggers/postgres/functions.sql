@@ -612,14 +612,46 @@ BEGIN
   RETURN 'switched';
 END $$;
 
+-- What a dump brought of events that a tick holds and consumers have not read. When the tick was made they were compared with their guard,
+-- and what was in doubt lost all but its key, in the tick's own transaction: a dump has either both or none. So they may be told as they
+-- are, whereas here their guard is broken: no number in it is one of this database.
+-- But xids of several databases may stand here side by side, and what nobody has compared may lie among those of a tick. So the tick and the
+-- event must both have come from elsewhere: of what is written here a transaction is younger than our tables, and no younger than what
+-- made the row. (Of a table's own columns, such as tableoid, the entries in the catalogue are as old as the table: nothing ever touches
+-- them.) What was written in a database between, which was dumped again before any relay looked, came from elsewhere too: then there are
+-- more events than the tick has counted, and younger ones than it is.
+-- Calls: held   Reads: tick_0, tick_1, event_0, event_1
+CREATE OR REPLACE FUNCTION esink.compared(now bigint) RETURNS TABLE (place integer, tid tid) LANGUAGE plpgsql STABLE
+  SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off AS $$
+DECLARE
+  v_made bigint;
+  v_held bigint := esink.held();
+BEGIN
+  SELECT now - max(age(a.xmin)) INTO v_made FROM pg_attribute a WHERE a.attnum < 0
+    AND a.attrelid = ANY ('{esink.event_0,esink.event_1,esink.tick_0,esink.tick_1}'::regclass[])
+    HAVING min(age(a.xmin)) >= 0; -- else they are so old that their numbers have begun anew
+  RETURN QUERY SELECT u.place, u.tid FROM (
+      SELECT e.*, t.count, t.at AS ticked, count(*) OVER (PARTITION BY t.first) AS found
+      FROM (SELECT a.xmin AS made, a.* FROM esink.tick_0 a UNION ALL SELECT b.xmin, b.* FROM esink.tick_1 b) t
+        CROSS JOIN LATERAL unnest(t.low, t.high) s (low, high)
+        CROSS JOIN LATERAL (
+          SELECT 0 AS place, a.ctid AS tid, a.xmin AS made, a.xid, a.at, a.guard FROM esink.event_0 a WHERE a.xid >= s.low AND a.xid < s.high
+          UNION ALL
+          SELECT 1, b.ctid, b.xmin, b.xid, b.at, b.guard FROM esink.event_1 b WHERE b.xid >= s.low AND b.xid < s.high OFFSET 0) e
+      WHERE t.count > 0 AND t.first + t.count - 1 > v_held
+        AND (pg_snapshot_xmax(t.after)::text::bigint <= v_made OR pg_snapshot_xmax(t.after)::text::bigint > now - age(t.made))
+        AND (e.xid::text::bigint < v_made OR e.xid::text::bigint > now - age(e.made))) u
+    WHERE u.found = u.count AND u.at <= u.ticked AND u.guard IS NOT NULL;
+END $$;
+
 -- Begins a new journal: this database is not the one that the old one was written in (restored from a dump, copied,
 -- failed over). What no tick of the old journal holds becomes the first events of the new one.
 -- In another cluster's numbering an xid says nothing. A row that the application wrote here after the restore is kept: its
 -- transaction is younger than those that restored meta and the ticks (which nobody writes before this), and no younger than
 -- what made the row. Of a restored row the transaction is one of the other cluster: it would have to lie just there by chance.
+-- What a consumer has not read yet begins it as well, and consumers begin at the start of it: their cursors are ids of the old one.
 -- Gives up quickly where somebody writes: whoever writes next would wait behind our waiting lock.
--- So does what a consumer has not read yet, and consumers begin at the start of it: their cursors are ids of the old one.
--- Calls: want_read_committed, newest_tick, unread   Writes: everything
+-- Calls: want_read_committed, newest_tick, unread, compared   Writes: everything
 CREATE OR REPLACE FUNCTION esink.begin_journal(name text) RETURNS void LANGUAGE plpgsql VOLATILE
   SET search_path = pg_catalog, pg_temp SET lock_timeout = '100ms' AS $$
 DECLARE
@@ -628,6 +660,8 @@ DECLARE
   v_now    bigint := pg_current_xact_id()::text::bigint;
   v_since  bigint;        -- what began after this wrote its rows here; NULL: nothing was restored
   v_unread bigint[];
+  v_tids_0 tid[];
+  v_tids_1 tid[];
 BEGIN
   PERFORM esink.want_read_committed();
   LOCK TABLE esink.event_0, esink.event_1, esink.tick_0, esink.tick_1 IN ACCESS EXCLUSIVE MODE;
@@ -641,6 +675,10 @@ BEGIN
   DELETE FROM esink.event_1 e WHERE pg_visible_in_snapshot(e.xid, v_newest)
     AND (v_since IS NULL OR e.xid::text::bigint <= v_since OR e.xid::text::bigint > v_now - age(e.xmin))
     AND NOT EXISTS (SELECT FROM unnest(v_unread) u (seq) WHERE u.seq = e.seq);
+  SELECT array_agg(c.tid) FILTER (WHERE c.place = 0), array_agg(c.tid) FILTER (WHERE c.place = 1) INTO v_tids_0, v_tids_1
+    FROM esink.compared(v_now) c;
+  UPDATE esink.event_0 e SET guard = NULL WHERE e.ctid = ANY (v_tids_0);
+  UPDATE esink.event_1 e SET guard = NULL WHERE e.ctid = ANY (v_tids_1);
   UPDATE esink.event_0 SET xid = pg_current_xact_id();
   UPDATE esink.event_1 SET xid = pg_current_xact_id();
   TRUNCATE esink.tick_0, esink.tick_1, esink.page_0, esink.page_1;
