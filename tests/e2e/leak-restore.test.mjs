@@ -106,6 +106,10 @@ for (const [name, server, options] of [['a database of its name, made anew', 'so
     const restored = await restore(t, db, servers[server], options);
     const { events } = await told(t, restored, token);
     assert.deepEqual(events, whole(1));
+    // A guard of a function that is gone is broken for ever, and each tick would look for events of it.
+    const { rows: left } = await restored.query(`SELECT g.watched FROM esink.guard g WHERE g.superseded IS NULL AND NOT EXISTS (SELECT FROM pg_proc p
+      WHERE p.proname = 'capture_' || g.watched)`);
+    assert.deepEqual(left, []);
   });
 }
 

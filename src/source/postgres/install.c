@@ -278,6 +278,16 @@ static char *strangers_of(const struct installed *installed, const struct pg_tab
 	return oids.len ? buf_take(&oids) : NULL;
 }
 
+/* With its triggers and its guard, which in a restored dump is broken: each tick would look for what it concerns, for ever. */
+static void drop_misplaced(struct buf *sql, const struct installed *installed, int row)
+{
+	AUTO_FREE char *watched = mem_format("%u", installed->stands[row].of);
+
+	buf_printf(sql, "DROP FUNCTION IF EXISTS esink.%s() CASCADE;", PQgetvalue(installed->triggers, row, 2));
+	guard_drop(sql, watched);
+	buf_text(sql, "\n");
+}
+
 /* Drops the functions, and with them the triggers, and makes them anew, in one transaction: no write goes by unseen.
  * Dropping a trigger alone would need to own the table. */
 static enum status remake_table(struct steps *steps, const struct installed *installed,
@@ -291,8 +301,7 @@ static enum status remake_table(struct steps *steps, const struct installed *ins
 	body = capture_function(catalog, table, NULL, installed->notify);
 	for (int row = 0; row < PQntuples(installed->triggers); row++)
 		if (is_misplaced(installed, row, table))
-			buf_printf(&sql, "DROP FUNCTION IF EXISTS esink.%s() CASCADE;\n",
-				PQgetvalue(installed->triggers, row, 2));
+			drop_misplaced(&sql, installed, row);
 	buf_printf(&sql, "DROP FUNCTION IF EXISTS esink.%s() CASCADE;\n", function);
 	buf_text(&sql, body);
 	write_rights(&sql, table, function);
