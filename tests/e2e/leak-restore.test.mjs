@@ -138,6 +138,38 @@ test('dumped, restored and not read again, and once more', async (t) => {
   assert.deepEqual((await told(t, third, token)).events, whole(1));
 });
 
+test('of both outbox tables, of a tick that has pages, behind what the consumer has acknowledged', async (t) => {
+  const db = await source.database(t, schema);
+  const token = await db.user(1);
+  const relay = await startRelay(t, db, { ...rules, env: { ...rules.env, RETENTION: '1s' } });
+  relay.secret(secret);
+  const consumers = new Consumers(relay);
+  const pair = async () => Number((await db.query("SELECT pg_sequence_last_value('esink.rotation') % 2 AS pair")).rows[0].pair);
+  // A transaction that has taken its table keeps it, whichever is in use when it commits: its tick is of both.
+  const late = await db.connect();
+  const first = await pair();
+  await late.query(`BEGIN; INSERT INTO people VALUES (0, 1, 'n', '${secret}')`);
+  await db.query("INSERT INTO plain VALUES (0, 1, 'n')");
+  await until(async () => (await pair()) !== first, 'the other pair');
+  await consumers.register('x');
+  await db.query(`INSERT INTO people SELECT i, 1, 'n', '${secret}' FROM generate_series(1, 2500) i`);
+  await until(async () => (await consumers.get('x')).lag >= 2500, 'them to be in the journal');
+  await late.query('COMMIT');
+  await until(async () => (await consumers.get('x')).lag >= 2501, 'the late one to be in the journal');
+  const { events } = await consumers.poll('x', { limit: 100 });
+  await consumers.poll('x', { ack: events.at(-1).id, limit: 1 });
+  const { rows: places } = await db.query('SELECT (SELECT count(*)::int FROM esink.event_0 WHERE guard IS NOT NULL) AS a, (SELECT count(*)::int FROM esink.event_1 WHERE guard IS NOT NULL) AS b');
+  assert.deepEqual(Object.values(places[0]).sort((a, b) => a - b), [1, 2500]);
+  await relay.stop();
+  const restored = await restore(t, db, fresh);
+  const again = await startRelay(t, restored, rules);
+  again.secret(secret);
+  const { welcome: { journal } } = await again.ws(token);
+  const user = await again.ws(token, { after: `${journal}:0` });
+  await user.count(2501);
+  assert.deepEqual(user.events.map(({ data, incomplete }) => incomplete ?? data.id).sort((a, b) => a - b), Array.from({ length: 2501 }, (_, n) => n));
+});
+
 test('what was written while columns traded names, and no relay has compared, stays inside', async (t) => {
   const { db, token, relay } = await original(t);
   await relay.stop();
@@ -151,6 +183,23 @@ test('what was written while columns traded names, and no relay has compared, st
   assert.deepEqual([...new Set(events.slice(6).map(({ data, incomplete }) => JSON.stringify([data, incomplete])))], ['[{},true]']);
   assert.equal(events.length, 11);
 });
+
+for (const when of ['before the dump', 'behind the restore']) {
+  test(`a column is dropped, and its name given to the secret, ${when}, and rows are written before a relay is there`, async (t) => {
+    const { db, token, relay } = await original(t);
+    await relay.stop();
+    const lost = (from) => from.query(`ALTER TABLE people DROP COLUMN name; ALTER TABLE people RENAME secret TO name;
+      INSERT INTO people VALUES (2, 1, '${secret}-2'); UPDATE people SET owner = 1; DELETE FROM people WHERE id = 1;
+      ALTER TABLE people ADD secret text`);
+    if (when === 'before the dump') await lost(db);
+    const restored = await restore(t, db, source);
+    if (when !== 'before the dump') await lost(restored);
+    const { events } = await told(t, restored, token);
+    const people = events.filter(({ table }) => table === 'people').map(({ data, incomplete }) => [data, incomplete ?? false]);
+    assert.deepEqual(people.slice(0, 2), [[{ id: 1, owner: 1, name: 'n' }, false], [{ id: 1, owner: 1, name: 'n' }, false]], 'what was compared');
+    assert.deepEqual(people.slice(2), Array(4).fill([{}, true]));
+  });
+}
 
 test('what the relay has compared and told by its key is told by it still', async (t) => {
   const { db, token, relay } = await original(t);

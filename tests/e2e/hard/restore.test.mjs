@@ -75,7 +75,7 @@ async function copied(t, server, copy) {
   assert.equal(eye.events.filter(({ table }) => table === 'other').length, 1);
   const ids = eye.named('changes').map(({ id }) => Number(id));
   assert.deepEqual(ids, range(1, ids.length), 'ids of the new journal');
-  // The triggers that came with the dump know their table by another number: where columns are withheld they tell keys alone.
+  // The triggers that came with the dump know their table by another number: where columns are withheld they tell no column.
   assert.ok(notes.every(({ incomplete }) => !incomplete));
   // And it stays this journal.
   const { position } = eye;
