@@ -218,6 +218,46 @@ test('one of several columns of the key, or of the users, is dropped while no re
   for (const client of again) client.checkSecrets([secret]);
 });
 
+// Writes while no relay runs; what the operator and users 1, 5 and 6 are told of it by the next one.
+async function told(t, schema, settings, sql) {
+  const db = await database.database(t, schema);
+  const relay = await startRelay(t, db, { ...settings, env: { SECURITY_TOKEN: operator } });
+  const { position } = await relay.operator();
+  for (const id of [1, 5, 6]) await db.user(id);
+  await relay.stop();
+  await db.query(sql);
+  await relay.start({ ready: false });
+  await until(() => /capture is live(?![^]*ended)/.test(relay.log), () => relay.log);
+  const clients = [await relay.operator({ after: position }), ...await Promise.all([1, 5, 6].map((id) => relay.ws(db.tokens.get(id), { after: position })))];
+  await relay.fence(...clients);
+  return clients.map((client) => client.events.filter(({ table }) => table !== 'fence').map(({ table, type, data, incomplete }) => `${table} ${type} ${JSON.stringify(data)}${incomplete ? ' incomplete' : ''}`));
+}
+
+test('a column of the key or the users gets a type that its function does not take, while no relay runs: no write fails, and is told by what is left', async (t) => {
+  const columns = 'code float PRIMARY KEY, owner bit(3), name text';
+  const write = (table, code, owner) => `INSERT INTO ${table} VALUES (${code}, ${owner}, 'n'); UPDATE ${table} SET name = 'm'; DELETE FROM ${table}`;
+  const events = (table, data) => ['insert', 'update', 'delete'].map((type) => `${table} ${type} ${data} incomplete`);
+  const [boss, user] = await told(t, `CREATE TABLE keyed (${columns}); CREATE TABLE routed (${columns})`, { tables: 'keyed,routed', routing: { keyed: 'owner', routed: 'owner' } },
+    `ALTER TABLE keyed MODIFY code varchar(45); ALTER TABLE keyed MODIFY code inet6; ${write('keyed', "'::1'", 1)};
+    ALTER TABLE routed DROP COLUMN owner, ADD COLUMN owner point AFTER code; ${write('routed', 1.5, 'POINT(1, 2)')};
+    ALTER TABLE keyed DROP COLUMN owner, ADD COLUMN owner uuid AFTER code; ${write('keyed', "'::1'", 'UUID()')}`);
+  assert.deepEqual(boss, [...events('keyed', '{}'), ...events('routed', '{"code":1.5}'), ...events('keyed', '{}')]);
+  assert.deepEqual(user, events('keyed', '{}'), 'the users that are known');
+});
+
+test('a column is gone, and what is told instead finds no room or no lock: the write fails, and no row is told by less because only that had room', async (t) => {
+  const { db, relay } = await watch(t, 'CREATE TABLE people (id varchar(100) PRIMARY KEY, owner int, name text, note text, secret text)', { live: false });
+  await db.query('ALTER TABLE people DROP COLUMN note');
+  for (const errno of [3, 1021, 1026, 1030, 1037, 1114, 1205]) {
+    await db.query(`CREATE OR REPLACE TRIGGER no_room BEFORE INSERT ON esink_pubsub FOR EACH ROW
+      IF LENGTH(NEW.data) > 100 THEN SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = ${errno}, MESSAGE_TEXT = 'no room'; END IF`);
+    await assert.rejects(db.query("INSERT INTO people VALUES (REPEAT('x', 100), 1, 'n', NULL)"), { errno, message: /no room/ });
+  }
+  assert.deepEqual((await db.query('SELECT id FROM people UNION ALL SELECT id FROM esink_pubsub')).rows, []);
+  await db.query(`DROP TRIGGER no_room; INSERT INTO people VALUES ('short', 1, 'n', NULL)`);
+  await relay.start({ ready: false });
+});
+
 test('columns of the key and of the users are renamed again and again while sessions write without a pause: no write fails, and each is told', async (t) => {
   const { db, relay, all } = await watch(t, open);
   let written = 0, done = false;

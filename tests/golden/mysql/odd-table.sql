@@ -2,7 +2,7 @@ CREATE TRIGGER `esink_insert_hash` AFTER INSERT ON `Odd "``Table``"` FOR EACH RO
   DECLARE EXIT HANDLER FOR 3, 5, 20, 1015, 1016, 1021, 1023, 1024, 1026, 1030, 1037, 1038, 1041, 1114, 1296, 1297 RESIGNAL;
   DECLARE CONTINUE HANDLER FOR SQLEXCEPTION
   BEGIN
-  DECLARE CONTINUE HANDLER FOR 1054, 1048
+  DECLARE CONTINUE HANDLER FOR 1048, 1054, 4078, 4079, 1210, 3037, 3156, 3854, 3988
   INSERT INTO `esink_pubsub` (shape, kind, actor, data) VALUES (0, 4, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''
     , ',,,,,,'));
   INSERT INTO `esink_pubsub` (shape, kind, actor, data) VALUES (0, 4, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''
@@ -22,7 +22,7 @@ CREATE TRIGGER `esink_update_hash` AFTER UPDATE ON `Odd "``Table``"` FOR EACH RO
   DECLARE EXIT HANDLER FOR 3, 5, 20, 1015, 1016, 1021, 1023, 1024, 1026, 1030, 1037, 1038, 1041, 1114, 1296, 1297 RESIGNAL;
   DECLARE CONTINUE HANDLER FOR SQLEXCEPTION
   BEGIN
-  DECLARE CONTINUE HANDLER FOR 1054, 1048
+  DECLARE CONTINUE HANDLER FOR 1048, 1054, 4078, 4079, 1210, 3037, 3156, 3854, 3988
   INSERT INTO `esink_pubsub` (shape, kind, actor, data) VALUES (0, 5, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''
     , ',,,,,,,,'));
   INSERT INTO `esink_pubsub` (shape, kind, actor, data) VALUES (0, 5, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''
@@ -46,7 +46,7 @@ CREATE TRIGGER `esink_delete_hash` AFTER DELETE ON `Odd "``Table``"` FOR EACH RO
   DECLARE EXIT HANDLER FOR 3, 5, 20, 1015, 1016, 1021, 1023, 1024, 1026, 1030, 1037, 1038, 1041, 1114, 1296, 1297 RESIGNAL;
   DECLARE CONTINUE HANDLER FOR SQLEXCEPTION
   BEGIN
-  DECLARE CONTINUE HANDLER FOR 1054, 1048
+  DECLARE CONTINUE HANDLER FOR 1048, 1054, 4078, 4079, 1210, 3037, 3156, 3854, 3988
   INSERT INTO `esink_pubsub` (shape, kind, actor, data) VALUES (0, 6, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''
     , ',,,,,,'));
   INSERT INTO `esink_pubsub` (shape, kind, actor, data) VALUES (0, 6, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''
