@@ -258,6 +258,16 @@ test('a column is gone, and what is told instead finds no room or no lock: the w
   await relay.start({ ready: false });
 });
 
+test('a part of the key is dropped, or is too long for a row that is told by its key: no part of it is told, for the rest might pass for the key', async (t) => {
+  const [boss, , ...users] = await told(t, `CREATE TABLE items (tenant int, id int, name text, PRIMARY KEY (tenant, id)); INSERT INTO items VALUES (5, 1, 'n');
+    CREATE TABLE docs (tenant int, doc longtext, name text, PRIMARY KEY (tenant, doc(10)))`, { tables: 'items,docs', routing: { items: 'tenant', docs: 'tenant' } },
+  `ALTER TABLE items DROP PRIMARY KEY, DROP COLUMN id; INSERT INTO items VALUES (5, 'm'); UPDATE items SET tenant = 6 WHERE name = 'n'; DELETE FROM items WHERE tenant = 6;
+    ALTER TABLE docs DROP COLUMN name; INSERT INTO docs VALUES (5, 'short'), (5, REPEAT('long', 50000)); UPDATE docs SET doc = 'other', tenant = 6 WHERE doc <> 'short'`);
+  const events = (update) => ['items insert {}', `items ${update} {}`, 'items delete {}', 'docs insert {"tenant":5,"doc":"short"}', 'docs insert {}', `docs ${update} {"tenant":6,"doc":"other"}`].map((event) => `${event} incomplete`);
+  assert.deepEqual(boss, events('update'));
+  assert.deepEqual(users, [events('delete').filter((_, i) => i !== 2).map((event) => event.replace('{"tenant":6,"doc":"other"}', '{}')), [1, 2, 5].map((i) => events('update')[i])]);
+});
+
 test('columns of the key and of the users are renamed again and again while sessions write without a pause: no write fails, and each is told', async (t) => {
   const { db, relay, all } = await watch(t, open);
   let written = 0, done = false;

@@ -95,6 +95,19 @@ test('a row that SQLite takes and that is too long beside another one: the write
   assert.deepEqual(client.events.map((event) => event.type), ['insert', 'delete']);
 });
 
+test('a key of which a part is too long to be told: none of it is, for the rest might pass for another row\'s key', async (t) => {
+  const db = await sqliteDatabase(t, 'CREATE TABLE docs (tenant INT, name TEXT, owner INT, PRIMARY KEY (tenant, name))');
+  const relay = await startRelay(t, db, { tables: 'docs', routing: { docs: ['tenant', 'owner'] }, env });
+  const [boss, user] = [await relay.operator(), await relay.ws(await db.user(5))];
+  const long = "replace(hex(zeroblob(60000)), '0', 'z')";
+  await db.query(`INSERT INTO docs VALUES (5, 'a', 1); UPDATE docs SET name = ${long}; UPDATE docs SET tenant = 6; UPDATE docs SET name = 'b', tenant = 5`);
+  await relay.fence(boss, user);
+  const told = (client) => client.events.filter(({ table }) => table === 'docs').map(({ type, data, incomplete }) => [type, data, !!incomplete]);
+  const first = ['insert', { tenant: 5, name: 'a', owner: 1 }, false];
+  assert.deepEqual(told(boss), [first, ['update', {}, true], ['update', {}, true], ['update', { tenant: 5, name: 'b' }, true]]);
+  assert.deepEqual(told(user), [first, ['update', {}, true], ['delete', {}, true], ['update', { tenant: 5, name: 'b' }, true]]);
+});
+
 // What https://sqlite.org/security.html recommends.
 const limits = { LENGTH: 1_000_000, SQL_LENGTH: 100_000, COLUMN: 100, EXPR_DEPTH: 10, COMPOUND_SELECT: 3, VDBE_OP: 25_000, FUNCTION_ARG: 8,
   ATTACHED: 0, LIKE_PATTERN_LENGTH: 50, VARIABLE_NUMBER: 10, TRIGGER_DEPTH: 10 };

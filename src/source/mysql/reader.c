@@ -153,16 +153,26 @@ static bool take_values(struct my_reader *reader, const struct my_form_shape *sh
 	return !pack.bad && pack.p == pack.end;
 }
 
-/* The columns of one side as a JSON object; only those of the key, or all. A key is never NULL: where there is none, its column was gone when
- * the trigger ran. */
+/* A part of a key is never NULL: where it is, its column was gone when the trigger ran, or it was too long. The other parts are no key. */
+static bool lacks_key(const struct my_reader *reader, const struct my_form_shape *shape, int side)
+{
+	for (size_t i = 0; i < reader->values.count; i++)
+		if (shape->slots[i].side == side && shape->slots[i].sent && shape->slots[i].key && !reader->values.items[i].p)
+			return true;
+	return false;
+}
+
+/* The columns of one side as a JSON object; only those of the key, or all. */
 static void add_row(struct my_reader *reader, const struct my_form_shape *shape, int side, bool key_alone, struct buf *out)
 {
+	size_t count = key_alone && lacks_key(reader, shape, side) ? 0 : reader->values.count;
+
 	buf_clear(out);
 	buf_text(out, "{");
-	for (size_t i = 0; i < reader->values.count; i++) {
+	for (size_t i = 0; i < count; i++) {
 		const struct my_form_slot *slot = &shape->slots[i];
 
-		if (slot->side != side || !slot->sent || (key_alone && (!slot->key || !reader->values.items[i].p)))
+		if (slot->side != side || !slot->sent || (key_alone && !slot->key))
 			continue;
 		if (out->len > 1)
 			buf_text(out, ",");

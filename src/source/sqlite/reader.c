@@ -150,15 +150,30 @@ static void add_value(struct reader *reader, struct db *db, sqlite3_stmt *row, i
 	}
 }
 
+/* Of a key of which a part found no room the other parts are no key. */
+static bool lacks_key(const struct form *form, sqlite3_stmt *row, int side)
+{
+	int columns = sqlite3_data_count(row);
+
+	for (size_t i = 0; i < form->count; i++) {
+		const struct form_slot *slot = &form->slots[i];
+
+		if (slot->side == side && slot->sent && slot->key && (VALUES + (int)i >= columns || is_cut(row, VALUES + (int)i)))
+			return true;
+	}
+	return false;
+}
+
 /* The columns of one side as a JSON object; only those of the key, or all. */
 static void add_row(struct reader *reader, struct db *db, const struct form *form, sqlite3_stmt *row, int side, bool key_alone,
 	struct buf *out)
 {
+	size_t count = key_alone && lacks_key(form, row, side) ? 0 : form->count;
 	int columns = sqlite3_data_count(row);
 
 	buf_clear(out);
 	buf_text(out, "{");
-	for (size_t i = 0; i < form->count; i++) {
+	for (size_t i = 0; i < count; i++) {
 		const struct form_slot *slot = &form->slots[i];
 
 		if (slot->side != side || !slot->sent || (key_alone && !slot->key) || VALUES + (int)i >= columns)
