@@ -268,6 +268,15 @@ test('a part of the key is dropped, or is too long for a row that is told by its
   assert.deepEqual(users, [events('delete').filter((_, i) => i !== 2).map((event) => event.replace('{"tenant":6,"doc":"other"}', '{}')), [1, 2, 5].map((i) => events('update')[i])]);
 });
 
+test('a number column is made a text column while no relay runs, and a text with a comma stands where the users should: told without a value, to whom it is for everyone', async (t) => {
+  const columns = 'id int PRIMARY KEY, n int, owner int, name text';
+  const clients = await told(t, `CREATE TABLE own (${columns}); CREATE TABLE everybody (${columns})`, { tables: 'own,everybody', routing: { own: 'owner', everybody: '*' } },
+    ['own', 'everybody'].map((table) => `ALTER TABLE ${table} MODIFY n varchar(40); INSERT INTO ${table} VALUES (1, 'plain', 5, 'n'), (2, 'with, a comma', 5, 'n'), (3, '9,6', 5, 'n'), (4, '::6', 5, 'n')`).join('; '));
+  const whole = (table) => `${table} insert {"id":1,"n":"plain","owner":5,"name":"n"}`, none = (table) => Array(3).fill(`${table} insert {} incomplete`);
+  const all = [whole('everybody'), ...none('everybody')];
+  assert.deepEqual(clients, [[whole('own'), ...none('own'), ...all], all, [whole('own'), ...all], all]);
+});
+
 test('columns of the key and of the users are renamed again and again while sessions write without a pause: no write fails, and each is told', async (t) => {
   const { db, relay, all } = await watch(t, open);
   let written = 0, done = false;

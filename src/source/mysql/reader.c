@@ -1,7 +1,8 @@
 /* A row of a trigger is bytes; its shape says what they are. Here they become JSON text, users and an event.
  *
  * The database is the application's, and whoever may write to it may have put anything into the outbox by hand: nothing here
- * trusts a row to be well formed, and what cannot be understood is told as an event with its key alone.
+ * trusts a row to be well formed, and what cannot be understood is told as an event without data. Nor by what may be users in it: a text
+ * with a comma in a column that was a number's when the trigger was made stands where they should.
  *
  * A shape that was not seen yet is asked for on a connection of its own, since rows are still coming on the reader's.
  */
@@ -183,7 +184,7 @@ static void add_row(struct my_reader *reader, const struct my_form_shape *shape,
 	buf_text(out, "}");
 }
 
-/* Of a row in which even the key or the users may be a withheld column's (fit.c): that there was one, to nobody. */
+/* Of a row in which even the key or the users may be another column's (fit.c), or are not known: that there was one, to nobody. */
 static void fill_nothing(const struct my_form_shape *shape, const char *type, struct event_parts *parts)
 {
 	parts->topic = span_of(shape->topic);
@@ -197,11 +198,12 @@ static void fill_change(struct my_reader *reader, const struct my_form_shape *sh
 	static const char *const types[] = {"insert", "update", "delete", "update"};
 	bool update = (kind & 3) == UPDATE, key_alone;
 
-	if (kind & NOTHING) {
+	if (kind & NOTHING || !take_values(reader, shape, update, data)) {
 		fill_nothing(shape, types[kind & 3], parts);
+		parts->broadcast = !(kind & NOTHING) && shape->broadcast;
 		return;
 	}
-	parts->incomplete = !take_values(reader, shape, update, data) || !shape->whole || kind & KEY_ALONE;
+	parts->incomplete = !shape->whole || kind & KEY_ALONE;
 	key_alone = parts->incomplete;
 	parts->topic = span_of(shape->topic);
 	parts->type = span_of(types[kind & 3]);
