@@ -241,7 +241,7 @@ static enum status remove_all(struct my_db *db, struct my_plan *plan, bool only_
 	summary_removal(only_look, where, &lines);
 	if (only_look)
 		return STATUS_OK;
-	status = my_install_run(db, plan, err);
+	status = my_plan_run(db, plan, err);
 	if (status == STATUS_OK)
 		printf("removed the tables, the procedure and every trigger of esink from %s\n", where);
 	return status;

@@ -1,12 +1,9 @@
 /* MySQL's DDL commits by itself, statement by statement, so a plan that was cut off half way must do no harm and be gone on with:
- * tables come before shapes, shapes before the triggers that write them, and every plan is made by looking at what is there.
+ * tables come before shapes, shapes before the triggers that write them, and every plan (plan.h) is made by looking at what is there.
  *
  * What a trigger that names a column that is not there writes is told by its key at best (capture.c), so triggers are compared with
  * what they should be. MariaDB replaces one at once; MySQL drops it and makes the new one while the table is locked, so
  * that no write falls in between.
- *
- * DDL on a table waits for the transactions that use it, and its writers queue up behind it. The shortest wait that both
- * servers know is a second; MariaDB can be asked not to wait at all, which is tried first.
  */
 #include "source/mysql/install.h"
 
@@ -25,9 +22,7 @@
 #include "source/mysql/text.h"
 #include "sql.h" /* made by the build from triggers/ */
 
-#define DDL_TIMEOUT_MS 60000
-#define QUICK_TRIES 20
-#define QUICK_PAUSE_MS 15
+#define TRIGGERS_TIMEOUT_MS 60000 /* of thousands of them */
 
 /* Our own things, in the order in which schema.sql makes them. */
 static const char *const kinds[] = {"outbox", "journal", "shape", "meta", "consumer", "mark", "prelock", "emit"};
@@ -42,26 +37,6 @@ static const char *name_of(const struct my_db *db, size_t kind)
 		"esink_emit"};
 
 	return kind ? names[kind] : db->config->outbox;
-}
-
-static struct my_step *step(struct my_plan *plan, enum summary_verb verb, char *what, char *sql, char *lock)
-{
-	mem_grow(&plan->steps, &plan->room, plan->count, sizeof(*plan->steps));
-	plan->steps[plan->count] = (struct my_step){.verb = verb, .what = what, .sql = sql, .lock = lock};
-	return &plan->steps[plan->count++];
-}
-
-void my_plan_finish(struct my_plan *plan)
-{
-	for (size_t i = 0; i < plan->count; i++) {
-		free(plan->steps[i].what);
-		free(plan->steps[i].sql);
-		free(plan->steps[i].lock);
-		free(plan->steps[i].schema);
-	}
-	free(plan->steps);
-	buf_finish(&plan->uncaptured);
-	*plan = (struct my_plan){0};
 }
 
 /* -- our own tables --------------------------------------------------------------------------------------------------- */
@@ -140,7 +115,7 @@ static void plan_replacement(struct my_db *db, size_t kind, struct my_plan *plan
 {
 	AUTO_FREE char *sql = schema_statement(db, kind);
 
-	step(plan, SUMMARY_REPLACE, mem_text(name_of(db, kind)), mem_format("CREATE OR REPLACE%s", sql + strlen("CREATE")), NULL);
+	my_plan_add(plan, SUMMARY_REPLACE, mem_text(name_of(db, kind)), mem_format("CREATE OR REPLACE%s", sql + strlen("CREATE")), NULL);
 }
 
 enum status my_install_plan_schema(struct my_db *db, struct my_plan *plan, bool *any, struct err *err)
@@ -154,7 +129,7 @@ enum status my_install_plan_schema(struct my_db *db, struct my_plan *plan, bool 
 	for (size_t kind = 0; kind < KINDS && status == STATUS_OK; kind++) {
 		*any |= there[kind] == 1;
 		if (!there[kind])
-			step(plan, SUMMARY_CREATE, mem_text(name_of(db, kind)), schema_statement(db, kind), NULL);
+			my_plan_add(plan, SUMMARY_CREATE, mem_text(name_of(db, kind)), schema_statement(db, kind), NULL);
 		if (there[kind] == 4 && db->maria)
 			plan_replacement(db, kind, plan);
 	}
@@ -200,7 +175,7 @@ static enum status present_load(struct my_db *db, const struct my_catalog *catal
 		"EVENT_MANIPULATION, ACTION_TIMING, " CAPTURE_OURS " FROM information_schema.TRIGGERS WHERE (TRIGGER_NAME LIKE 'esink|_%' ESCAPE '|'");
 	add_tables(catalog, &sql);
 	buf_text(&sql, ") ORDER BY EVENT_OBJECT_SCHEMA, EVENT_OBJECT_TABLE, ACTION_ORDER");
-	status = my_query(db, sql.bytes, DDL_TIMEOUT_MS, &present->rows, err);
+	status = my_query(db, sql.bytes, TRIGGERS_TIMEOUT_MS, &present->rows, err);
 	if (status == STATUS_OK) {
 		present->kept = mem_zero((size_t)mysql_num_rows(present->rows) + 1, sizeof(*present->kept));
 		my_rows_index(&present->by_table, present->rows, SCHEMA, TABLE);
@@ -302,7 +277,7 @@ static void plan_drop(const char *schema, const char *table, const char *name, e
 	buf_text(&sql, "DROP TRIGGER IF EXISTS ");
 	my_text_table(&sql, schema, name);
 	my_text_table(&on, schema, table);
-	step(plan, verb, verb == SUMMARY_DROP ? mem_format("%s on %s", name, table) : NULL, buf_take(&sql), lock ? buf_take(&on) : NULL);
+	my_plan_add(plan, verb, verb == SUMMARY_DROP ? mem_format("%s on %s", name, table) : NULL, buf_take(&sql), lock ? buf_take(&on) : NULL);
 }
 
 static void plan_trigger(struct my_db *db, struct present *present, const struct my_table *table, int n, const char *body,
@@ -326,7 +301,7 @@ static void plan_trigger(struct my_db *db, struct present *present, const struct
 	buf_text(&sql, " FOR EACH ROW");
 	add_order(present, table, n, name, &sql);
 	buf_printf(&sql, " %s", body);
-	step(plan, found == OTHER ? SUMMARY_REPLACE : SUMMARY_CREATE, mem_format("%s on %s", name, table->topic), buf_take(&sql),
+	my_plan_add(plan, found == OTHER ? SUMMARY_REPLACE : SUMMARY_CREATE, mem_format("%s on %s", name, table->topic), buf_take(&sql),
 		lock ? buf_take(&on) : NULL)->schema = table->in_default_schema ? NULL : mem_text(table->schema);
 }
 
@@ -369,7 +344,7 @@ static void plan_doubt(const struct my_table *table, MYSQL_ROW shape, struct my_
 			buf_text(&mark, "UPDATE esink_shape SET word = '', layout = ");
 			my_text_bytes(&mark, buf_as_span(&layout));
 			buf_printf(&mark, " WHERE id = %s", shape[SHAPE_ID]);
-			step(plan, SUMMARY_REPLACE, NULL, buf_take(&mark), NULL);
+			my_plan_add(plan, SUMMARY_REPLACE, NULL, buf_take(&mark), NULL);
 		}
 	}
 	my_form_finish(&former);
@@ -497,83 +472,13 @@ enum status my_install_plan_triggers(struct my_db *db, const struct my_catalog *
 				plan_drop(row[SCHEMA], row[TABLE], row[NAME], SUMMARY_DROP, false, plan);
 		buf_text(&current, ")");
 		if (plan->count)
-			step(plan, SUMMARY_REPLACE, NULL, buf_take(&current), NULL);
+			my_plan_add(plan, SUMMARY_REPLACE, NULL, buf_take(&current), NULL);
 	}
 	present_finish(&present);
 	return status;
 }
 
-/* -- running ---------------------------------------------------------------------------------------------------------- */
-
-/* Without waiting first, where the server can do that. */
-static enum status run_step(struct my_db *db, const char *sql, struct err *err)
-{
-	enum status status = STATUS_UNAVAILABLE;
-
-	db->error = MY_LOCK_TIMEOUT;
-	if (db->maria && my_run(db, "SET SESSION lock_wait_timeout = 0", MY_TIMEOUT_MS, err) == STATUS_OK)
-		for (int i = 0; i < QUICK_TRIES && status != STATUS_OK && db->conn && db->error == MY_LOCK_TIMEOUT; i++) {
-			if (i && !my_wait(db, QUICK_PAUSE_MS))
-				return err_set(err, STATUS_STOPPED, "stopped");
-			status = my_run(db, sql, DDL_TIMEOUT_MS, err);
-		}
-	if (status == STATUS_OK || !db->conn || db->error != MY_LOCK_TIMEOUT)
-		return status;
-	status = my_run(db, "SET SESSION lock_wait_timeout = 1", MY_TIMEOUT_MS, err);
-	return status == STATUS_OK ? my_run(db, sql, DDL_TIMEOUT_MS, err) : status;
-}
-
-static enum status use(struct my_db *db, const char *schema, struct err *err)
-{
-	AUTO_BUF struct buf sql = buf_init(BUF_NO_MAX); /* a name */
-
-	buf_text(&sql, "USE ");
-	my_text_name(&sql, schema ? schema : db->config->database);
-	return my_run(db, sql.bytes, MY_TIMEOUT_MS, err);
-}
-
-static enum status run_in(struct my_db *db, const struct my_step *one, struct err *err)
-{
-	enum status status = one->schema ? use(db, one->schema, err) : STATUS_OK;
-	struct err ignored;
-
-	if (status == STATUS_OK)
-		status = run_step(db, one->sql, err);
-	if (one->schema && db->conn && use(db, NULL, &ignored) != STATUS_OK) { /* everything else of ours names no schema */
-		my_close(db);
-		return err_set(err, STATUS_UNAVAILABLE, "%s", ignored.text);
-	}
-	return status;
-}
-
-enum status my_install_run(struct my_db *db, const struct my_plan *plan, struct err *err)
-{
-	enum status status = STATUS_OK;
-	bool locked = false;
-
-	for (size_t i = 0; i < plan->count && status == STATUS_OK; i++) {
-		const struct my_step *one = &plan->steps[i];
-
-		if (one->lock && !locked) {
-			AUTO_FREE char *lock = mem_format("LOCK TABLES %s WRITE", one->lock);
-
-			status = run_step(db, lock, err);
-			locked = status == STATUS_OK;
-		}
-		if (status == STATUS_OK)
-			status = run_in(db, one, err);
-		/* What is locked is a trigger's old and new version; nothing else is between the two. */
-		if (locked && db->conn && (status != STATUS_OK || one->what)) {
-			struct err ignored;
-
-			locked = my_run(db, "UNLOCK TABLES", MY_TIMEOUT_MS, &ignored) != STATUS_OK;
-		}
-		if (status != STATUS_OK && db->conn && db->error == MY_LOCK_TIMEOUT)
-			return err_set(err, STATUS_TOO_MANY, "%s: a transaction holds the table, so that its trigger cannot be made: trying "
-				"again", one->what ? one->what : "a trigger");
-	}
-	return status;
-}
+/* -- the end of everything ---------------------------------------------------------------------------------------------- */
 
 enum status my_install_plan_removal(struct my_db *db, struct my_plan *plan, struct err *err)
 {
@@ -595,7 +500,7 @@ enum status my_install_plan_removal(struct my_db *db, struct my_plan *plan, stru
 			continue;
 		buf_printf(&sql, "DROP %s IF EXISTS ", kind == PROCEDURE ? "PROCEDURE" : kind == FUNCTION ? "FUNCTION" : "TABLE");
 		my_text_table(&sql, db->config->database, name_of(db, kind));
-		step(plan, SUMMARY_DROP, mem_text(name_of(db, kind)), buf_take(&sql), NULL);
+		my_plan_add(plan, SUMMARY_DROP, mem_text(name_of(db, kind)), buf_take(&sql), NULL);
 	}
 	return status;
 }

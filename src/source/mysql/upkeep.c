@@ -51,7 +51,7 @@ enum status my_upkeep_tables(struct mysql *source, struct err *err)
 	enum status status = my_install_plan_schema(&source->db, &plan, &any, err);
 
 	if (status == STATUS_OK)
-		status = my_install_run(&source->db, &plan, err);
+		status = my_plan_run(&source->db, &plan, err);
 	if (status == STATUS_OK && plan.count)
 		log_info("mysql", "tables of esink were made in database \"%s\"", source->config->database);
 	my_plan_finish(&plan);
@@ -97,7 +97,7 @@ static enum status install_once(struct mysql *source, bool strict, bool *done, s
 	if (*done)
 		memcpy(source->words, words, sizeof(words));
 	else if (status == STATUS_OK)
-		status = my_install_run(&source->db, &plan, err);
+		status = my_plan_run(&source->db, &plan, err);
 	if (!*done)
 		my_guard_forget(&source->guard); /* it may have been written down what is doubtful */
 	if (status == STATUS_OK && !*done)
