@@ -47,11 +47,11 @@ bool failures_add(struct failures *failures, int64_t now, enum status status, co
 	failures->count++;
 	failures->last = now;
 	failures->worked = false;
-	if (status != STATUS_DENIED && (status != STATUS_NOT_FOUND || !failures->ever))
-		failures->refused = 0;
-	else if (!failures->refused)
-		failures->refused = now;
-	failures->refusal = *why;
+	if (status == STATUS_NOT_FOUND && !failures->ever)
+		failures->since = 0;
+	else if (!failures->since)
+		failures->since = now;
+	failures->newest = *why;
 	pthread_mutex_unlock(&failures->lock);
 	return fresh;
 }
@@ -59,7 +59,7 @@ bool failures_add(struct failures *failures, int64_t now, enum status status, co
 void failures_worked(struct failures *failures)
 {
 	pthread_mutex_lock(&failures->lock);
-	failures->refused = 0;
+	failures->since = 0;
 	failures->worked = failures->ever = true;
 	pthread_mutex_unlock(&failures->lock);
 }
@@ -83,26 +83,26 @@ bool failures_pending(struct failures *failures)
 	bool pending;
 
 	pthread_mutex_lock(&failures->lock);
-	pending = failures->count && (failures->worked || failures->refused);
+	pending = failures->count && failures->worked;
 	pthread_mutex_unlock(&failures->lock);
 	return pending;
 }
 
-bool failures_refused(struct failures *failures)
+bool failures_go_on(struct failures *failures)
 {
-	bool refused;
+	bool go_on;
 
 	pthread_mutex_lock(&failures->lock);
-	refused = failures->refused > 0;
+	go_on = failures->since > 0;
 	pthread_mutex_unlock(&failures->lock);
-	return refused;
+	return go_on;
 }
 
 void failures_complaint(struct failures *failures, int64_t now, struct err *complaint)
 {
 	complaint->text[0] = 0;
 	pthread_mutex_lock(&failures->lock);
-	if (failures->refused && now - failures->refused >= FAILURES_LAST_MS)
-		*complaint = failures->refusal;
+	if (failures->since && now - failures->since >= FAILURES_LAST_MS)
+		*complaint = failures->newest;
 	pthread_mutex_unlock(&failures->lock);
 }

@@ -1,6 +1,6 @@
 /* What fails again and again, as the look-ups of every session do while the database is away: a line of the log for each reason,
- * not for each failure, one when it works again, and what to complain of while the database itself refuses it for a reason that
- * lasts (a right that was taken away, a table that is gone). Any thread.
+ * not for each failure, one when it works again, and what to complain of where nothing else came of it for a while, whatever the
+ * reason (a right that was taken away, a table that is gone, a server that has no connection left or does not answer). Any thread.
  */
 #ifndef ESINK_FAILURES_H
 #define ESINK_FAILURES_H
@@ -12,7 +12,7 @@
 #include "esink/status.h"
 
 #define FAILURES_SETTLED_MS 1000 /* without a failure: it works again */
-#define FAILURES_LAST_MS 5000    /* a table that is swapped for another one is soon back */
+#define FAILURES_LAST_MS 5000    /* a table that is swapped for another one is soon back, a server that begins anew, too */
 #define FAILURES_REASONS 4       /* remembered, of one run */
 #define FAILURES_MORE_MS 10000   /* between what is said beyond them: each failure may have a reason of its own */
 #define FAILURES_FORGET_MS 60000 /* without a failure: nobody may have asked since, but this is another run */
@@ -23,8 +23,8 @@ struct failures {
 	int64_t last;    /* ms, monotonic: of the last one */
 	bool worked;     /* since the last one */
 	bool ever;       /* worked: a table that was not there at the start is not one that has gone */
-	int64_t refused; /* ms, monotonic: since when it was refused each time; 0: it was not */
-	struct err said[FAILURES_REASONS], refusal;
+	int64_t since;   /* ms, monotonic: the first one after which nothing worked; 0: it works, or there never was what it needs */
+	struct err said[FAILURES_REASONS], newest;
 	int64_t said_at; /* ms, monotonic: the last one */
 	unsigned next;
 };
@@ -37,11 +37,11 @@ bool failures_add(struct failures *failures, int64_t now, enum status status, co
 void failures_worked(struct failures *failures);
 /* How many there were, once it works again; 0: it did before, or still does not. */
 uint64_t failures_settled(struct failures *failures, int64_t now);
-/* Whether time alone may change what failures_settled() or failures_complaint() say. */
+/* Whether time alone may change what failures_settled() says. */
 bool failures_pending(struct failures *failures);
-/* Whether the last one was a refusal, of however long. */
-bool failures_refused(struct failures *failures);
-/* What to say of refusals that have lasted; "" when there is nothing. */
+/* Whether it has not worked since the first one, of however long ago. */
+bool failures_go_on(struct failures *failures);
+/* What to say where that has lasted: the newest reason; "" when there is nothing. */
 void failures_complaint(struct failures *failures, int64_t now, struct err *complaint);
 
 #endif

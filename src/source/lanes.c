@@ -3,7 +3,7 @@
  *
  * A written publication then waits in receipts.c until capture has brought its event back with an
  * id and every hub has shown it. The write lane looks after their deadlines, since it is there
- * anyway. The look-up lane asks for itself whether look-ups work again while the database refuses them:
+ * anyway. The look-up lane asks for itself whether look-ups work again while they fail:
  * /ready goes by it, and nobody may come meanwhile.
  *
  * What fails in a lane fails for whoever asks, as long as the database is away, and they ask again: the log gets one line a
@@ -13,6 +13,7 @@
 
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "base/clock.h"
@@ -103,7 +104,7 @@ static void run_lookups(struct lane *lane, void **jobs, size_t count)
 	}
 }
 
-/* Only where the database answers at once, with a refusal: where it hangs, those who have a token would wait behind it. */
+/* Only where nobody asked for a while. Where the database hangs one with a token may wait behind it, as behind another's. */
 static void probe(struct lane *lane)
 {
 	static const char nobodys[] = "may tokens be looked up?";
@@ -116,9 +117,9 @@ static void probe(struct lane *lane)
 
 static bool sweep_lookups(struct lane *lane)
 {
-	if (failures_refused(&lane->failures) && clock_ms() >= lane->lanes->next_probe)
+	if (failures_go_on(&lane->failures) && clock_ms() >= lane->lanes->next_probe)
 		probe(lane);
-	return sweep_failures(lane);
+	return sweep_failures(lane) || failures_go_on(&lane->failures);
 }
 
 static void refuse_lookup(void *opaque)
@@ -507,10 +508,15 @@ bool lanes_consume(void *lanes, struct consumer_job *job)
 void lanes_complaint(void *opaque, struct err *complaint)
 {
 	struct lanes *lanes = opaque;
+	struct err why = {""};
 
 	complaint->text[0] = 0;
 	if (lanes->config.table_only)
-		failures_complaint(&lanes->lanes[LOOKUPS].failures, clock_ms(), complaint);
+		failures_complaint(&lanes->lanes[LOOKUPS].failures, clock_ms(), &why);
+	if (!strncmp(why.text, "AUTH_TABLE", 10)) /* says by itself what it is about */
+		*complaint = why;
+	else if (why.text[0])
+		err_set(complaint, STATUS_UNAVAILABLE, "%s: %.480s", lanes->lanes[LOOKUPS].fails, why.text);
 }
 
 void lanes_shown(void *lanes, const struct event *event, char *const *session_ids, size_t count)

@@ -38,8 +38,8 @@ bool lanes_read(void *lanes, struct read_job *job);
 bool lanes_history(void *lanes, struct history_job *job);
 bool lanes_consume(void *lanes, struct consumer_job *job);
 
-/* For /ready: that look-ups are refused by the database, for a while now and whatever the token, where nobody can
- * come in otherwise; "" when they are not. Any thread. */
+/* For /ready: why look-ups fail, for a while now and whatever the token, where nobody can come in otherwise; "" when they do
+ * not. Publications that fail are not among it: whoever publishes is told each time, and who listens misses nothing. Any thread. */
 void lanes_complaint(void *lanes, struct err *complaint);
 
 /* For hub_on_shown(): this hub has shown a published event to these sessions. Any thread. */

@@ -149,6 +149,42 @@ test('the right to read the token table is taken away: the log and /ready say so
   await relay.fence(await relay.ws(token));
 });
 
+// Capture had the only connection of the role: every login was 503, and /ready said 200 for as long as that went on.
+test('no connection is left for look-ups: /ready says so, until there is one, whoever asks or not', async (t) => {
+  const db = await postgres.database(t, `${schema}; DROP ROLE IF EXISTS "the Relay"; CREATE ROLE "the Relay" LOGIN CONNECTION LIMIT 1; GRANT TRIGGER ON notes, fence TO "the Relay"; GRANT SELECT ON auth TO "the Relay"`);
+  await db.query(`GRANT CREATE ON DATABASE ${db.name} TO "the Relay"`);
+  t.defer(() => db.query('DROP OWNED BY "the Relay" CASCADE; DROP ROLE "the Relay"'));
+  const token = await db.user(1);
+  const relay = await startRelay(t, db, { ...rules, env: { LIVE_TIMEOUT: '1s', POSTGRES_DATABASE_URL: postgres.url(db.name, 'the Relay') } });
+  const late = relay.openWs(token);
+  await late.closing();
+  assert.equal(late.errors[0]?.code, 503, late.state());
+  await relay.notReady();
+  assert.match((await relay.get('/ready')).json.message, /too many connections for role "the Relay"/);
+  await db.query('ALTER ROLE "the Relay" CONNECTION LIMIT -1');
+  await relay.ready();
+  await relay.fence(await relay.ws(token));
+});
+
+// A table that somebody rewrites: look-ups wait for its lock until their time is over.
+test('look-ups that take too long each time: /ready says so, until the table is free again', async (t) => {
+  const db = await postgres.database(t, schema);
+  const token = await db.user(1);
+  const relay = await startRelay(t, db, { ...rules, env: { LIVE_TIMEOUT: '1s', STATEMENT_TIMEOUT: '500ms' } });
+  const ws = await relay.ws(token);
+  const locker = await db.connect();
+  await locker.query('BEGIN; LOCK TABLE auth IN ACCESS EXCLUSIVE MODE');
+  const late = relay.openWs(token);
+  await late.closing();
+  assert.equal(late.errors[0]?.code, 503, late.state());
+  await relay.notReady();
+  assert.match((await relay.get('/ready')).json.message, /^token look-up: PostgreSQL did not answer in time/);
+  await relay.fence(ws);
+  await locker.query('ROLLBACK');
+  await relay.ready();
+  await relay.fence(await relay.ws(token));
+});
+
 test('where JSON Web Tokens are another way in, the relay stays ready', async (t) => {
   const { relay, token } = await withoutRight({ JWT_SECRET: 'a secret of thirty-two bytes or more', LIVE_TIMEOUT: '7s' })(t);
   const late = relay.openWs(token);

@@ -87,14 +87,10 @@ static void complains_of_what_lasts(void **state)
 	(void)state;
 	failures_init(&failures);
 	add(&failures, 500, STATUS_NOT_FOUND, "no table since the start");
-	assert_false(failures_refused(&failures));
+	assert_false(failures_go_on(&failures));
 	failures_worked(&failures);
-	add(&failures, 1000, STATUS_UNAVAILABLE, "away");
-	failures_complaint(&failures, 100000, &err);
-	assert_string_equal(err.text, "");
-	assert_false(failures_refused(&failures));
 	add(&failures, 100000, STATUS_NOT_FOUND, "no table");
-	assert_true(failures_refused(&failures) && failures_pending(&failures));
+	assert_true(failures_go_on(&failures));
 	add(&failures, 104000, STATUS_DENIED, "no right");
 	failures_complaint(&failures, 104999, &err);
 	assert_string_equal(err.text, "");
@@ -106,9 +102,14 @@ static void complains_of_what_lasts(void **state)
 	add(&failures, 105001, STATUS_DENIED, "no right");
 	failures_complaint(&failures, 105002, &err);
 	assert_string_equal(err.text, "");
-	add(&failures, 111000, STATUS_UNAVAILABLE, "away");
-	failures_complaint(&failures, 120000, &err);
+	failures_worked(&failures);
+	add(&failures, 111000, STATUS_UNAVAILABLE, "no connection left");
+	add(&failures, 112000, STATUS_TIMEOUT, "no answer");
+	assert_true(failures_go_on(&failures));
+	failures_complaint(&failures, 115999, &err);
 	assert_string_equal(err.text, "");
+	failures_complaint(&failures, 116000, &err);
+	assert_string_equal(err.text, "no answer");
 	failures_finish(&failures);
 }
 
