@@ -49,6 +49,9 @@ struct transport_ops {
 	/* The peer fetches (HTTP long-polling): what is sent waits in the transport until it asks. So frames are handed over
 	 * whole, and last words are sent also while it is behind. */
 	bool fetches;
+	/* The peer was answered at all. Until then bad requests are refused in the transport's own way, by close() with
+	 * session_unsaid(). NULL: it was. */
+	bool (*greeted)(const struct session *session);
 	/* Takes all of bytes, always: what the kernel does not take now, the transport keeps and sends first, then calls
 	 * session_writable() once. Never called while behind, nor after close. */
 	enum send_result (*send)(struct session *session, const char *bytes, size_t len);

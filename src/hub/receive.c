@@ -1,5 +1,6 @@
 /* What a client says. A message that is not of the vocabulary's shape ends the session; one that
- * is, but asks for something impossible, is answered with `error` and changes nothing.
+ * is, but asks for something impossible, is answered with `error` and changes nothing. Over Socket.IO the shape is the library's,
+ * and what an author can get wrong is what was emitted: that changes nothing either, for the client would come back and say it again.
  *
  * Before `connected` a client may already subscribe (it need not wait for us); the answer is held
  * until then.
@@ -93,6 +94,16 @@ static void dispatch(
 	}
 }
 
+static void misshapen(struct session *session, const struct err *err)
+{
+	enum encoding encoding = session->ops->encoding;
+
+	if (encoding == ENCODING_SOCKETIO || encoding == ENCODING_SOCKETIO_POLLING)
+		say_error(session, 400, "What is emitted must be an event's name and one object, as in emit('subscribe', {topics: ['orders']}).");
+	else
+		session_end_saying(session, 400, err->text, CLOSE_BAD_MESSAGE);
+}
+
 void session_receive(struct session *session, struct span text)
 {
 	struct client_message message;
@@ -108,7 +119,7 @@ void session_receive(struct session *session, struct span text)
 		return;
 	}
 	if (wire_parse(text, &message, &err) != STATUS_OK) {
-		session_end_saying(session, 400, err.text, CLOSE_BAD_MESSAGE);
+		misshapen(session, &err);
 		return;
 	}
 	dispatch(session, text, &message);

@@ -357,7 +357,8 @@ void session_end_saying(
 	struct hub *hub = session->hub;
 	const struct transport_ops *ops = session->ops;
 	bool silent = (session->behind && !ops->fetches) ||
-		      (ops->encoding == ENCODING_SSE && !session_connected(session));
+		      (ops->encoding == ENCODING_SSE && !session_connected(session)) ||
+		      (reason == CLOSE_BAD_MESSAGE && ops->greeted && !ops->greeted(session));
 
 	if (!silent && session_usable(session))
 		say_error_now(session, code, message);

@@ -2,7 +2,7 @@
 // the way from polling to the websocket.
 import assert from 'node:assert/strict';
 import { startRelay } from './lib/relay.mjs';
-import { database, modes, threaded } from './lib/socketio.mjs';
+import { database, modes, threaded, versions } from './lib/socketio.mjs';
 import { until } from './lib/wait.mjs';
 
 const schema = 'CREATE TABLE orders (id int PRIMARY KEY, user_id int); CREATE TABLE order_lines (id int PRIMARY KEY, user_id int); CREATE TABLE secret_orders (id int PRIMARY KEY);';
@@ -22,6 +22,23 @@ const short = (client) => client.events.map(({ table, type }) => `${type} ${tabl
 const all = ['insert orders', 'insert order_lines', 'update order_lines', 'delete order_lines'];
 
 for (const mode of modes) {
+  // The session ended with a sentence about {"event":NAME,"data":{..}}, which the author never wrote, and came back each second.
+  threaded(`what is emitted is not one object: error 400 about what was written, and the session goes on: ${mode}`, async (t, threads) => {
+    const { db, token, relay } = await setUp(t, threads);
+    const client = await relay.io(token, { mode, reconnection: true, more: { topics: ['order_lines', 'fence'] } });
+    const cases = [['subscribe', 'orders'], ['subscribe', ['orders']], ['subscribe', 7], ['unsubscribe', 'orders'], ['auth', token], ['event', 'x'], ['ready', 'mail'], [7, {}]];
+    for (const [i, args] of cases.entries()) {
+      client.say(...args);
+      await until(() => client.errors.length > i, () => `an answer to ${JSON.stringify(args)}; ${client.state()}`);
+      assert.equal(client.errors[i].code, 400);
+      assert.match(client.errors[i].message, /emit\('subscribe', \{topics: \['orders'\]\}\)/);
+    }
+    await everything(db);
+    await relay.fence(client);
+    assert.deepEqual(short(client), all.slice(1));
+    assert.deepEqual(client.disconnects, []);
+  });
+
   threaded(`subscribe, unsubscribe, and topics and types in auth or the query: ${mode}`, async (t, threads) => {
     const { db, token, relay } = await setUp(t, threads);
     const plain = await relay.io(token, { mode });
@@ -62,16 +79,28 @@ for (const mode of modes) {
     assert.deepEqual(client.disconnects, []);
   });
 
-  threaded(`bad topics in auth: error 400, never a session that receives everything: ${mode}`, async (t, threads) => {
+  // The transport was closed, and the library came back with the same pattern each second, for ever.
+  threaded(`bad topics in auth: connect_error 400, never a session that receives everything, and nobody comes back by itself: ${mode}`, async (t, threads) => {
     const { db, token, relay } = await setUp(t, threads);
     const witness = await relay.io(token, { mode });
-    for (const more of [{ topics: ['('] }, { topics: [7] }, { topics: {} }, { topics: 7 }, { types: [null] }, { topics: ['orders', {}] }, { after: 'no position' }, { after: {} }, { after: [] }]) {
-      const client = relay.openIo(token, { mode, more });
-      await client.closing();
-      assert.equal(client.welcome, undefined, JSON.stringify(more));
-      assert.equal(client.errors[0]?.code, 400, `${JSON.stringify(more)}: ${client.state()}`);
-      assert.notEqual(client.closed, 'io server disconnect', 'only a 401 says so');
+    for (const version of versions) {
+      for (const more of [{ topics: ['('] }, { topics: [7] }, { topics: {} }, { topics: 7 }, { types: [null] }, { topics: ['orders', {}] }, { after: 'no position' }, { after: {} }, { after: [] }]) {
+        const client = relay.openIo(token, { mode, more, version, reconnection: true });
+        await until(() => client.failures.length, () => `a connect_error; ${client.state()}`);
+        assert.match(client.failures[0], /topics|pattern|position/, JSON.stringify(more));
+        assert.deepEqual(client.refusals[0].data, { code: 400 }, JSON.stringify(more));
+        assert.equal(client.socket.active, false, `it will not reconnect: ${JSON.stringify(more)}; ${client.state()}`);
+        assert.equal(client.socket.connected, false);
+        assert.deepEqual([client.messages, client.disconnects], [[], []], JSON.stringify(more));
+        await until(() => client.socket.io.engine.readyState === 'closed', 'the end of its connection');
+      }
     }
+    // It may still say it better, with the same object.
+    const client = relay.openIo(token, { mode, more: { topics: ['('] } });
+    await client.closing();
+    client.socket.auth = { token, topics: ['fence'] };
+    client.socket.connect();
+    await until(() => client.welcome, () => client.state());
     await everything(db);
     await relay.fence(witness);
     assert.deepEqual(short(witness), all);

@@ -2,8 +2,9 @@
  * types. What the query of the handshake said stands in for what `auth` leaves out. The session's id is the Socket.IO id, and the
  * packet that tells it goes out ahead of the session's first message, also of one that says why there will be no other.
  *
- * Only whoever may not come in is sent a DISCONNECT packet, after which a client does not come back by itself. In every other
- * case the transport is closed, and it does.
+ * A client does not come back by itself after a DISCONNECT packet, which is for whoever may not come in, nor where its CONNECT is
+ * answered with CONNECT_ERROR: that is for one that asks for what cannot be, a bad pattern, and would ask for it again each second. So
+ * CONNECT is not answered before the session has something to say. In every other case the transport is closed, and it comes back.
  *
  * The session outlives the connection that it began on: it is embedded here and not in struct conn, and moves with its Engine.IO
  * session from thread to thread.
@@ -31,7 +32,7 @@ struct client {
 	struct opening *opening;  /* of the handshake, until CONNECT */
 	struct passage *passage;  /* on the way to another thread */
 	char address[46];         /* of the handshake's peer */
-	bool accepted;            /* the CONNECT was answered */
+	bool accepted;            /* the CONNECT was answered, one way or the other */
 	struct session session;
 };
 
@@ -66,6 +67,11 @@ static void accept_client(struct engineio *engine)
 	socketio_accept(engine, root, client->session.id);
 }
 
+static bool client_greeted(const struct session *session)
+{
+	return client_of(engine_under((struct session *)(uintptr_t)session))->accepted;
+}
+
 static enum send_result client_send(struct session *session, const char *bytes, size_t len)
 {
 	struct engineio *engine = engine_under(session);
@@ -93,10 +99,18 @@ static void client_want_writable(struct session *session)
 	engine_want(engine_under(session));
 }
 
+static void refuse_connect(struct engineio *engine, const char *message)
+{
+	client_of(engine)->accepted = true;
+	socketio_refuse(engine, root, message, 400);
+}
+
 static void client_close(struct session *session, enum close_reason reason)
 {
 	struct engineio *engine = engine_under(session);
 
+	if (reason == CLOSE_BAD_MESSAGE && !client_of(engine)->accepted && session_unsaid(session))
+		refuse_connect(engine, session_unsaid(session));
 	if (close_reason_http(reason) == 401 && !engine->closing && socketio_connected(engine, root))
 		socketio_disconnect(engine, root);
 	engine_close(engine, reason);
@@ -116,6 +130,7 @@ static const struct transport_ops over_polling = {
 	.name = "socketio",
 	.encoding = ENCODING_SOCKETIO_POLLING,
 	.fetches = true,
+	.greeted = client_greeted,
 	.send = client_send,
 	.send_event = client_send_event,
 	.want_writable = client_want_writable,
@@ -127,6 +142,7 @@ static const struct transport_ops over_polling = {
 static const struct transport_ops over_websocket = {
 	.name = "socketio",
 	.encoding = ENCODING_SOCKETIO,
+	.greeted = client_greeted,
 	.send = client_send,
 	.room = client_room,
 	.want_writable = client_want_writable,
@@ -190,7 +206,10 @@ static void explain(struct engineio *engine, enum close_reason reason, const cha
 
 static void refuse(struct engineio *engine, enum close_reason reason, const char *message)
 {
-	explain(engine, reason, message);
+	if (reason == CLOSE_BAD_MESSAGE)
+		refuse_connect(engine, message);
+	else
+		explain(engine, reason, message);
 	client_close(&client_of(engine)->session, reason);
 }
 
@@ -202,8 +221,6 @@ static void open_session(struct engineio *engine, const struct session_request *
 
 	if (!session_open(&client->session, engine->home->hub, ops_of(engine), request, &reason, &message))
 		refuse(engine, reason, message);
-	else if (!engine->closing && !engine->over)
-		accept_client(engine);
 }
 
 /* A number is a position too, as everywhere. */
@@ -227,9 +244,11 @@ static void on_connect(struct engineio *engine, struct span namespace, const jso
 	const struct span *topics = NULL, *types = NULL;
 
 	if (!span_equal(namespace, root)) {
-		socketio_refuse(engine, namespace, "Invalid namespace");
+		socketio_refuse(engine, namespace, "Invalid namespace", 0);
 		return;
 	}
+	if (!socketio_admit(engine, namespace))
+		return;
 	client->session = (struct session){0};
 	client->accepted = false;
 	request.token = text_of(auth, "token", request.token.p ? request.token : span_of(""));

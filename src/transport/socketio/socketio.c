@@ -81,35 +81,30 @@ enum send_result socketio_send(struct engineio *engine, const struct socketio_pa
 	return engine_say(engine, bytes.bytes, bytes.len);
 }
 
-void socketio_accept(struct engineio *engine, struct span namespace, const char *sid)
+bool socketio_admit(struct engineio *engine, struct span namespace)
 {
 	struct socketio *socketio = engine_memory(engine);
-	AUTO_BUF struct buf json = buf_init(256);
 	size_t i = 0;
 
 	while (i < NAMESPACES_MAX && socketio->namespaces[i])
 		i++;
 	if (i == NAMESPACES_MAX) {
-		socketio_refuse(engine, namespace, "Too many namespaces");
-		return;
+		socketio_refuse(engine, namespace, "Too many namespaces", 0);
+		return false;
 	}
 	socketio->namespaces[i] = mem_text_n(namespace.p, namespace.len);
 	registry_speaks(engine->home->shared->engines, engine, true);
+	return true;
+}
+
+void socketio_accept(struct engineio *engine, struct span namespace, const char *sid)
+{
+	AUTO_BUF struct buf json = buf_init(256);
+
 	buf_text(&json, "{\"sid\":");
 	buf_json_string(&json, span_of(sid));
 	buf_text(&json, "}");
 	socketio_send(engine, &(struct socketio_packet){.type = SOCKETIO_CONNECT, .namespace = namespace,
-				      .json = buf_as_span(&json)});
-}
-
-void socketio_refuse(struct engineio *engine, struct span namespace, const char *message)
-{
-	AUTO_BUF struct buf json = buf_init(1024);
-
-	buf_text(&json, "{\"message\":");
-	buf_json_string(&json, span_of(message));
-	buf_text(&json, "}");
-	socketio_send(engine, &(struct socketio_packet){.type = SOCKETIO_CONNECT_ERROR, .namespace = namespace,
 				      .json = buf_as_span(&json)});
 }
 
@@ -121,6 +116,20 @@ static void leave(struct socketio *socketio, struct span namespace)
 		return;
 	free(*slot);
 	*slot = NULL;
+}
+
+void socketio_refuse(struct engineio *engine, struct span namespace, const char *message, int code)
+{
+	AUTO_BUF struct buf json = buf_init(4096);
+
+	buf_text(&json, "{\"message\":");
+	buf_json_string(&json, span_of(message));
+	if (code)
+		buf_printf(&json, ",\"data\":{\"code\":%d}", code);
+	buf_text(&json, "}");
+	socketio_send(engine, &(struct socketio_packet){.type = SOCKETIO_CONNECT_ERROR, .namespace = namespace,
+				      .json = buf_as_span(&json)});
+	leave(engine_memory(engine), namespace);
 }
 
 void socketio_disconnect(struct engineio *engine, struct span namespace)

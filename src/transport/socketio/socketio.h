@@ -30,7 +30,8 @@ struct socketio {
 struct socketio_app {
 	struct engineio_app engine;
 	bool attachments; /* packet() is given them; else they are counted and thrown away, and of the packet only its type is left */
-	/* A client wants in. Answers with socketio_accept() or socketio_refuse(), now or later. auth: what the client sent, or NULL. */
+	/* A client wants in. Answers with socketio_refuse(), or socketio_admit() and then, now or later, socketio_accept() or
+	 * socketio_refuse(). auth: what the client sent, or NULL. */
 	void (*connect)(struct engineio *engine, struct span namespace, const json_t *auth);
 	/* An EVENT, ACK, or either with its attachments, in a namespace that was accepted. How many EVENTs is the application's to
 	 * bound. */
@@ -43,9 +44,12 @@ void socketio_received(struct engineio *engine, bool binary, struct span data);
 bool socketio_idle(const struct engineio *engine);
 void socketio_finish(struct engineio *engine);
 
+/* It is in the namespace from now on; what it sends is read. False: it was refused, for it is in too many. */
+bool socketio_admit(struct engineio *engine, struct span namespace);
 /* CONNECT is answered with the id that the client is to be known by in that namespace. */
 void socketio_accept(struct engineio *engine, struct span namespace, const char *sid);
-void socketio_refuse(struct engineio *engine, struct span namespace, const char *message);
+/* Or with why not, and a code unless it is 0; it is not in the namespace. The client's library does not try again by itself. */
+void socketio_refuse(struct engineio *engine, struct span namespace, const char *message, int code);
 /* From our side. */
 void socketio_disconnect(struct engineio *engine, struct span namespace);
 enum send_result socketio_send(struct engineio *engine, const struct socketio_packet *packet);

@@ -46,6 +46,7 @@ export class SioClient extends Client {
     super(relay);
     this.disconnects = []; // reasons, in the library's words
     this.failures = []; // of connecting
+    this.refusals = []; // the same, as the library's errors
     this.packets = []; // of Engine.IO, as [type, data]
     this.socket = libraries[version](relay.origin, {
       transports: transports[mode], forceNew: true, reconnection, rejectUnauthorized: false, timeout: 60_000,
@@ -69,6 +70,7 @@ export class SioClient extends Client {
     });
     this.socket.on('connect_error', (error) => {
       this.failures.push(error.message);
+      this.refusals.push(error);
       if (!reconnection) this.open = false;
     });
     this.socket.io.on('open', () => this.#watch());

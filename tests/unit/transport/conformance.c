@@ -85,11 +85,12 @@ static void on_connect(struct engineio *engine, struct span namespace, const jso
 	json_t *message;
 
 	if (!span_is(namespace, "/") && !span_is(namespace, "/custom")) {
-		socketio_refuse(engine, namespace, "Invalid namespace");
+		socketio_refuse(engine, namespace, "Invalid namespace", 0);
 		return;
 	}
 	random_word(sid, 20);
-	socketio_accept(engine, namespace, sid);
+	if (socketio_admit(engine, namespace))
+		socketio_accept(engine, namespace, sid);
 	message = auth ? json_pack("[s, O]", "auth", auth) : json_pack("[s, {}]", "auth");
 	send_json(engine, (struct socketio_packet){.type = SOCKETIO_EVENT, .namespace = namespace}, message, NULL);
 	json_decref(message);
