@@ -312,7 +312,7 @@ void subscribe_message(struct session *session, const json_t *data);
 bool subscribe_admitted(struct session *session); /* to what it asked for before; false: it was ended */
 void subscription_forget(struct session *session); /* its user is still known */
 void subscription_charge(struct session *session); /* what matching took since it was last asked: often, so that it is paid off as it arises */
-void unsubscribe_message(struct session *session);
+void unsubscribe_message(struct session *session, const json_t *data);
 void republish_message(struct session *session, struct span text, json_t *data);
 void republish_forget(struct session *session);
 void sample_send(struct session *session);

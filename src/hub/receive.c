@@ -43,9 +43,14 @@ static bool take_after(struct session *session, const json_t *after)
 static void auth_message(struct session *session, const json_t *data)
 {
 	const json_t *token = json_object_get(data, "token");
+	struct err err = {""};
 
 	if (session->state == SESSION_AUTHENTICATING || login_renewing(session)) {
 		say_error(session, 400, "An earlier auth message is still being looked at.");
+		return;
+	}
+	if (session->state == SESSION_OPENED && wire_check_auth(data, false, &err) != STATUS_OK) {
+		session_end_saying(session, 400, err.text, CLOSE_BAD_MESSAGE);
 		return;
 	}
 	if (session->state == SESSION_OPENED &&
@@ -76,7 +81,7 @@ static void dispatch(
 		subscribe_message(session, message->data);
 		break;
 	case CLIENT_UNSUBSCRIBE:
-		unsubscribe_message(session);
+		unsubscribe_message(session, message->data);
 		break;
 	case CLIENT_EVENT:
 		republish_message(session, text, message->data);

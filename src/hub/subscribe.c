@@ -117,7 +117,11 @@ void subscribe_message(struct session *session, const json_t *data)
 		say_error(session, 400, err.text);
 }
 
-void unsubscribe_message(struct session *session)
+/* With topics in it, it would be meant to take away just these, and would give everything. */
+void unsubscribe_message(struct session *session, const json_t *data)
 {
-	replace(session, NULL);
+	if (json_object_size(data))
+		say_error(session, 400, "unsubscribe takes nothing, and goes back to everything: to go on with less, subscribe to what is to stay.");
+	else
+		replace(session, NULL);
 }

@@ -175,6 +175,40 @@ static bool nearly(const char *text, const char *name)
 	return !*name;
 }
 
+/* Which of `auth`'s members is meant by one that it does not have, and NULL for none. */
+static const char *meant_by(const char *key, bool subscribes)
+{
+	static const struct {
+		const char *name, *single;
+		bool subscribes;
+	} names[] = {{"after", "after", false}, {"topics", "topic", true}, {"types", "type", true}};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		if (!strcmp(key, names[i].name))
+			return names[i].subscribes && !subscribes ? names[i].name : NULL;
+		if (nearly(key, names[i].name) || nearly(key, names[i].single) || !strcmp(key, names[i].single))
+			return names[i].name;
+	}
+	return NULL;
+}
+
+enum status wire_check_auth(const json_t *auth, bool subscribes, struct err *err)
+{
+	const char *key, *meant;
+	json_t *value;
+
+	json_object_foreach((json_t *)(uintptr_t)auth, key, value)
+	{
+		meant = json_is_null(value) ? NULL : meant_by(key, subscribes);
+		if (meant && !subscribes && strcmp(meant, "after") != 0)
+			return err_set(err, STATUS_INVALID, "auth takes token and after, and no %s: ask for what to receive in the address (?%s=), or "
+				"with subscribe.", meant, meant);
+		if (meant)
+			return err_set(err, STATUS_INVALID, "%s must be written exactly so in auth: there is a member whose name is almost that.", meant);
+	}
+	return STATUS_OK;
+}
+
 /* Which member a publisher meant by one that is none, and NULL for none. Others pass, as ever: publishers send on whole events, whose
  * `id` and `source_type` say nothing here. But one that is meant and passed over makes another event of it, and nobody hears of it. */
 static const char *misspelt(const json_t *body)

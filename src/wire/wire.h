@@ -49,6 +49,10 @@ struct client_message {
 enum status wire_parse(struct span text, struct client_message *message, struct err *err) MUST_CHECK;
 void client_message_finish(struct client_message *message);
 
+/* Whether a client's `auth` has a member that is meant to be after, topics or types and would be passed over: the session would get
+ * more than was asked for. subscribes: topics and types are members of it. */
+enum status wire_check_auth(const json_t *auth, bool subscribes, struct err *err) MUST_CHECK;
+
 /* A resume point: `journal:id` or a bare id. journal is "" for a bare one. False: malformed. */
 bool wire_parse_position(struct span text, char journal[JOURNAL_LEN + 1], uint64_t *id);
 

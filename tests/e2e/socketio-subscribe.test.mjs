@@ -84,10 +84,10 @@ for (const mode of modes) {
     const { db, token, relay } = await setUp(t, threads);
     const witness = await relay.io(token, { mode });
     for (const version of versions) {
-      for (const more of [{ topics: ['('] }, { topics: [7] }, { topics: {} }, { topics: 7 }, { types: [null] }, { topics: ['orders', {}] }, { after: 'no position' }, { after: {} }, { after: [] }]) {
+      for (const more of [{ topics: ['('] }, { topics: [7] }, { topics: {} }, { topics: 7 }, { types: [null] }, { topics: ['orders', {}] }, { after: 'no position' }, { after: {} }, { after: [] }, { topic: 'orders' }, { Types: ['insert'] }]) {
         const client = relay.openIo(token, { mode, more, version, reconnection: true });
         await until(() => client.failures.length, () => `a connect_error; ${client.state()}`);
-        assert.match(client.failures[0], /topics|pattern|position/, JSON.stringify(more));
+        assert.match(client.failures[0], /topics|types|pattern|position/, JSON.stringify(more));
         assert.deepEqual(client.refusals[0].data, { code: 400 }, JSON.stringify(more));
         assert.equal(client.socket.active, false, `it will not reconnect: ${JSON.stringify(more)}; ${client.state()}`);
         assert.equal(client.socket.connected, false);

@@ -242,6 +242,7 @@ static void on_connect(struct engineio *engine, struct span namespace, const jso
 	AUTO_BUF struct buf digits = buf_init(32);
 	struct session_request request = client->opening ? client->opening->request : (struct session_request){0};
 	const struct span *topics = NULL, *types = NULL;
+	struct err err = {""};
 
 	if (!span_equal(namespace, root)) {
 		socketio_refuse(engine, namespace, "Invalid namespace", 0);
@@ -254,7 +255,9 @@ static void on_connect(struct engineio *engine, struct span namespace, const jso
 	request.token = text_of(auth, "token", request.token.p ? request.token : span_of(""));
 	request.after = after_of(auth, request.after, &digits);
 	request.address = client->address;
-	if (!take_strings(auth, "topics", &topics, &request.topic_count) ||
+	if (wire_check_auth(auth, true, &err) != STATUS_OK) {
+		refuse(engine, CLOSE_BAD_MESSAGE, err.text);
+	} else if (!take_strings(auth, "topics", &topics, &request.topic_count) ||
 		!take_strings(auth, "types", &types, &request.type_count)) {
 		refuse(engine, CLOSE_BAD_MESSAGE, "topics and types must be strings, or lists of strings.");
 	} else {

@@ -150,6 +150,11 @@ static void test_auth_messages_that_are_refused(void **state)
 			CLOSE_BAD_MESSAGE},
 		{"{\"event\":\"auth\",\"data\":{\"token\":\"7\",\"after\":[]}}", "error:400",
 			CLOSE_BAD_MESSAGE},
+		/* Passed over, they would mean everything. */
+		{"{\"event\":\"auth\",\"data\":{\"token\":\"7\",\"topics\":[\"orders\"]}}", "error:400", CLOSE_BAD_MESSAGE},
+		{"{\"event\":\"auth\",\"data\":{\"token\":\"7\",\"types\":\"insert\"}}", "error:400", CLOSE_BAD_MESSAGE},
+		{"{\"event\":\"auth\",\"data\":{\"token\":\"7\",\"Topic\":[]}}", "error:400", CLOSE_BAD_MESSAGE},
+		{"{\"event\":\"auth\",\"data\":{\"token\":\"7\",\"After\":\"102\"}}", "error:400", CLOSE_BAD_MESSAGE},
 		{"token", "error:400", CLOSE_BAD_MESSAGE},
 	};
 

@@ -14,6 +14,7 @@ static const struct {
 	{"{\"event\":\"subscribe\"}", "subscribed", false},
 	{"{\"event\":\"subscribe\",\"data\":{\"topics\":null,\"types\":[]}}", "subscribed", false},
 	{"{\"event\":\"unsubscribe\"}", "subscribed", false},
+	{"{\"event\":\"unsubscribe\",\"data\":{\"topics\":[\"orders\"]}}", "error:400", false},
 	{"{\"event\":\"subscribe\",\"data\":{\"topics\":[\"(\"]}}", "error:400", false},
 	{"{\"event\":\"subscribe\",\"data\":{\"topics\":\"a\"}}", "error:400", false},
 	{"{\"event\":\"subscribe\",\"data\":{\"topics\":[1]}}", "error:400", false},

@@ -294,9 +294,43 @@ static void test_raw_members_of_broken_text(void **state)
 	}
 }
 
+static void test_auth_that_would_get_more_than_it_asks_for(void **state)
+{
+	static const struct {
+		const char *text;
+		bool alone, subscribes; /* it is fine where topics and types are no members, and where they are */
+	} cases[] = {
+		{"{}", true, true},
+		{"{\"token\":\"7\",\"after\":\"1\",\"version\":2}", true, true},
+		{"{\"topics\":[\"orders\"]}", false, true},
+		{"{\"types\":\"insert\"}", false, true},
+		{"{\"topics\":null}", true, true},
+		{"{\"topic\":\"orders\"}", false, false},
+		{"{\"type\":\"insert\"}", false, false},
+		{"{\"TOPICS\":[]}", false, false},
+		{"{\"_topics\":[]}", false, false},
+		{"{\"After\":\"1\"}", false, false},
+		{"{\"topicsOf\":\"me\",\"afterwards\":1}", true, true},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct err err = {""};
+		json_t *auth = json_loads(cases[i].text, JSON_ALLOW_NUL, NULL);
+
+		assert_non_null(auth);
+		if ((wire_check_auth(auth, false, &err) == STATUS_OK) != cases[i].alone ||
+			(wire_check_auth(auth, true, &err) == STATUS_OK) != cases[i].subscribes)
+			fail_msg("%s: %s", cases[i].text, err.text);
+		json_decref(auth);
+	}
+	assert_int_equal(wire_check_auth(NULL, true, NULL), STATUS_OK);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_auth_that_would_get_more_than_it_asks_for),
 		cmocka_unit_test(test_messages),
 		cmocka_unit_test(test_nesting_is_bounded),
 		cmocka_unit_test(test_positions),
