@@ -36,13 +36,13 @@ struct history_job {
 	bool operator;          /* sees all, as CLASS_BOTH */
 	char *user;             /* who else asks */
 	/* The answer. STATUS_OK, STATUS_GONE (after is no longer in the journal: first is its oldest id), CONFLICT (the journal is
-	 * another one), UNAVAILABLE, TIMEOUT. */
+	 * another one), INVALID (after is beyond the newest event: newest), UNAVAILABLE, TIMEOUT. */
 	enum status status;
 	struct history_entry *entries; /* ascending by id */
 	size_t count;
 	bool more;
 	uint64_t next; /* with more: `after` of the next page */
-	uint64_t first; /* the oldest id that can be read */
+	uint64_t first, newest; /* the oldest id that can be read, and the newest that the database has; newest < first: there is none */
 	struct err err;
 };
 

@@ -12,7 +12,9 @@
  * nothing of when its event was stored: one that lies in the future is found by its id alone.
  *
  * The journal loses its oldest events meanwhile. Who asked for a time or for all gets what is left; who asked for what
- * follows an id that is no longer there is told so, because something would be missing.
+ * follows an id that is no longer there is told so, because something would be missing. So is who asked for what follows an id
+ * that the database did not give yet, whichever relay told it: it is of a journal before a restore, and «nothing new» would be the
+ * answer for ever.
  */
 #include "source/history.h"
 
@@ -164,6 +166,11 @@ static bool asks_for_a_time(const struct history_job *job)
 	return job->since != INT64_MIN;
 }
 
+static bool is_beyond(const struct history_job *job)
+{
+	return job->has_after && job->after > job->newest;
+}
+
 static enum status begin(struct scan *scan, struct err *err)
 {
 	struct history_job *job = scan->job;
@@ -173,10 +180,13 @@ static enum status begin(struct scan *scan, struct err *err)
 	if (status != STATUS_OK)
 		return status;
 	job->first = scan->range.floor + 1;
+	job->newest = scan->range.head;
 	if (job->journal[0] && strcmp(job->journal, scan->range.journal) != 0)
 		return err_set(err, STATUS_CONFLICT, "the journal is another one");
 	if (job->has_after && job->after && job->after < scan->range.floor)
 		return err_set(err, STATUS_GONE, "the journal no longer reaches back to event %" PRIu64, job->after + 1);
+	if (is_beyond(job))
+		return err_set(err, STATUS_INVALID, "after lies beyond the newest event, %" PRIu64, job->newest);
 	scan->at = job->has_after && job->after > scan->range.start ? job->after : scan->range.start;
 	scan->end = job->before && job->before <= scan->range.head ? job->before - 1 : scan->range.head;
 	return STATUS_OK;
@@ -219,7 +229,8 @@ void history_run(const struct source_ops *ops, void *lane, struct history_job *j
 		forget(job);
 	if (status == STATUS_GONE && !(job->has_after && job->after))
 		status = STATUS_UNAVAILABLE; /* it loses them faster than we can read */
-	if (status != STATUS_OK && status != STATUS_GONE && status != STATUS_CONFLICT && status != STATUS_TIMEOUT)
+	if (status != STATUS_OK && status != STATUS_GONE && status != STATUS_CONFLICT && status != STATUS_TIMEOUT &&
+		!(status == STATUS_INVALID && is_beyond(job)))
 		status = STATUS_UNAVAILABLE;
 	job->status = status;
 }

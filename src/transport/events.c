@@ -144,12 +144,23 @@ static void answer_gone(struct events_call *call)
 	answer(call, 410, buf_as_span(&body));
 }
 
+static void answer_beyond(struct events_call *call)
+{
+	struct err sentence;
+
+	err_set(&sentence, STATUS_INVALID, "after lies beyond the newest event, %" PRIu64 ": where the database was restored, ids began anew. Fetch "
+		"your state anew, and go on from ids of this journal", call->job->newest);
+	answer_invalid(call, "after", sentence.text);
+}
+
 static void answer_job(struct events_call *call)
 {
 	const struct history_job *job = call->job;
 
-	if (call->single && (job->status == STATUS_GONE || job->status == STATUS_CONFLICT))
+	if (call->single && (job->status == STATUS_GONE || job->status == STATUS_CONFLICT || job->status == STATUS_INVALID))
 		answer_nothing(call);
+	else if (job->status == STATUS_INVALID)
+		answer_beyond(call);
 	else if (job->status == STATUS_GONE)
 		answer_gone(call);
 	else if (job->status == STATUS_CONFLICT)

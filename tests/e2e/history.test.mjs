@@ -153,11 +153,22 @@ function inShop(database, shared) {
     await assert.rejects(run(shared.relay.origin, 'nobody-has-this'), { message: '401: Unauthorized' });
   });
 
-  test('an id beyond the newest: an empty page; the newest itself: likewise', async (t) => {
-    const client = await shared.join(t, 1);
-    for (const after of [client.welcome.id, BigInt(client.welcome.id) + 1000000n, '18446744073709551615']) {
-      assert.deepEqual(await page(shared.relay, await shared.db.user(1), `after=${after}`), emptyPage);
+  // A bare id from before a restore was answered with an empty page for ever.
+  test('the newest id: an empty page; one beyond it: 400 that tells the newest, to users, the operator and whatever else is asked', async (t) => {
+    const client = await shared.join(t, 1), token = await shared.db.user(1), { id, journal } = client.welcome;
+    for (const after of [id, `${journal}:${id}`]) assert.deepEqual(await page(shared.relay, token, `after=${after}`), emptyPage);
+    for (const after of [BigInt(id) + 1n, `${journal}:${BigInt(id) + 1n}`, BigInt(id) + 1000000n, '18446744073709551615']) {
+      for (const [who, more] of [[token, ''], [operator, ''], [token, '&since=2001-01-01'], [token, '&before=7&limit=1']]) {
+        const { status, json } = await shared.relay.get(`/events?after=${after}${more}`, bearer(who));
+        assert.equal(status, 400, `${after}${more}`);
+        const { message, ...rest } = json;
+        assert.deepEqual(rest, { code: 400, type: 'ValidationError', key: 'after' });
+        assert.ok(message.startsWith(`after lies beyond the newest event, ${id}: `), message);
+      }
     }
+    assert.equal((await shared.relay.get(`/events/${BigInt(id) + 1000000n}`, bearer(token))).status, 404);
+    assert.equal((await shared.relay.get(`/events/${BigInt(id) + 1n}`, bearer(token))).status, 404);
+    assert.deepEqual((await page(shared.relay, token, `before=${BigInt(id) + 1000000n}&after=${id}`)), emptyPage);
   });
 
   test('/events/ID: one event, as this user sees it; what is not there, and what is another\'s, cannot be told apart', async (t) => {
@@ -353,6 +364,23 @@ function apart(database) {
         const { events } = await page(relay, token, query);
         return events.length && BigInt(events[0].id) >= first && BigInt(events[0].id) <= first + 1n;
       }, `"${query}" to begin with the oldest event`);
+    }
+    // Also when all of them are gone, or all but the newest.
+    const ws = await relay.ws(token), newest = BigInt(ws.welcome.id);
+    assert.ok(newest >= BigInt(n));
+    await until(async () => (await page(relay, token)).events.length <= 1, 'the events to be discarded', 40_000);
+    assert.deepEqual(await page(relay, token, `after=${newest}`), emptyPage);
+    assert.equal((await relay.get(`/events?after=${newest + 1n}`, bearer(token))).status, 400);
+  });
+
+  test('an id that one relay has just told is never beyond the newest event for another one', async (t) => {
+    const db = await database.database(t, tables);
+    const [one, other] = [await startRelay(t, db, rules), await startRelay(t, db, rules)];
+    const token = await db.user(1), ws = await one.ws(token);
+    for (let n = 1; n <= 50; n++) {
+      await db.query(`INSERT INTO mail VALUES (${n}, 1, 'x')`);
+      await until(() => ws.events.length === n, 'the event', 15_000);
+      assert.deepEqual(await page(other, token, `after=${ws.events.at(-1).id}`), emptyPage);
     }
   });
 
