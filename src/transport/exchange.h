@@ -23,6 +23,7 @@ struct exchange {
 	struct head head;
 	struct buf body;           /* of POST /publish, or to Engine.IO */
 	size_t swallowed;          /* body bytes that nobody reads */
+	char refusal[112];         /* a sentence with numbers, why the body is not taken */
 	bool unwelcome;            /* the body is for no Engine.IO session that there is */
 	char *bearer;              /* of POST /publish and consumers; wiped */
 	struct publish_call *call; /* waiting for the database; publish.h */

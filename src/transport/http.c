@@ -5,6 +5,7 @@
  */
 #include "transport/http.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -156,8 +157,16 @@ static int full(const struct conn *conn, const char **message)
 	return 503;
 }
 
+static const char *too_large(struct exchange *exchange)
+{
+	snprintf(exchange->refusal, sizeof(exchange->refusal), "The body has %llu bytes, at most %zu are allowed: %s",
+		(unsigned long long)exchange->head.content_length, exchange->body.max,
+		exchange->head.route == ROUTE_ENGINEIO ? "SOCKETIO_MAX_PAYLOAD" : "MAX_BODY_BYTES");
+	return exchange->refusal;
+}
+
 /* Refusals that need no more than the headers; 0: none. */
-static int refused(const struct conn *conn, const char **message)
+static int refused(struct conn *conn, const char **message)
 {
 	const struct head *head = &conn->exchange->head;
 	int status = full(conn, message);
@@ -182,7 +191,7 @@ static int refused(const struct conn *conn, const char **message)
 		return 411;
 	}
 	if (takes_body(head) && head->content_length > conn->exchange->body.max) {
-		*message = "The body is too large";
+		*message = too_large(conn->exchange);
 		return 413;
 	}
 	return 0;
@@ -316,7 +325,7 @@ int http_body(struct lws *wsi, const char *bytes, size_t len)
 	exchange->swallowed += len;
 	if (exchange->swallowed <= SWALLOWED_BYTES)
 		return 0;
-	refuse(conn, 413, "The body is too large");
+	refuse(conn, 413, "Nothing here takes a body, and this one has more than 1048576 bytes");
 	return -1;
 }
 

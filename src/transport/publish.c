@@ -215,6 +215,7 @@ void publish_begin(struct conn *conn)
 	else if (status == STATUS_INVALID)
 		answer_invalid(conn, "securityToken", "securityToken is missing");
 	else
-		answer_invalid(conn, "body", body ? "The body is not a JSON object" : err.text);
+		answer_invalid(conn, "body", body ? "The body is not a JSON object" : conn->exchange->body.len ? err.text :
+			"The body is empty: it must be a JSON object");
 	json_decref(body);
 }

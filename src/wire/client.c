@@ -34,6 +34,10 @@ json_t *wire_load(struct span text, struct err *err)
 	json_error_t error;
 	json_t *root;
 
+	if (!text.len) {
+		err_set(err, STATUS_INVALID, "There is no text: it must be JSON.");
+		return NULL;
+	}
 	/* jansson reads over a NUL that follows a number. */
 	if (memchr(text.p, 0, text.len)) {
 		err_set(err, STATUS_INVALID, "The text holds a NUL byte, which JSON does not allow.");

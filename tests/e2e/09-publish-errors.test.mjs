@@ -78,6 +78,11 @@ test('bodies that are no JSON object', async (t) => {
     assert.equal(answer.status, 400, `${String(body).slice(0, 40)}: ${answer.text}`);
     assert.equal(answer.json.code, 400);
   }
+  // Was: The text is not valid JSON, near line 1, column 0.
+  for (const options of [{ headers }, {}]) {
+    const { json } = await relay.post('/publish', '', options);
+    assert.deepEqual(json, { code: 400, type: 'ValidationError', key: 'body', message: 'The body is empty: it must be a JSON object' });
+  }
   assert.equal((await relay.post('/publish', '{', {})).status, 400, 'nor without any token');
   assert.equal((await relay.post('/publish', { ...good, securityToken: undefined }, { headers })).status, 200);
 });
@@ -96,7 +101,10 @@ test('413 above 100 kB, and none below', async (t) => {
     else assert.equal(answer.status, 413, `${bytes}: ${answer.text}`);
   }
   const small = await startRelay(t, await postgres.database(t), { env: { SECURITY_TOKEN: securityToken, MAX_BODY_BYTES: '1kB' } });
-  assert.equal((await small.post('/publish', sized(1_200))).status, 413);
+  const refused = await small.post('/publish', sized(1_200));
+  assert.deepEqual([refused.status, refused.json], [413, { code: 413, message: 'The body has 1200 bytes, at most 1000 are allowed: MAX_BODY_BYTES' }]);
+  const polling = await small.post('/socket.io/?EIO=4&transport=polling', 'x'.repeat(2_000_000)).catch((error) => error);
+  if (!(polling instanceof Error)) assert.match(polling.json.message, /has 2000000 bytes, at most 1000000 are allowed: SOCKETIO_MAX_PAYLOAD/);
   assert.equal((await small.post('/publish', sized(900))).status, 200);
 });
 
