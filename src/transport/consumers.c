@@ -265,6 +265,12 @@ static void hold(struct conn *conn)
 	conn_watch(conn, 0);
 }
 
+static void answer_unauthorized(struct conn *conn)
+{
+	refusals_note(conn, REFUSAL_CONSUMERS);
+	answer_error(conn, 401, NULL, NULL, "Unauthorized");
+}
+
 void consumers_begin(struct conn *conn)
 {
 	const struct hub_config *config = hub_config(conn_hub(conn));
@@ -276,7 +282,7 @@ void consumers_begin(struct conn *conn)
 		exchange->bearer = request_bearer(conn->wsi);
 	hold(conn);
 	if (!is_operator(conn))
-		answer_error(conn, 401, NULL, NULL, "Unauthorized");
+		answer_unauthorized(conn);
 	else if (question_read(&question, &exchange->head, buf_as_span(&exchange->body), config, &err))
 		submit(conn, &question);
 	else

@@ -277,6 +277,7 @@ static void on_identity(void *context, enum status status, struct identity *iden
 		job->user = identity->user;
 	}
 	if (status == STATUS_UNAUTHORIZED) {
+		refusals_note(call->conn, REFUSAL_EVENTS);
 		answer_error(call, 401, "Unauthorized");
 	} else if (status != STATUS_OK) {
 		answer_error(call, 503, "The database is not available: try again");

@@ -213,6 +213,8 @@ int http_headers(struct lws *wsi)
 	if (conn->kind != CONN_HTTP || conn->closing || exchange_unanswered(conn->exchange))
 		return 1; /* a second request on a stream, or while the answer to the first is not there */
 	exchange = exchange_begin(conn);
+	if (!exchange->head.origin_allowed)
+		refusals_note(conn, REFUSAL_ORIGIN);
 	body = exchange->head.content_length > 0;
 	exchange->head.keep_alive &= !conn->surplus;
 	status = refused(conn, &message);
@@ -440,6 +442,8 @@ int http_upgrade(struct lws *wsi, char *protocol)
 		return 0;
 	}
 	exchange_begin(conn);
+	if (!conn->exchange->head.origin_allowed)
+		refusals_note(conn, REFUSAL_ORIGIN);
 	status = full(conn, &message);
 	if (!status)
 		status = upgrade_refused(wsi, &conn->exchange->head, &message);

@@ -46,6 +46,12 @@ static void answer_error(struct conn *conn, int status, const char *message)
 	exchange_answer_later(conn, status, buf_as_span(&body));
 }
 
+static void answer_unauthorized(struct conn *conn)
+{
+	refusals_note(conn, REFUSAL_PUBLISH);
+	answer_error(conn, 401, "Unauthorized");
+}
+
 static void answer_invalid(struct conn *conn, const char *key, const char *message)
 {
 	AUTO_BUF struct buf body = buf_init(4096);
@@ -211,7 +217,7 @@ void publish_begin(struct conn *conn)
 	if (status == STATUS_OK)
 		publish_fields(conn, body);
 	else if (status == STATUS_UNAUTHORIZED || (status == STATUS_FAILED && bearer_is_wrong(conn)))
-		answer_error(conn, 401, "Unauthorized");
+		answer_unauthorized(conn);
 	else if (status == STATUS_INVALID)
 		answer_invalid(conn, "securityToken", "securityToken is missing");
 	else

@@ -125,6 +125,7 @@ static void on_tick(uv_timer_t *tick)
 	events_tick(thread);
 	answers_tick(&thread->answers);
 	listen_resume(thread);
+	refusals_tick(&thread->shared->refusals);
 	hub_tick(thread->hub);
 	thread_touch(thread);
 }

@@ -16,6 +16,7 @@
 #include "transport/cors.h"
 #include "transport/answers.h"
 #include "transport/events.h"
+#include "transport/refusals.h"
 #include "transport/server.h"
 #include "transport/socketio/host.h"
 
@@ -37,6 +38,7 @@ struct shared {
 	atomic_uint requests;       /* under way */
 	atomic_uint polls;          /* of Engine.IO, that wait */
 	_Atomic int64_t complained; /* when a refused connection was last logged, ms */
+	struct refusals refusals;   /* of requests */
 };
 
 struct thread {

@@ -5,8 +5,10 @@ import { test, usePostgres } from './lib/harness.mjs';
 import { rawStream, request } from './lib/clients.mjs';
 import { startRelay } from './lib/relay.mjs';
 import { secureHeaders } from './lib/shapes.mjs';
+import { until } from './lib/wait.mjs';
 
 const postgres = usePostgres();
+const relaysToken = 'operators-own-token-4711';
 
 test('/ping answers pong to any method, always', async (t) => {
   const relay = await startRelay(t, await postgres.database(t));
@@ -109,4 +111,41 @@ test('CORS: a list lets in only its origins, over HTTP, websocket and stream', a
   await relay.ws(token, { origin: 'https://a.example' });
   await relay.ws(token, { origin: relay.origin });
   await relay.ws(token);
+});
+
+// A wrong operator's token, tried again and again, and a page whose origin was forgotten left nothing in the log.
+test('what is refused is told in the log: a line a reason, with the peer and the number, never a token', async (t) => {
+  const db = await postgres.database(t);
+  const relay = await startRelay(t, db, { env: { SECURITY_TOKEN: relaysToken, CORS_ORIGIN: 'https://a.example' } });
+  const wrong = relay.secret('a-wrong-token-that-nobody-logs');
+  const lines = (reason) => relay.log.split('\n').filter((line) => line.includes(`http: refused: ${reason}`));
+  const secret = `https://page.example/?${wrong}`;
+  const cases = [
+    ["POST /publish without the operator's token", 'warn', () => relay.post('/publish', { securityToken: wrong, data: { wrong } })],
+    ["a question of a consumer without the operator's token", 'warn', () => relay.get('/consumers', { headers: { authorization: `Bearer ${wrong}` } })],
+    ['GET /events without a good token', 'info', () => relay.get(`/events?token=${wrong}`)],
+    ['a page whose Origin is not among CORS_ORIGIN', 'warn', () => relay.get('/ready', { headers: { origin: secret } })],
+  ];
+  for (const [reason, level, ask] of cases) {
+    for (let i = 0; i < 20; i++) await ask();
+    await until(() => lines(reason).length, () => `a line about ${reason}:\n${relay.log}`);
+    assert.equal(lines(reason).length, 1, relay.log);
+    assert.match(lines(reason)[0], new RegExp(` ${level} +http: .*\\(from 127\\.0\\.0\\.1; 0 more before\\)$`));
+  }
+  for (const [reason] of cases) {
+    await until(() => lines(reason).length === 2, () => `the number of the others of ${reason}:\n${relay.log}`, 30_000);
+    assert.match(lines(reason)[1], /\(19 more\)$/);
+  }
+  const ws = relay.openWs(wrong, { origin: 'https://b.example' });
+  await ws.closing();
+  await until(() => lines(cases[3][0]).length === 3, () => relay.log, 30_000);
+});
+
+test('the line about an Origin says which', async (t) => {
+  const relay = await startRelay(t, await postgres.database(t), { env: { CORS_ORIGIN: 'https://a.example' } });
+  for (const origin of ['https://a.example', relay.origin]) await relay.get('/ready', { headers: { origin } });
+  assert.doesNotMatch(relay.log, /refused/);
+  const ws = relay.openWs('x', { origin: 'https://b.example:8443' });
+  await ws.closing();
+  await until(() => /refused: .* \(from 127\.0\.0\.1, Origin https:\/\/b\.example:8443; 0 more before\)\n/.test(relay.log), () => relay.log);
 });
