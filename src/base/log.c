@@ -54,22 +54,35 @@ static void stamp(char text[32])
 	snprintf(text + n, 32 - n, ".%03dZ", (int)(now % 1000));
 }
 
-static void format_line(struct buf *line, enum log_level level, const char *domain, char *message)
+static void write_json(struct buf *line, const char *when, enum log_level level, const char *domain, const char *message,
+	const struct log_field *fields)
 {
-	char when[32];
-
-	stamp(when);
-	if (as_json) {
-		buf_printf(line, "{\"time\":\"%s\",\"level\":\"%s\",\"domain\":\"%s\",\"message\":", when, level_names[level],
-			domain);
-		buf_json_string(line, span_of(message));
-		buf_text(line, "}\n");
-		return;
+	buf_printf(line, "{\"time\":\"%s\",\"level\":\"%s\",\"domain\":\"%s\",\"message\":", when, level_names[level], domain);
+	buf_json_string(line, span_of(message));
+	for (; fields && fields->name; fields++) {
+		buf_printf(line, ",\"%s\":", fields->name);
+		buf_json_string(line, span_of(fields->value));
 	}
+	buf_text(line, "}\n");
+}
+
+static void write_text(struct buf *line, const char *when, enum log_level level, const char *domain, char *message)
+{
 	for (char *c = message; *c; c++)
 		if ((unsigned char)*c < 0x20 || *c == 0x7f)
 			*c = *c == '\t' ? ' ' : '?';
 	buf_printf(line, "%s %-5s %s: %s\n", when, level_names[level], domain, message);
+}
+
+static void format_line(struct buf *line, enum log_level level, const char *domain, const struct log_field *fields, char *message)
+{
+	char when[32];
+
+	stamp(when);
+	if (as_json)
+		write_json(line, when, level, domain, message, fields);
+	else
+		write_text(line, when, level, domain, message);
 }
 
 /* -- writing ---------------------------------------------------------------------------------------------------------- */
@@ -126,7 +139,7 @@ static bool tell_lost(void)
 	char message[128];
 
 	snprintf(message, sizeof(message), "%lu lines of the log are lost: nobody read them", lost);
-	format_line(&line, LOG_WARN, "log", message);
+	format_line(&line, LOG_WARN, "log", NULL, message);
 	if (!write_line(line.bytes, line.len))
 		return false;
 	lost = 0;
@@ -141,17 +154,35 @@ static void put(const char *line, size_t len)
 	pthread_mutex_unlock(&lock);
 }
 
-void log_line(enum log_level level, const char *domain, const char *format, ...)
+__attribute__((format(printf, 4, 0))) static void say(
+	enum log_level level, const char *domain, const struct log_field *fields, const char *format, va_list args)
 {
 	char message[2048];
 	AUTO_BUF struct buf line = buf_init(16384);
+
+	vsnprintf(message, sizeof(message), format, args);
+	format_line(&line, level, domain, fields, message);
+	put(line.bytes, line.len);
+}
+
+void log_line(enum log_level level, const char *domain, const char *format, ...)
+{
 	va_list args;
 
 	if (!log_enabled(level))
 		return;
 	va_start(args, format);
-	vsnprintf(message, sizeof(message), format, args);
+	say(level, domain, NULL, format, args);
 	va_end(args);
-	format_line(&line, level, domain, message);
-	put(line.bytes, line.len);
+}
+
+void log_fields(enum log_level level, const char *domain, const struct log_field *fields, const char *format, ...)
+{
+	va_list args;
+
+	if (!log_enabled(level))
+		return;
+	va_start(args, format);
+	say(level, domain, fields, format, args);
+	va_end(args);
 }

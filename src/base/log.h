@@ -11,6 +11,14 @@ int log_enabled(enum log_level level);
 void log_line(enum log_level level, const char *domain, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
+/* The same, with what it is about also as fields of LOG_FORMAT=json, behind `message`, under names that it has not; the last one's
+ * name is NULL. */
+struct log_field {
+	const char *name, *value;
+};
+void log_fields(enum log_level level, const char *domain, const struct log_field *fields, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+
 #define log_error(domain, ...) log_line(LOG_ERROR, domain, __VA_ARGS__)
 #define log_warn(domain, ...) log_line(LOG_WARN, domain, __VA_ARGS__)
 #define log_info(domain, ...) log_line(LOG_INFO, domain, __VA_ARGS__)

@@ -369,11 +369,14 @@ void session_end_saying(
 
 void session_forget(struct session *session, struct hub_shared *shared, enum close_reason reason)
 {
+	const char *word;
+
 	if (session->close_reason == CLOSE_NONE)
 		session->close_reason = (uint8_t)reason;
-	log_info("hub", "session %s ended: %s (%s from %s)", session->id,
-		close_reason_word((enum close_reason)session->close_reason), session->ops->name,
-		session->address);
+	word = close_reason_word((enum close_reason)session->close_reason);
+	log_fields(LOG_INFO, "hub", (const struct log_field[]){{"session", session->id}, {"reason", word}, {"transport", session->ops->name},
+		{"address", session->address}, {NULL, NULL}},
+		"session %s ended: %s (%s from %s)", session->id, word, session->ops->name, session->address);
 	held_free(session);
 	subscription_destroy(session->subscription);
 	session->subscription = NULL;

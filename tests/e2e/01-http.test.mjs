@@ -149,3 +149,14 @@ test('the line about an Origin says which', async (t) => {
   await ws.closing();
   await until(() => /refused: .* \(from 127\.0\.0\.1, Origin https:\/\/b\.example:8443; 0 more before\)\n/.test(relay.log), () => relay.log);
 });
+
+test('LOG_FORMAT=json: who ended, and why, are fields of the line', async (t) => {
+  const db = await postgres.database(t);
+  const relay = await startRelay(t, db, { env: { LOG_FORMAT: 'json' } });
+  const ws = await relay.ws(await db.user(7));
+  await ws.close();
+  const ended = await until(() => relay.log.split('\n').filter((line) => line.includes(' ended: ')).map((line) => JSON.parse(line))[0], () => relay.log);
+  const { time, message, ...rest } = ended;
+  assert.ok(Date.parse(time) && message.startsWith(`session ${ws.welcome.sessionId} ended: client (`), message);
+  assert.deepEqual(rest, { level: 'info', domain: 'hub', session: ws.welcome.sessionId, reason: 'client', transport: 'websocket', address: '127.0.0.1' });
+});

@@ -18,7 +18,7 @@
 #include "base/log.h"
 
 /* What a line says behind its time. */
-static void expect(int json, const char *message, const char *shown)
+static void expect_fields(int json, const struct log_field *fields, const char *message, const char *shown)
 {
 	FILE *file = tmpfile();
 	int before = dup(STDERR_FILENO);
@@ -27,7 +27,10 @@ static void expect(int json, const char *message, const char *shown)
 	assert_non_null(file);
 	dup2(fileno(file), STDERR_FILENO);
 	log_init(LOG_INFO, json);
-	log_line(LOG_WARN, "test", "%s", message);
+	if (fields)
+		log_fields(LOG_WARN, "test", fields, "%s", message);
+	else
+		log_line(LOG_WARN, "test", "%s", message);
 	dup2(before, STDERR_FILENO);
 	close(before);
 	rewind(file);
@@ -38,6 +41,20 @@ static void expect(int json, const char *message, const char *shown)
 	assert_string_equal(line + strlen(line) - strlen(shown), shown);
 	assert_null(fgets(line, sizeof(line), file));
 	fclose(file);
+}
+
+static void expect(int json, const char *message, const char *shown)
+{
+	expect_fields(json, NULL, message, shown);
+}
+
+static void fields_of_json(void **state)
+{
+	static const struct log_field fields[] = {{"session", "a\"b"}, {"reason", "slow"}, {NULL, NULL}};
+
+	(void)state;
+	expect_fields(0, fields, "session ended", " warn  test: session ended");
+	expect_fields(1, fields, "session ended", "\"message\":\"session ended\",\"session\":\"a\\\"b\",\"reason\":\"slow\"}");
 }
 
 static void control_characters(void **state)
@@ -86,7 +103,8 @@ static void nobody_reads(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(control_characters), cmocka_unit_test(nobody_reads)};
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(control_characters), cmocka_unit_test(fields_of_json), cmocka_unit_test(nobody_reads)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
