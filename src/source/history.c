@@ -230,7 +230,7 @@ void history_run(const struct source_ops *ops, void *lane, struct history_job *j
 	if (status == STATUS_GONE && !(job->has_after && job->after))
 		status = STATUS_UNAVAILABLE; /* it loses them faster than we can read */
 	if (status != STATUS_OK && status != STATUS_GONE && status != STATUS_CONFLICT && status != STATUS_TIMEOUT &&
-		!(status == STATUS_INVALID && is_beyond(job)))
+		status != STATUS_STOPPED && !(status == STATUS_INVALID && is_beyond(job)))
 		status = STATUS_UNAVAILABLE;
 	job->status = status;
 }

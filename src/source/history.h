@@ -4,7 +4,7 @@
 
 #include "esink/source.h"
 
-/* Fills in the job's answer. */
+/* Fills in the job's answer; also STATUS_STOPPED. */
 void history_run(const struct source_ops *ops, void *lane, struct history_job *job);
 
 #endif

@@ -7,7 +7,7 @@
  * /ready goes by it, and nobody may come meanwhile.
  *
  * What fails in a lane fails for whoever asks, as long as the database is away, and they ask again: the log gets one line a
- * reason, not one a job. The write lane has none: each publisher is told by its answer.
+ * reason, not one a job. The write lane has none: each publisher is told by its answer. What we stop ourselves neither failed nor worked.
  */
 #include "source/lanes.h"
 
@@ -246,8 +246,10 @@ static void run_history(struct lane *lane, void **jobs, size_t count)
 			history_run(lane->lanes->ops, lane->connection, job);
 		if (job->status == STATUS_UNAVAILABLE || job->status == STATUS_TIMEOUT)
 			note_failed(lane, job->status, &job->err);
-		else
+		else if (job->status != STATUS_STOPPED)
 			note_worked(lane);
+		if (job->status == STATUS_STOPPED)
+			job->status = STATUS_UNAVAILABLE; /* to whoever asks */
 		job->done(job);
 	}
 }
@@ -269,7 +271,7 @@ static void run_consumers(struct lane *lane, void **jobs, size_t count)
 		if (job->status == STATUS_UNAVAILABLE || job->status == STATUS_TIMEOUT || job->status == STATUS_FAILED ||
 			job->status == STATUS_DENIED)
 			note_failed(lane, job->status, &job->err);
-		else
+		else if (job->status != STATUS_STOPPED)
 			note_worked(lane);
 		job->done(job);
 	}

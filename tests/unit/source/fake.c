@@ -161,7 +161,7 @@ static enum status read_fake(void *lane, struct span journal, uint64_t after, ui
 	if (fake->forget)
 		fake->floor = fake->forget(after);
 	if (fake->read_status != STATUS_OK)
-		status = err_set(err, fake->read_status, "the fake does not read");
+		status = err_set(err, fake->read_status, "%s", fake->read_status == STATUS_STOPPED ? "stopped" : "the fake does not read");
 	else if (!span_is(journal, journal_of(fake)) || after < fake->floor)
 		status = err_set(err, STATUS_GONE, "the fake has no event after %llu",
 			(unsigned long long)after);
@@ -186,7 +186,21 @@ static enum status range_fake(void *lane, int64_t since, struct source_range *ra
 		range->start = since == INT64_MIN || fake->start < fake->floor ? fake->floor : fake->start;
 	}
 	pthread_mutex_unlock(&fake->lock);
-	return status == STATUS_OK ? status : err_set(err, status, "the fake does not read");
+	return status == STATUS_OK ? status : err_set(err, status, "%s", status == STATUS_STOPPED ? "stopped" : "the fake does not read");
+}
+
+/* There are none. */
+static enum status consumers_fake(void *lane, const char *name, struct consumer_list *list, struct err *err)
+{
+	struct fake *fake = lane;
+	enum status status;
+
+	(void)name;
+	(void)list;
+	pthread_mutex_lock(&fake->lock);
+	status = fake->read_status;
+	pthread_mutex_unlock(&fake->lock);
+	return status == STATUS_OK ? status : err_set(err, status, "%s", status == STATUS_STOPPED ? "stopped" : "the fake does not read");
 }
 
 const struct source_ops fake_source = {.name = "fake",
@@ -198,4 +212,5 @@ const struct source_ops fake_source = {.name = "fake",
 	.lookup = lookup_fake,
 	.publish = publish_fake,
 	.read = read_fake,
-	.range = range_fake};
+	.range = range_fake,
+	.consumers = consumers_fake};

@@ -1,7 +1,7 @@
 /* Prevents: a publication answered before its event has an id and every hub has shown it, answered
  * twice, or never; one bad publication failing the others of its group; a full or stopping lane
  * that keeps a job; a hanging write delaying a login; a relay that is not ready because look-ups
- * fail, and does not notice that they do not any more. */
+ * fail, and does not notice that they do not any more; a log in which an outage ends because we do. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -10,7 +10,9 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -243,6 +245,80 @@ static void asks_by_itself_while_they_fail(void **state)
 	}
 }
 
+static void told(struct history_job *job)
+{
+	atomic_fetch_add(job->status == STATUS_OK ? &done_ok : job->status == STATUS_UNAVAILABLE ? &done_unavailable : &done_invalid, 1);
+	history_job_free(job);
+	atomic_fetch_add(&done_count, 1);
+}
+
+static void listed(struct consumer_job *job)
+{
+	consumer_job_free(job);
+	atomic_fetch_add(&done_count, 1);
+}
+
+static void ask_both(struct fake *fake, struct lanes *lanes, enum status status)
+{
+	struct history_job *history = mem_zero(1, sizeof(*history));
+	struct consumer_job *consumers = mem_zero(1, sizeof(*consumers));
+	int before = atomic_load(&done_count);
+
+	pthread_mutex_lock(&fake->lock);
+	fake->read_status = status;
+	pthread_mutex_unlock(&fake->lock);
+	history->done = told;
+	history->operator = true;
+	history->until = INT64_MAX;
+	consumers->done = listed;
+	consumers->verb = CONSUMER_LIST;
+	assert_true(lanes_history(lanes, history));
+	assert_true(lanes_consume(lanes, consumers));
+	UNTIL(atomic_load(&done_count) == before + 2);
+}
+
+/* What is logged while the source is away, we stop asking for as long as an end takes, and (with last STATUS_OK) it is back. */
+static void outage(enum status last, char *text, size_t size)
+{
+	struct fake fake = {0};
+	FILE *file = tmpfile();
+	int before = dup(STDERR_FILENO);
+	struct lanes *lanes;
+	int64_t until;
+
+	assert_non_null(file);
+	dup2(fileno(file), STDERR_FILENO);
+	log_init(LOG_INFO, 0);
+	lanes = start(&fake, 10000, 1);
+	ask_both(&fake, lanes, STATUS_UNAVAILABLE);
+	until = clock_ms() + 1100; /* FAILURES_SETTLED_MS and a little */
+	UNTIL(clock_ms() > until);
+	ask_both(&fake, lanes, last);
+	lanes_destroy(lanes);
+	dup2(before, STDERR_FILENO);
+	close(before);
+	log_init(LOG_ERROR, 0);
+	rewind(file);
+	text[fread(text, 1, size - 1, file)] = 0;
+	fclose(file);
+}
+
+static void a_stop_is_neither_a_failure_nor_the_end_of_one(void **state)
+{
+	char text[2000];
+
+	(void)state;
+	outage(STATUS_STOPPED, text, sizeof(text));
+	assert_int_equal(atomic_load(&done_unavailable), 2); /* whoever asked of the past may ask again */
+	assert_non_null(strstr(text, "history: the fake does not read\n"));
+	assert_non_null(strstr(text, "consumers: the fake does not read\n"));
+	assert_null(strstr(text, " again; "));
+	assert_null(strstr(text, "stopped"));
+	outage(STATUS_OK, text, sizeof(text));
+	assert_non_null(strstr(text, "history works again; 1 failed meanwhile"));
+	assert_non_null(strstr(text, "consumers are served again; 1 failed meanwhile"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(waits_for_every_hub),
@@ -250,7 +326,8 @@ int main(void)
 		cmocka_unit_test(ends_when_not_confirmed), cmocka_unit_test(poison_fails_alone),
 		cmocka_unit_test(bounded_and_done_at_stop),
 		cmocka_unit_test(a_slow_write_delays_no_login),
-		cmocka_unit_test(asks_by_itself_while_they_fail)};
+		cmocka_unit_test(asks_by_itself_while_they_fail),
+		cmocka_unit_test(a_stop_is_neither_a_failure_nor_the_end_of_one)};
 
 	log_init(LOG_ERROR, 0);
 	return cmocka_run_group_tests(tests, NULL, NULL);
