@@ -528,7 +528,7 @@ enum status install_complaint(struct pg *pg, struct err *complaint, struct err *
 	return status;
 }
 
-enum status install_drop(struct pg *pg, const char *what, const char *condition, struct err *err)
+enum status install_drop(struct pg *pg, const char *what, const char *judge, struct err *err)
 {
 	AUTO_BUF struct buf sql = buf_init(BUF_NO_MAX), body = buf_init(BUF_NO_MAX); /* our own text */
 	struct installed installed = {0};
@@ -538,9 +538,9 @@ enum status install_drop(struct pg *pg, const char *what, const char *condition,
 	/* Each watched table, and our own. */
 	steps.relations = (size_t)PQntuples(installed.triggers) + 50;
 	installed_finish(&installed);
-	buf_printf(&body, "BEGIN IF %s THEN EXECUTE ", condition);
+	buf_printf(&body, "BEGIN %s EXECUTE ", judge);
 	sql_literal(&body, strstr(sql_postgres_uninstall, "\nDROP ") + 1);
-	buf_text(&body, "; END IF; END");
+	buf_text(&body, "; END");
 	buf_text(&sql, "SELECT pg_catalog.pg_advisory_xact_lock(1702062446, 2); DO LANGUAGE plpgsql ");
 	sql_literal(&sql, body.bytes);
 	if (status == STATUS_OK)
@@ -550,14 +550,14 @@ enum status install_drop(struct pg *pg, const char *what, const char *condition,
 	return status;
 }
 
-enum status install_remove(struct pg *pg, struct err *err)
+enum status install_remove(struct pg *pg, const char *judge, struct err *err)
 {
 	int64_t end = clock_ms() + REMOVE_FOR_MS;
 	int pause = 50;
 
 	for (;;) {
 		enum status status =
-			install_drop(pg, "schema esink and its triggers are removed", "true", err);
+			install_drop(pg, "schema esink and its triggers are removed", judge, err);
 
 		if (status != STATUS_TOO_MANY)
 			return status;

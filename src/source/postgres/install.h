@@ -46,11 +46,11 @@ void install_version(const char *text, char version[17]);
 /* What may be made at any time, beside a journal that goes on: the consumers' tables where they are missing, all functions. */
 void install_functions_text(struct buf *sql, char version[17]);
 
-/* Drops the schema and with it every trigger, which is logged as `what`, if condition, an SQL expression, holds when nobody else
- * can make or drop it; STATUS_TOO_MANY: a table was busy. */
-enum status install_drop(struct pg *pg, const char *what, const char *condition, struct err *err) MUST_CHECK;
+/* Drops the schema and with it every trigger, which is logged as `what`. judge: statements of PL/pgSQL that come first, in the same
+ * transaction, when nobody else can make or drop it: RETURN leaves it as it is. STATUS_TOO_MANY: a table was busy. */
+enum status install_drop(struct pg *pg, const char *what, const char *judge, struct err *err) MUST_CHECK;
 
-/* Drops the schema and with it every trigger; retries while tables are busy, up to a minute. */
-enum status install_remove(struct pg *pg, struct err *err) MUST_CHECK;
+/* The same; retries while tables are busy, up to a minute. */
+enum status install_remove(struct pg *pg, const char *judge, struct err *err) MUST_CHECK;
 
 #endif

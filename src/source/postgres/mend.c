@@ -193,10 +193,10 @@ static enum status drop(struct pg *pg, const char *name, struct err *err)
 		"esink.%s is gone, without which writes to watched tables fail or are not captured: "
 		"schema esink is dropped and made anew, a new journal begins",
 		name);
-	buf_text(&gone, "NOT EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = "
+	buf_text(&gone, "IF EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = "
 			"c.relnamespace WHERE n.nspname = 'esink' AND c.relname::text = ");
 	sql_literal(&gone, name);
-	buf_text(&gone, ")");
+	buf_text(&gone, ") THEN RETURN; END IF;");
 	status = install_drop(pg, "schema esink, which had lost a part, and its triggers are removed",
 		gone.bytes, err);
 	if (status == STATUS_TOO_MANY)

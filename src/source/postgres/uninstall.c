@@ -2,9 +2,11 @@
  *
  * Refused beside a relay. That takes what is gone for an accident and installs it again: nothing would have been removed but the
  * journal, with what consumers had not read, and the consumers. A relay that is at work has a claim that was renewed within three
- * seconds (claim.c); we wait longer than that, so that one which was just killed does not keep us. The claims are in schema
- * esink and may be asked only where no code of others can lie in it (owner.c). Connections that bear our name are no proof: behind
- * a pooler they outlive the relay. But a relay that waits for something has no claim, so they are warned of, first.
+ * seconds (claim.c); we wait longer than that, so that one which was just killed does not keep us, and ask once more under locks
+ * that claims wait for, in the transaction that removes. The claims are in schema esink and may be asked only where no code of
+ * others can lie in it (owner.c): even to plan a query runs some. Elsewhere the server's list of sessions has to do, whose entries of our
+ * name are no proof by themselves, as behind a pooler they outlive the relay; but those of a relay at work do something each second.
+ * A relay that waits for something has no claim, so connections are warned of, first.
  *
  * CASCADE also takes what users have made of our objects, such as a view of theirs, so all of it is listed. A schema `esink` that
  * no esink has made is left alone.
@@ -83,29 +85,72 @@ static enum status print_list(struct pg *pg, bool only_look, bool trusted, struc
 	return STATUS_OK;
 }
 
-static bool has_claim(struct pg *pg)
+#define FRESH(seen) \
+	seen " OPERATOR(pg_catalog.>=) (pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) '3 seconds'::pg_catalog.interval)"
+#define REFUSED "which would install all of it again: stop it, then run esink --uninstall once more; nothing was removed"
+
+/* How it is found out whether a relay is at work. */
+struct signs {
+	struct buf *locks; /* statements: after them no relay begins; "" where there is no such thing */
+	struct buf *seen;  /* an expression */
+};
+
+/* What may not be seen of a session of another role is NULL. */
+static const char sessions[] = "EXISTS (SELECT FROM pg_catalog.pg_stat_activity a WHERE a.application_name = 'esink'::text AND "
+	"a.datname = pg_catalog.current_database() AND a.pid <> pg_catalog.pg_backend_pid() AND (a.state IS DISTINCT FROM 'idle'::text OR "
+	"(" FRESH("a.state_change") ") IS NOT FALSE))";
+
+/* As in esink.claim(), a build from before claimant counts. Without either table nothing claims. */
+static enum status find_claims(struct pg *pg, struct signs *signs, struct err *err)
 {
 	AUTO_RESULT PGresult *result = NULL;
-	struct err ignored;
+	enum status status = pg_query(pg, "SELECT c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid "
+		"WHERE c.relnamespace = 'esink'::pg_catalog.regnamespace AND c.relkind = 'r' AND c.relname IN ('relay', 'claimant') AND "
+		"a.attname = 'seen' AND NOT a.attisdropped ORDER BY c.relname DESC", 0, NULL, LOOK_MS, &result, err);
 
-	return pg_query(pg, "SELECT EXISTS (SELECT FROM esink.claimant c WHERE c.seen OPERATOR(pg_catalog.>=) "
-			"(pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) '3 seconds'::pg_catalog.interval))",
-		       0, NULL, LOOK_MS, &result, &ignored) == STATUS_OK &&
-		pg_bool(result, 0, 0);
+	if (status != STATUS_OK || !PQntuples(result))
+		return status;
+	buf_clear(signs->seen);
+	for (int row = 0; row < PQntuples(result); row++) {
+		buf_printf(signs->locks, "LOCK TABLE esink.%s IN EXCLUSIVE MODE; ", PQgetvalue(result, row, 0));
+		buf_printf(signs->seen, "%sEXISTS (SELECT FROM esink.%s c WHERE " FRESH("c.seen") ")", row ? " OR " : "", PQgetvalue(result, row, 0));
+	}
+	return STATUS_OK;
 }
 
-static enum status refuse_beside_relay(struct pg *pg, struct err *err)
+static enum status is_at_work(struct pg *pg, const struct signs *signs, bool *at_work, struct err *err)
+{
+	AUTO_RESULT PGresult *result = NULL;
+	AUTO_FREE char *sql = mem_format("SELECT %s", signs->seen->bytes);
+	enum status status = pg_query(pg, sql, 0, NULL, LOOK_MS, &result, err);
+
+	*at_work = status == STATUS_OK && pg_bool(result, 0, 0);
+	return status;
+}
+
+static enum status refuse_beside_relay(struct pg *pg, const struct signs *signs, struct err *err)
 {
 	int64_t end = clock_ms() + CLAIM_ENDS_MS;
+	bool at_work;
+	enum status status;
 
-	while (has_claim(pg)) {
+	while ((status = is_at_work(pg, signs, &at_work, err)) == STATUS_OK && at_work) {
 		if (clock_ms() > end)
-			return err_set(err, STATUS_CONFLICT, "POSTGRES_DATABASE_URL: a relay is at work on database \"%s\", which would install "
-				"all of it again: stop it, then run esink --uninstall once more; nothing was removed", PQdb(pg->conn));
+			return err_set(err, STATUS_CONFLICT, "POSTGRES_DATABASE_URL: a relay is at work on database \"%s\", " REFUSED, PQdb(pg->conn));
 		if (!pg_pause(pg, PAUSE_MS))
 			return err_set(err, STATUS_STOPPED, "stopped");
 	}
-	return STATUS_OK;
+	return status;
+}
+
+static enum status tell_of_relay(struct pg *pg, const struct signs *signs, struct err *err)
+{
+	bool at_work;
+	enum status status = is_at_work(pg, signs, &at_work, err);
+
+	if (status == STATUS_OK && at_work)
+		printf("a relay is at work on this database: --uninstall would be refused\n");
+	return status;
 }
 
 /* One that was stopped just now may have connections that the server has not ended. */
@@ -122,18 +167,38 @@ static enum status warn_of_connections(struct pg *pg, struct err *err)
 	return status;
 }
 
-static enum status remove_all(struct pg *pg, struct err *err)
+static enum status remove_all(struct pg *pg, const struct signs *signs, struct err *err)
 {
-	enum status status = install_remove(pg, err);
+	AUTO_FREE char *judge = mem_format("%sIF %s THEN RAISE EXCEPTION USING ERRCODE = 'ES002', MESSAGE = 'a relay has begun to work on this "
+		"database, " REFUSED "'; END IF;", signs->locks->len ? signs->locks->bytes : "", signs->seen->bytes);
+	enum status status = install_remove(pg, judge, err);
 
 	if (status == STATUS_OK)
 		printf("removed schema esink and every trigger of esink from database \"%s\"\n", PQdb(pg->conn));
 	return status;
 }
 
+static enum status look_and_remove(struct pg *pg, bool only_look, bool trusted, struct err *err)
+{
+	AUTO_BUF struct buf locks = buf_init(BUF_NO_MAX), seen = buf_init(BUF_NO_MAX); /* our own text */
+	struct signs signs = {&locks, &seen};
+	enum status status = STATUS_OK;
+
+	buf_text(&seen, sessions);
+	if (trusted)
+		status = find_claims(pg, &signs, err);
+	if (status == STATUS_OK)
+		status = only_look ? tell_of_relay(pg, &signs, err) : refuse_beside_relay(pg, &signs, err);
+	if (status == STATUS_OK)
+		status = warn_of_connections(pg, err);
+	if (status == STATUS_OK)
+		status = print_list(pg, only_look, trusted, err);
+	return status == STATUS_OK && !only_look ? remove_all(pg, &signs, err) : status;
+}
+
 static enum status uninstall(struct pg *pg, bool only_look, struct err *err)
 {
-	bool there = false, marked = false, trusted;
+	bool there = false, marked = false;
 	struct err why;
 	enum status status = owner_marked(pg, &there, &marked, err);
 
@@ -145,16 +210,10 @@ static enum status uninstall(struct pg *pg, bool only_look, struct err *err)
 	}
 	if (!marked)
 		return err_set(err, STATUS_INVALID, "there is a schema esink which is not esink's: nothing was removed");
-	trusted = owner_check(pg, &there, &why) == STATUS_OK;
-	if (only_look && trusted && has_claim(pg))
-		printf("a relay is at work on this database: --uninstall would be refused\n");
-	else if (trusted && !only_look)
-		status = refuse_beside_relay(pg, err);
-	if (status == STATUS_OK)
-		status = warn_of_connections(pg, err);
-	if (status == STATUS_OK)
-		status = print_list(pg, only_look, trusted, err);
-	return status == STATUS_OK && !only_look ? remove_all(pg, err) : status;
+	status = owner_check(pg, &there, &why);
+	if (status != STATUS_OK && status != STATUS_DENIED)
+		return err_set(err, status, "%s", why.text);
+	return look_and_remove(pg, only_look, status == STATUS_OK, err);
 }
 
 enum status postgres_uninstall(void *opaque, struct err *err)

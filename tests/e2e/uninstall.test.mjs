@@ -1,0 +1,92 @@
+// Prevents: `--uninstall` that takes the journal and the consumers from under a relay at work, because it did not see it or the
+// relay began after it had looked; and things of the operator's that go along without a word.
+import assert from 'node:assert/strict';
+import { test, usePostgres } from './lib/harness.mjs';
+import { Process, runToEnd, startRelay } from './lib/relay.mjs';
+import { leftovers } from './lib/catalogue.mjs';
+import { until, within } from './lib/wait.mjs';
+
+const postgres = usePostgres();
+const rules = { tables: 'notes', routing: { notes: 'user_id' } };
+const refusal = /^esink: .*a relay .*, which would install all of it again: stop it, .*; nothing was removed/m;
+
+// A relay as a plain role of the test's own, which owns its schema esink; the operator is a superuser.
+async function withRole(t, role) {
+  const db = await postgres.database(t, `CREATE TABLE notes (id int PRIMARY KEY, user_id int); DROP ROLE IF EXISTS ${role}; CREATE ROLE ${role} LOGIN`);
+  await db.query(`GRANT CREATE ON DATABASE ${db.name} TO ${role}; GRANT SELECT ON auth TO ${role}; GRANT TRIGGER ON notes, fence TO ${role}`);
+  t.defer(() => db.query(`DROP OWNED BY ${role} CASCADE; DROP ROLE ${role}`));
+  return { db, env: { POSTGRES_DATABASE_URL: postgres.url(db.name, role) } };
+}
+
+const uninstall = (t, db, ...more) => runToEnd(t, { db, args: ['--uninstall', ...more] });
+
+async function refused(t, db, relay) {
+  const look = await uninstall(t, db, '--check');
+  assert.deepEqual([look.code, /^a relay is at work .*refused$/m.test(look.stdout)], [0, true], look.log);
+  const { code, log } = await uninstall(t, db);
+  assert.equal(code, 1, log);
+  assert.match(log, refusal);
+  await relay.fence(await relay.ws(await db.user(1)));
+}
+
+test('a relay of another role is at work, whose schema a superuser does not trust: refused; once it has stopped, done', async (t) => {
+  const { db, env } = await withRole(t, 'other_role');
+  const relay = await startRelay(t, db, { ...rules, env });
+  await refused(t, db, relay);
+  await relay.kill();
+  const { code, log } = await uninstall(t, db);
+  assert.equal(code, 0, log);
+  assert.deepEqual(await leftovers(db), []);
+});
+
+test('somebody else owns something in the schema: none of its code is run, and a relay at work is seen', async (t) => {
+  const { db } = await withRole(t, 'guest');
+  const relay = await startRelay(t, db, rules);
+  await db.query(`CREATE TABLE ran (what text); GRANT INSERT ON ran TO PUBLIC; GRANT USAGE, CREATE ON SCHEMA esink TO guest`);
+  const guest = await db.connect('guest');
+  await guest.query(`CREATE FUNCTION esink.claims() RETURNS int LANGUAGE sql AS $$ INSERT INTO public.ran VALUES ('claims'); SELECT 1 $$;
+    CREATE VIEW esink.of_a_guest AS SELECT esink.claims()`);
+  await db.query('REVOKE CREATE ON SCHEMA esink FROM guest');
+  await refused(t, db, relay);
+  await relay.stop();
+  const { code, log } = await uninstall(t, db);
+  assert.equal(code, 0, log);
+  assert.deepEqual((await db.query('SELECT * FROM ran')).rows, []);
+});
+
+test('claims that cannot be read are not taken for none; those of an earlier build, which has no table of them, count', async (t) => {
+  const { db, env } = await withRole(t, 'bare');
+  const relay = await startRelay(t, db, { ...rules, env });
+  await relay.stop();
+  const { rows: [{ journal }] } = await db.query('SELECT journal FROM esink.meta');
+  await db.query('REVOKE SELECT ON esink.claimant FROM bare');
+  const unread = await runToEnd(t, { db, env, args: ['--uninstall'] });
+  assert.equal(unread.code, 3, unread.log);
+  assert.match(unread.log, /^esink: .*permission denied for table claimant/m);
+  await db.query("DROP TABLE esink.claimant; UPDATE esink.relay SET seen = clock_timestamp() + interval '1 hour'");
+  const early = await runToEnd(t, { db, env, args: ['--uninstall'] });
+  assert.equal(early.code, 1, early.log);
+  assert.match(early.log, refusal);
+  assert.deepEqual((await db.query('SELECT journal FROM esink.meta')).rows, [{ journal }]);
+  await db.query('UPDATE esink.relay SET seen = NULL');
+  assert.equal((await runToEnd(t, { db, env, args: ['--uninstall'] })).code, 0);
+});
+
+for (const trusted of [true, false]) {
+  test(`a relay that begins while ${trusted ? 'a' : "another role's"} removal waits for a table: nothing is removed`, async (t) => {
+    const { db, env } = await withRole(t, 'late');
+    const relay = await startRelay(t, db, { ...rules, env });
+    await relay.stop();
+    const writer = await db.connect();
+    await writer.query('BEGIN; LOCK TABLE notes IN ROW EXCLUSIVE MODE');
+    const removal = new Process({ POSTGRES_DATABASE_URL: db.url, ...(trusted ? env : {}) }, ['--uninstall']);
+    t.defer(() => removal.kill('SIGKILL'));
+    await until(() => /the table is busy/.test(removal.log), () => removal.log);
+    await relay.start();
+    await writer.query('COMMIT');
+    const { code } = await within(removal.exited, 'the removal to end', 30_000);
+    assert.equal(code, 1, removal.log);
+    assert.match(removal.log, refusal);
+    await relay.fence(await relay.ws(await db.user(1)));
+  });
+}
