@@ -90,3 +90,37 @@ for (const trusted of [true, false]) {
     await relay.fence(await relay.ws(await db.user(1)));
   });
 }
+
+// What CASCADE says that it drops, less what is esink's, is what was listed.
+test('all that goes along is listed: views on views, defaults, rules, policies, published tables, columns and what is made of them', async (t) => {
+  const db = await postgres.database(t, `CREATE TABLE notes (id int PRIMARY KEY, user_id int); CREATE TABLE kept (k text, n int);
+    CREATE TABLE parts (id int, user_id int) PARTITION BY LIST (id); CREATE TABLE part PARTITION OF parts DEFAULT`);
+  const relay = await startRelay(t, db, { tables: 'notes,parts', routing: { notes: 'user_id' } });
+  await relay.stop();
+  await db.query(`CREATE VIEW latest AS SELECT * FROM esink.event_0; CREATE VIEW newest AS SELECT seq FROM latest;
+    CREATE MATERIALIZED VIEW counted AS SELECT count(*) FROM newest; CREATE INDEX ON counted (count);
+    ALTER FUNCTION esink.sound(text, text) IMMUTABLE; ALTER TABLE kept ALTER k SET DEFAULT esink.sound('a', 'b'), ADD CHECK (esink.sound(k, '') <> 'x'), ADD c esink.consumer;
+    CREATE VIEW of_column AS SELECT c FROM kept; CREATE VIEW of_others AS SELECT k, n FROM kept; CREATE INDEX ON kept (esink.sound(k, ''));
+    CREATE POLICY reading ON kept USING (esink.sound(k, '') <> 'y');
+    CREATE RULE also AS ON INSERT TO kept DO ALSO UPDATE esink.relay SET seen = NULL;
+    CREATE TABLE heir () INHERITS (esink.claimant); CREATE TABLE referring (c text REFERENCES esink.consumer (name));
+    CREATE FUNCTION taking(esink.consumer) RETURNS int LANGUAGE sql AS 'SELECT 1';
+    CREATE PUBLICATION told FOR TABLE esink.event_0, notes`);
+  const listed = async (...more) => {
+    const { code, log, stdout } = await uninstall(t, db, ...more);
+    assert.equal(code, 0, log);
+    return [...stdout.matchAll(/^ {2}(.*)$/gm)].map(([, line]) => line).filter((line) => !/^schema esink|^consumer "/.test(line)).sort();
+  };
+  const lines = await listed('--check');
+  const client = await db.connect();
+  const notices = [];
+  client.on('notice', ({ message, detail }) => notices.push(...(detail ?? message).split('\n').map((line) => line.replace(/^drop cascades to /, ''))));
+  await client.query('SET client_min_messages = notice; BEGIN; DROP SCHEMA esink CASCADE; ROLLBACK');
+  const others = notices.filter((line) => !/^(table|function|view|sequence|type) esink\./.test(line) && line !== 'trigger !esink on table part');
+  // The server is silent of what goes by itself.
+  assert.deepEqual(lines, [...others, 'publication of table esink.event_0 in publication told'].sort());
+  for (const line of ['view newest', 'materialized view counted', 'default value for column k of table kept', 'policy reading on table kept',
+    'rule also on table kept', 'column c of table kept', 'view of_column', 'table heir']) assert.ok(lines.includes(line), line);
+  assert.deepEqual(await listed(), lines);
+  await db.query('SELECT * FROM of_others');
+});

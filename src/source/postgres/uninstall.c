@@ -27,23 +27,27 @@
 #define CLAIM_ENDS_MS 4000 /* longer than esink.claim() takes one for fresh */
 #define PAUSE_MS 200
 
-/* What lies outside the schema and depends on something in it. A partition's trigger goes with that of the whole. */
+/* All that CASCADE takes, found as the server does it: from the schema on, whatever depends on what goes, and of what is but a part (the
+ * rule of a view, a member of an extension) the whole; sub is a column that goes without its table. Told is what lies outside and
+ * is no part of something that goes. What has several owners, as a table in a publication has, is a part where none is left.
+ * Thousands of tables may be watched: IN is looked up in a hash, which a join, of whose size the server knows nothing, would not be. */
 static const char dependents_sql[] =
-	"WITH ours (class, oid) AS ("
-	"SELECT 'pg_catalog.pg_class'::pg_catalog.regclass::oid, c.oid FROM pg_catalog.pg_class c WHERE c.relnamespace = $1::oid "
-	"UNION ALL SELECT 'pg_catalog.pg_proc'::pg_catalog.regclass::oid, p.oid FROM pg_catalog.pg_proc p WHERE p.pronamespace = $1::oid "
-	"UNION ALL SELECT 'pg_catalog.pg_type'::pg_catalog.regclass::oid, t.oid FROM pg_catalog.pg_type t WHERE t.typnamespace = $1::oid) "
-	"SELECT DISTINCT CASE d.classid WHEN 'pg_catalog.pg_rewrite'::pg_catalog.regclass "
-	"THEN pg_catalog.pg_describe_object('pg_catalog.pg_class'::pg_catalog.regclass, w.ev_class, 0) "
-	"ELSE pg_catalog.pg_describe_object(d.classid, d.objid, 0) END "
-	"FROM pg_catalog.pg_depend d JOIN ours o ON o.class = d.refclassid AND o.oid = d.refobjid "
-	"LEFT JOIN pg_catalog.pg_trigger t ON d.classid = 'pg_catalog.pg_trigger'::pg_catalog.regclass AND t.oid = d.objid AND t.tgparentid = '0'::oid "
-	"LEFT JOIN pg_catalog.pg_rewrite w ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND w.oid = d.objid "
-	"LEFT JOIN pg_catalog.pg_constraint x ON d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass AND x.oid = d.objid "
-	"LEFT JOIN pg_catalog.pg_proc p ON d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND p.oid = d.objid "
-	"LEFT JOIN pg_catalog.pg_class c ON c.oid = CASE WHEN d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass THEN d.objid "
-	"ELSE coalesce(t.tgrelid, w.ev_class, x.conrelid) END "
-	"WHERE coalesce(p.pronamespace, c.relnamespace) NOT IN ($1::oid, 'pg_toast'::pg_catalog.regnamespace) ORDER BY 1";
+	"WITH RECURSIVE gone (class, oid, sub) AS ("
+	"SELECT 'pg_catalog.pg_namespace'::pg_catalog.regclass::oid, $1::oid, 0 "
+	"UNION SELECT n.class, n.oid, n.sub FROM gone g CROSS JOIN LATERAL ("
+	"SELECT d.classid, d.objid, d.objsubid FROM pg_catalog.pg_depend d "
+	"WHERE d.refclassid = g.class AND d.refobjid = g.oid AND (g.sub = 0 OR d.refobjsubid = g.sub) "
+	"UNION ALL SELECT d.refclassid, d.refobjid, d.refobjsubid FROM pg_catalog.pg_depend d "
+	"WHERE d.classid = g.class AND d.objid = g.oid AND d.objsubid = g.sub AND d.deptype IN ('i', 'e')) n (class, oid, sub)) "
+	"SELECT pg_catalog.pg_describe_object(e.class, e.oid, e.sub) FROM ("
+	"SELECT g.class, g.oid, g.sub, d.deptype, d.refclassid, (d.refclassid, d.refobjid) IN (SELECT o.class, o.oid FROM gone o WHERE o.sub = 0) "
+	"OR (d.refclassid, d.refobjid, d.refobjsubid) IN (SELECT o.class, o.oid, o.sub FROM gone o) AS goes "
+	"FROM gone g JOIN pg_catalog.pg_depend d ON d.classid = g.class AND d.objid = g.oid AND d.objsubid = g.sub "
+	"WHERE g.class <> 'pg_catalog.pg_namespace'::pg_catalog.regclass "
+	"AND (g.sub = 0 OR (g.class, g.oid) NOT IN (SELECT o.class, o.oid FROM gone o WHERE o.sub = 0))) e "
+	"GROUP BY e.class, e.oid, e.sub HAVING NOT pg_catalog.bool_or(e.goes AND (e.deptype IN ('i', 'e', 'P') OR "
+	"e.deptype = 'n' AND e.refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass)) "
+	"AND NOT coalesce(pg_catalog.bool_and(e.goes) FILTER (WHERE e.deptype = 'a'), false) ORDER BY 1";
 
 static enum status list_dependents(struct pg *pg, const char *schema, struct buf *lines, struct err *err)
 {
