@@ -1,12 +1,17 @@
 // Prevents: `--uninstall` that takes the journal and the consumers from under a relay at work, because it did not see it or the
 // relay began after it had looked; and things of the operator's that go along without a word.
 import assert from 'node:assert/strict';
+import { after } from 'node:test';
+import { databaseOf } from './lib/databases.mjs';
 import { test, usePostgres } from './lib/harness.mjs';
+import { Proxy } from './lib/proxy.mjs';
 import { Process, runToEnd, startRelay } from './lib/relay.mjs';
 import { leftovers } from './lib/catalogue.mjs';
 import { until, within } from './lib/wait.mjs';
 
 const postgres = usePostgres();
+const mysql = databaseOf('mysql');
+after(() => mysql.stop());
 const rules = { tables: 'notes', routing: { notes: 'user_id' } };
 const refusal = /^esink: .*a relay .*, which would install all of it again: stop it, .*; nothing was removed/m;
 
@@ -123,4 +128,46 @@ test('all that goes along is listed: views on views, defaults, rules, policies, 
     'rule also on table kept', 'column c of table kept', 'view of_column', 'table heir']) assert.ok(lines.includes(line), line);
   assert.deepEqual(await listed(), lines);
   await db.query('SELECT * FROM of_others');
+});
+
+test('MySQL: a relay that was cut off and killed, whose locks the server has not let go, is waited for', async (t) => {
+  const db = await mysql.database(t, 'CREATE TABLE notes (id int PRIMARY KEY, user_id int)');
+  const proxy = await new Proxy(db.server.port).start(t);
+  const relay = await startRelay(t, db, { ...rules, env: { MYSQL_PORT: String(proxy.port) } });
+  proxy.hush();
+  await relay.kill();
+  const { code, log } = await uninstall(t, db);
+  assert.equal(code, 0, log);
+  assert.deepEqual(await mysql.ours(db), []);
+});
+
+test('MySQL: claims that cannot be read are not taken for none', async (t) => {
+  const db = await mysql.database(t, 'CREATE TABLE notes (id int PRIMARY KEY, user_id int)');
+  const relay = await startRelay(t, db, rules);
+  await relay.stop();
+  const ours = await mysql.ours(db);
+  const other = await db.connect();
+  await other.query('LOCK TABLES esink_meta WRITE');
+  const { code, log } = await uninstall(t, db);
+  await other.query('UNLOCK TABLES');
+  assert.equal(code, 1, log);
+  assert.match(log, /^esink: .*Lock wait timeout/m);
+  assert.deepEqual(await mysql.ours(db), ours);
+});
+
+// What makes tables and triggers holds this lock: a relay that begins, or --uninstall.
+test('MySQL: no relay can begin between the look and the removal', async (t) => {
+  const db = await mysql.database(t, 'CREATE TABLE notes (id int PRIMARY KEY, user_id int)');
+  const relay = await startRelay(t, db, rules);
+  await relay.stop();
+  const ours = await mysql.ours(db);
+  const word = [...Buffer.from(`${db.name}/esink_pubsub`)].reduce((h, byte) => BigInt.asUintN(64, (h ^ BigInt(byte)) * 1099511628211n), 14695981039346656037n);
+  const other = await db.connect();
+  await other.query(`SELECT GET_LOCK('esink-${word.toString(16).padStart(16, '0')}-install', 0)`);
+  const { code, log } = await uninstall(t, db);
+  assert.equal(code, 1, log);
+  assert.match(log, refusal);
+  assert.deepEqual(await mysql.ours(db), ours);
+  await other.query('DO RELEASE_ALL_LOCKS()');
+  assert.equal((await uninstall(t, db)).code, 0);
 });

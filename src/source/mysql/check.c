@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "source/mysql/auth_table.h"
@@ -16,6 +17,9 @@
 #include "source/mysql/text.h"
 #include "source/summary.h"
 #include "source/token_table.h"
+
+#define CLAIM_ENDS_MS 4000 /* longer than the server keeps a connection that was cut off */
+#define PAUSE_MS 200
 
 static void describe(const struct my_catalog *catalog)
 {
@@ -197,19 +201,48 @@ enum status mysql_check(void *opaque, struct err *err)
 
 /* -- --uninstall ------------------------------------------------------------------------------------------------------ */
 
-/* Beside a relay nothing would be removed but the journal, with what consumers had not read: it installs the rest again. */
-static enum status refuse_beside_relay(struct my_db *db, bool only_look, struct err *err)
+/* Without its table nobody claims; any other failure to ask is no answer. */
+static enum status is_at_work(struct my_db *db, bool *busy, struct err *err)
 {
-	struct err ignored;
-	bool busy = false;
+	enum status status = my_claim_busy(db, busy, err);
 
-	if (my_claim_busy(db, &busy, &ignored) != STATUS_OK || !busy) /* without its table nobody claims */
-		return db->conn ? STATUS_OK : err_set(err, STATUS_UNAVAILABLE, "%s", ignored.text);
-	if (!only_look)
-		return err_set(err, STATUS_CONFLICT, "MYSQL_DATABASE: a relay is at work on database \"%s\", which would install all of it "
-			"again: stop it, then run esink --uninstall once more; nothing was removed", db->config->database);
-	printf("a relay is at work on this database: --uninstall would be refused\n");
+	if (status == STATUS_OK || !db->conn || db->error != MY_NO_TABLE)
+		return status;
+	*busy = false;
 	return STATUS_OK;
+}
+
+static enum status refuse(const struct my_db *db, struct err *err)
+{
+	return err_set(err, STATUS_CONFLICT, "MYSQL_DATABASE: a relay is at work on database \"%s\", which would install all of it "
+		"again: stop it, then run esink --uninstall once more; nothing was removed", db->config->database);
+}
+
+/* Beside a relay nothing would be removed but the journal, with what consumers had not read: it installs the rest again. The locks of
+ * one that was killed last a moment, and those of one that was cut off as long as its wait_timeout. */
+static enum status refuse_beside_relay(struct my_db *db, struct err *err)
+{
+	int64_t end = clock_ms() + CLAIM_ENDS_MS;
+	bool busy = false;
+	enum status status;
+
+	while ((status = is_at_work(db, &busy, err)) == STATUS_OK && busy) {
+		if (clock_ms() > end)
+			return refuse(db, err);
+		if (!my_wait(db, PAUSE_MS))
+			return err_set(err, STATUS_STOPPED, "stopped");
+	}
+	return status;
+}
+
+static enum status tell_of_relay(struct my_db *db, struct err *err)
+{
+	bool busy = false;
+	enum status status = is_at_work(db, &busy, err);
+
+	if (status == STATUS_OK && busy)
+		printf("a relay is at work on this database: --uninstall would be refused\n");
+	return status;
 }
 
 static void list_consumers(struct my_db *db, struct buf *lines)
@@ -247,20 +280,44 @@ static enum status remove_all(struct my_db *db, struct my_plan *plan, bool only_
 	return status;
 }
 
+static enum status look_and_remove(struct my_db *db, bool only_look, struct err *err)
+{
+	struct my_plan plan = {0};
+	enum status status = my_install_plan_removal(db, &plan, err);
+
+	if (status == STATUS_OK)
+		status = remove_all(db, &plan, only_look, err);
+	my_plan_finish(&plan);
+	return status;
+}
+
+/* Until all is gone no relay can begin: it would have to install first. */
+static enum status remove_alone(struct my_db *db, struct err *err)
+{
+	enum status status = my_claim_enter(db, err);
+
+	if (status != STATUS_OK)
+		return status == STATUS_UNAVAILABLE && db->conn ? refuse(db, err) : status;
+	status = refuse_beside_relay(db, err);
+	if (status == STATUS_OK)
+		status = look_and_remove(db, false, err);
+	my_claim_leave(db);
+	return status;
+}
+
 enum status mysql_uninstall(void *opaque, struct err *err)
 {
 	struct mysql *source = opaque;
 	struct my_db *db = &source->db;
-	struct my_plan plan = {0};
+	bool only_look = source->config->only_look;
 	enum status status = my_connect(db, MY_CONNECT_TIMEOUT_MS, 0, err);
 
-	if (status == STATUS_OK)
-		status = refuse_beside_relay(db, source->config->only_look, err);
-	if (status == STATUS_OK)
-		status = my_install_plan_removal(db, &plan, err);
-	if (status == STATUS_OK)
-		status = remove_all(db, &plan, source->config->only_look, err);
-	my_plan_finish(&plan);
+	if (status == STATUS_OK && !only_look)
+		status = remove_alone(db, err);
+	else if (status == STATUS_OK)
+		status = tell_of_relay(db, err);
+	if (status == STATUS_OK && only_look)
+		status = look_and_remove(db, true, err);
 	my_close(db);
 	return status;
 }
