@@ -20,7 +20,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 
-#define PATIENCE_MS 1000
+#define PATIENCE_US 1000000
 #define PATIENCE_SHARE 20
 
 static enum log_level threshold = LOG_INFO;
@@ -28,7 +28,7 @@ static int as_json;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static unsigned long lost; /* lines, since the last that was written */
 static bool torn;          /* the last one was not written to its end */
-static int64_t patience = PATIENCE_MS, looked; /* ms that may be waited; when it was reckoned */
+static int64_t patience = PATIENCE_US, looked; /* us that may be waited; when it was reckoned */
 static const char *const level_names[] = {"debug", "info", "warn", "error"};
 
 void log_init(enum log_level level, int json)
@@ -90,17 +90,17 @@ static void format_line(struct buf *line, enum log_level level, const char *doma
 /* A pipe that can be written to at all has room for PIPE_BUF bytes. */
 static bool takes(void)
 {
-	int64_t begun = clock_ms();
+	int64_t begun = clock_us();
 	struct pollfd fd = {STDERR_FILENO, POLLOUT, 0};
 	int n;
 
 	patience += (begun - looked) / PATIENCE_SHARE;
-	if (patience > PATIENCE_MS)
-		patience = PATIENCE_MS;
+	if (patience > PATIENCE_US)
+		patience = PATIENCE_US;
 	do
-		n = poll(&fd, 1, (int)patience);
+		n = poll(&fd, 1, (int)(patience / 1000));
 	while (n < 0 && errno == EINTR);
-	looked = clock_ms();
+	looked = clock_us();
 	patience = looked - begun < patience ? patience - (looked - begun) : 0;
 	return n != 0;
 }

@@ -36,7 +36,7 @@ static void forget_reasons(struct failures *failures)
 	failures->next = 0;
 }
 
-bool failures_add(struct failures *failures, int64_t now, enum status status, const struct err *why)
+bool failures_add(struct failures *failures, int64_t now, const struct err *why)
 {
 	bool fresh;
 
@@ -47,9 +47,7 @@ bool failures_add(struct failures *failures, int64_t now, enum status status, co
 	failures->count++;
 	failures->last = now;
 	failures->worked = false;
-	if (status == STATUS_NOT_FOUND && !failures->ever)
-		failures->since = 0;
-	else if (!failures->since)
+	if (!failures->since)
 		failures->since = now;
 	failures->newest = *why;
 	pthread_mutex_unlock(&failures->lock);
@@ -60,7 +58,7 @@ void failures_worked(struct failures *failures)
 {
 	pthread_mutex_lock(&failures->lock);
 	failures->since = 0;
-	failures->worked = failures->ever = true;
+	failures->worked = true;
 	pthread_mutex_unlock(&failures->lock);
 }
 

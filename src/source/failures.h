@@ -22,8 +22,7 @@ struct failures {
 	uint64_t count;  /* since it worked; 0: it works */
 	int64_t last;    /* ms, monotonic: of the last one */
 	bool worked;     /* since the last one */
-	bool ever;       /* worked: a table that was not there at the start is not one that has gone */
-	int64_t since;   /* ms, monotonic: the first one after which nothing worked; 0: it works, or there never was what it needs */
+	int64_t since;   /* ms, monotonic: the first one after which nothing worked; 0: it works */
 	struct err said[FAILURES_REASONS], newest;
 	int64_t said_at; /* ms, monotonic: the last one */
 	unsigned next;
@@ -32,7 +31,7 @@ struct failures {
 void failures_init(struct failures *failures);
 void failures_finish(struct failures *failures);
 /* One more. True: for a reason that was not said yet, and is to be. */
-bool failures_add(struct failures *failures, int64_t now, enum status status, const struct err *why);
+bool failures_add(struct failures *failures, int64_t now, const struct err *why);
 /* It worked this time. Ends nothing yet: what works now and then would be two lines each time. */
 void failures_worked(struct failures *failures);
 /* How many there were, once it works again; 0: it did before, or still does not. */

@@ -27,7 +27,8 @@
 
 #define SWEEP_MS 250
 #define LEAST_MS 50
-#define PROBE_MS 1000
+#define PROBE_MIN_MS 1000
+#define PROBE_MAX_MS 5000
 
 struct lane {
 	struct lanes *lanes;
@@ -53,7 +54,7 @@ struct lanes {
 	struct lanes_config config;
 	struct lane lanes[LANE_COUNT];
 	struct receipts *receipts;
-	int64_t next_probe; /* ms, monotonic; the look-up lane's own */
+	int64_t next_probe, probe_ms; /* when, monotonic, and how long behind the one before; the look-up lane's own */
 	struct consumer_memory *consumers;
 };
 
@@ -65,9 +66,9 @@ static void note_worked(struct lane *lane)
 	failures_worked(&lane->failures);
 }
 
-static void note_failed(struct lane *lane, enum status status, const struct err *why)
+static void note_failed(struct lane *lane, const struct err *why)
 {
-	if (failures_add(&lane->failures, clock_ms(), status, why))
+	if (failures_add(&lane->failures, clock_ms(), why))
 		log_warn("source", "%s: %s", lane->fails, why->text);
 }
 
@@ -80,13 +81,27 @@ static bool sweep_failures(struct lane *lane)
 	return failures_pending(&lane->failures);
 }
 
+/* The server's words may quote the token, as those of a function behind a view do; its code quotes nothing. */
+static struct err without_words(const struct err *err)
+{
+	const char *code = strrchr(err->text, '(');
+	struct err ret;
+
+	if (!code || strncmp(code, "(SQLSTATE ", 10) != 0 || strlen(code) > 20)
+		code = "";
+	err_set(&ret, STATUS_FAILED, "AUTH_TABLE: the database fails on the query for a token %s", code);
+	return ret;
+}
+
 static void note_lookup(struct lane *lane, enum status status, const struct err *err)
 {
+	struct err shown = status == STATUS_FAILED || status == STATUS_INVALID ? without_words(err) : *err;
+
 	if (status == STATUS_OK || status == STATUS_UNAUTHORIZED)
 		note_worked(lane);
 	else if (status != STATUS_STOPPED)
-		note_failed(lane, status, err);
-	lane->lanes->next_probe = clock_ms() + PROBE_MS;
+		note_failed(lane, &shown);
+	lane->lanes->next_probe = clock_ms() + lane->lanes->probe_ms;
 }
 
 static void run_lookups(struct lane *lane, void **jobs, size_t count)
@@ -113,11 +128,16 @@ static void probe(struct lane *lane)
 
 	note_lookup(lane, lane->lanes->ops->lookup(lane->connection, span_of(nobodys), &user, &err), &err);
 	free(user.id);
+	lane->lanes->probe_ms = lane->lanes->probe_ms * 2 < PROBE_MAX_MS ? lane->lanes->probe_ms * 2 : PROBE_MAX_MS;
 }
 
 static bool sweep_lookups(struct lane *lane)
 {
-	if (failures_go_on(&lane->failures) && clock_ms() >= lane->lanes->next_probe)
+	bool go_on = failures_go_on(&lane->failures);
+
+	if (!go_on)
+		lane->lanes->probe_ms = PROBE_MIN_MS;
+	else if (lane->lanes->config.table_only && clock_ms() >= lane->lanes->next_probe)
 		probe(lane);
 	return sweep_failures(lane) || failures_go_on(&lane->failures);
 }
@@ -222,7 +242,7 @@ static void run_reads(struct lane *lane, void **jobs, size_t count)
 		if (job->status == STATUS_OK || job->status == STATUS_GONE)
 			note_worked(lane);
 		else if (job->status != STATUS_STOPPED)
-			note_failed(lane, job->status, &err);
+			note_failed(lane, &err);
 		job->done(job);
 	}
 }
@@ -245,7 +265,7 @@ static void run_history(struct lane *lane, void **jobs, size_t count)
 		else
 			history_run(lane->lanes->ops, lane->connection, job);
 		if (job->status == STATUS_UNAVAILABLE || job->status == STATUS_TIMEOUT)
-			note_failed(lane, job->status, &job->err);
+			note_failed(lane, &job->err);
 		else if (job->status != STATUS_STOPPED)
 			note_worked(lane);
 		if (job->status == STATUS_STOPPED)
@@ -270,7 +290,7 @@ static void run_consumers(struct lane *lane, void **jobs, size_t count)
 		consumer_run(lane->lanes->consumers, lane->lanes->ops, lane->connection, job);
 		if (job->status == STATUS_UNAVAILABLE || job->status == STATUS_TIMEOUT || job->status == STATUS_FAILED ||
 			job->status == STATUS_DENIED)
-			note_failed(lane, job->status, &job->err);
+			note_failed(lane, &job->err);
 		else if (job->status != STATUS_STOPPED)
 			note_worked(lane);
 		job->done(job);
@@ -410,6 +430,7 @@ struct lanes *lanes_create(
 	lanes->config = *config;
 	lanes->receipts = receipts_create(config->hub_count);
 	lanes->consumers = consumer_memory_create();
+	lanes->probe_ms = PROBE_MIN_MS;
 	lane_init(&lanes->lanes[LOOKUPS], lanes, "look-up", config->max_lookups, 1);
 	lane_init(&lanes->lanes[WRITES], lanes, "write", config->max_writes, config->max_group);
 	lane_init(&lanes->lanes[READS], lanes, "read", config->max_reads, 1);

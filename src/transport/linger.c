@@ -4,8 +4,8 @@
  * connection half open when libwebsockets closes its own. What comes is read and thrown away, up to LINGER_BYTES; then
  * the client's writes wait, and it finds the answer. The end comes with the client's, after LINGER_MS at the latest.
  *
- * Until then it counts as a connection, by which descriptors are reckoned; where those are all there, the spare ones as well, it is
- * closed as it is.
+ * Until then it is one of MAX_CONNECTIONS, by which descriptors are reckoned; where those are all there, it is closed as it is, and so is
+ * a spare connection.
  *
  * With TLS the bytes are encrypted ones: nobody looks at them.
  */
@@ -20,7 +20,6 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "transport/conn.h"
-#include "transport/listen.h"
 #include "transport/thread.h"
 
 #define LINGER_MS 2000
@@ -46,7 +45,7 @@ static int take_descriptor(struct shared *shared, int fd)
 {
 	int own = -1;
 
-	if (atomic_fetch_add(&shared->connections, 1) < shared->config.max_connections + SPARE_CONNECTIONS)
+	if (atomic_fetch_add(&shared->connections, 1) < shared->config.max_connections)
 		own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	if (own < 0)
 		atomic_fetch_sub(&shared->connections, 1);
@@ -96,7 +95,7 @@ void linger_begin(struct conn *conn)
 	struct lingering *one;
 	int own;
 
-	if (thread->lingering_count >= LINGER_MAX || lws_partial_buffered(conn->wsi))
+	if (conn->surplus || thread->lingering_count >= LINGER_MAX || lws_partial_buffered(conn->wsi))
 		return;
 	own = take_descriptor(thread->shared, conn->fd);
 	if (own < 0)

@@ -215,7 +215,7 @@ static void accept_one(struct thread *thread, int fd)
 {
 	struct shared *shared = thread->shared;
 	uint32_t surplus = atomic_load(&shared->surplus);
-	bool is_full = atomic_load(&shared->connections) - surplus >= shared->config.max_connections;
+	bool is_full = atomic_load(&shared->connections) >= shared->config.max_connections + surplus;
 	struct lws *wsi;
 
 	if (is_full && surplus >= SPARE_CONNECTIONS) {

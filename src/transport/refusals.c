@@ -24,7 +24,7 @@ static const struct {
 	[REFUSAL_PUBLISH] = {LOG_WARN, "POST /publish without the operator's token"},
 	[REFUSAL_CONSUMERS] = {LOG_WARN, "a question of a consumer without the operator's token"},
 	[REFUSAL_EVENTS] = {LOG_INFO, "GET /events without a good token"},
-	[REFUSAL_ORIGIN] = {LOG_WARN, "a page whose Origin is not among CORS_ORIGIN"},
+	[REFUSAL_ORIGIN] = {LOG_WARN, "a page whose Origin is not among CORS_ORIGIN: it may not read the answer"},
 };
 
 /* True for one caller only: it is time for a line. */

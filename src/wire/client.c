@@ -179,18 +179,18 @@ static bool nearly(const char *text, const char *name)
 	return !*name;
 }
 
-/* Which of `auth`'s members is meant by one that it does not have, and NULL for none. */
+/* Which of `auth`'s members is meant by one that it does not have, and NULL for none. `type` may be anything: of a client, of a token. */
 static const char *meant_by(const char *key, bool subscribes)
 {
 	static const struct {
 		const char *name, *single;
 		bool subscribes;
-	} names[] = {{"after", "after", false}, {"topics", "topic", true}, {"types", "type", true}};
+	} names[] = {{"after", "after", false}, {"topics", "topic", true}, {"types", NULL, true}};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
 		if (!strcmp(key, names[i].name))
 			return names[i].subscribes && !subscribes ? names[i].name : NULL;
-		if (nearly(key, names[i].name) || nearly(key, names[i].single) || !strcmp(key, names[i].single))
+		if (nearly(key, names[i].name) || (names[i].single && (nearly(key, names[i].single) || !strcmp(key, names[i].single))))
 			return names[i].name;
 	}
 	return NULL;
@@ -203,7 +203,7 @@ enum status wire_check_auth(const json_t *auth, bool subscribes, struct err *err
 
 	json_object_foreach((json_t *)(uintptr_t)auth, key, value)
 	{
-		meant = json_is_null(value) ? NULL : meant_by(key, subscribes);
+		meant = json_is_null(value) || (json_is_array(value) && !json_array_size(value)) ? NULL : meant_by(key, subscribes);
 		if (meant && !subscribes && strcmp(meant, "after") != 0)
 			return err_set(err, STATUS_INVALID, "auth takes token and after, and no %s: ask for what to receive in the address (?%s=), or "
 				"with subscribe.", meant, meant);

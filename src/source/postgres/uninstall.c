@@ -24,6 +24,7 @@
 #include "source/summary.h"
 
 #define LOOK_MS 10000
+#define LIST_MS 60000 /* the catalogue may be large */
 #define CLAIM_ENDS_MS 4000 /* longer than esink.claim() takes one for fresh */
 #define PAUSE_MS 200
 
@@ -52,7 +53,7 @@ static const char dependents_sql[] =
 static enum status list_dependents(struct pg *pg, const char *schema, struct buf *lines, struct err *err)
 {
 	AUTO_RESULT PGresult *result = NULL;
-	enum status status = pg_query(pg, dependents_sql, 1, &schema, LOOK_MS, &result, err);
+	enum status status = pg_query(pg, dependents_sql, 1, &schema, LIST_MS, &result, err);
 
 	for (int row = 0; status == STATUS_OK && row < PQntuples(result); row++)
 		buf_printf(lines, "  %s\n", PQgetvalue(result, row, 0));

@@ -11,12 +11,12 @@
 
 #include "source/failures.h"
 
-static bool add(struct failures *failures, int64_t now, enum status status, const char *why)
+static bool add(struct failures *failures, int64_t now, const char *why)
 {
 	struct err err;
 
 	snprintf(err.text, sizeof(err.text), "%s", why);
-	return failures_add(failures, now, status, &err);
+	return failures_add(failures, now, &err);
 }
 
 static void one_line_a_reason(void **state)
@@ -27,23 +27,23 @@ static void one_line_a_reason(void **state)
 	failures_init(&failures);
 	failures_worked(&failures);
 	assert_int_equal(failures_settled(&failures, 100), 0);
-	assert_true(add(&failures, 100, STATUS_UNAVAILABLE, "lost"));
+	assert_true(add(&failures, 100, "lost"));
 	assert_false(failures_pending(&failures));
 	for (int64_t now = 200; now < 1200; now++) { /* they take turns */
-		assert_int_equal(add(&failures, now, STATUS_UNAVAILABLE, "refused"), now == 200);
-		assert_false(add(&failures, now, STATUS_UNAVAILABLE, "lost"));
+		assert_int_equal(add(&failures, now, "refused"), now == 200);
+		assert_false(add(&failures, now, "lost"));
 	}
 	failures_worked(&failures);
 	assert_true(failures_pending(&failures));
 	assert_int_equal(failures_settled(&failures, 1300), 0);
-	assert_false(add(&failures, 1300, STATUS_TIMEOUT, "lost")); /* now and then */
+	assert_false(add(&failures, 1300, "lost")); /* now and then */
 	assert_int_equal(failures_settled(&failures, 9000), 0);
 	failures_worked(&failures);
 	assert_int_equal(failures_settled(&failures, 2299), 0);
 	assert_int_equal(failures_settled(&failures, 2300), 2002);
 	assert_int_equal(failures_settled(&failures, 2301), 0);
 	assert_false(failures_pending(&failures));
-	assert_true(add(&failures, 5000, STATUS_UNAVAILABLE, "lost")); /* another time */
+	assert_true(add(&failures, 5000, "lost")); /* another time */
 	failures_finish(&failures);
 }
 
@@ -58,11 +58,11 @@ static void bounded_whatever_the_reasons(void **state)
 	failures_init(&failures);
 	for (int i = 0; i < 1000; i++) {
 		snprintf(why, sizeof(why), "event %d", i);
-		said += add(&failures, 1000 + i, STATUS_UNAVAILABLE, why);
+		said += add(&failures, 1000 + i, why);
 	}
 	assert_int_equal(said, FAILURES_REASONS);
-	assert_true(add(&failures, 1000 + FAILURES_REASONS - 1 + FAILURES_MORE_MS, STATUS_UNAVAILABLE, "later"));
-	assert_false(add(&failures, 1000 + FAILURES_REASONS + FAILURES_MORE_MS, STATUS_UNAVAILABLE, "and later"));
+	assert_true(add(&failures, 1000 + FAILURES_REASONS - 1 + FAILURES_MORE_MS, "later"));
+	assert_false(add(&failures, 1000 + FAILURES_REASONS + FAILURES_MORE_MS, "and later"));
 	failures_finish(&failures);
 }
 
@@ -73,9 +73,9 @@ static void said_again_when_it_is_long_ago(void **state)
 
 	(void)state;
 	failures_init(&failures);
-	assert_true(add(&failures, 1000, STATUS_UNAVAILABLE, "away"));
-	assert_false(add(&failures, FAILURES_FORGET_MS + 999, STATUS_UNAVAILABLE, "away"));
-	assert_true(add(&failures, 2 * FAILURES_FORGET_MS + 999, STATUS_UNAVAILABLE, "away"));
+	assert_true(add(&failures, 1000, "away"));
+	assert_false(add(&failures, FAILURES_FORGET_MS + 999, "away"));
+	assert_true(add(&failures, 2 * FAILURES_FORGET_MS + 999, "away"));
 	failures_finish(&failures);
 }
 
@@ -86,12 +86,9 @@ static void complains_of_what_lasts(void **state)
 
 	(void)state;
 	failures_init(&failures);
-	add(&failures, 500, STATUS_NOT_FOUND, "no table since the start");
-	assert_false(failures_go_on(&failures));
-	failures_worked(&failures);
-	add(&failures, 100000, STATUS_NOT_FOUND, "no table");
+	add(&failures, 100000, "no table");
 	assert_true(failures_go_on(&failures));
-	add(&failures, 104000, STATUS_DENIED, "no right");
+	add(&failures, 104000, "no right");
 	failures_complaint(&failures, 104999, &err);
 	assert_string_equal(err.text, "");
 	failures_complaint(&failures, 105000, &err);
@@ -99,12 +96,12 @@ static void complains_of_what_lasts(void **state)
 	failures_worked(&failures);
 	failures_complaint(&failures, 105000, &err);
 	assert_string_equal(err.text, "");
-	add(&failures, 105001, STATUS_DENIED, "no right");
+	add(&failures, 105001, "no right");
 	failures_complaint(&failures, 105002, &err);
 	assert_string_equal(err.text, "");
 	failures_worked(&failures);
-	add(&failures, 111000, STATUS_UNAVAILABLE, "no connection left");
-	add(&failures, 112000, STATUS_TIMEOUT, "no answer");
+	add(&failures, 111000, "no connection left");
+	add(&failures, 112000, "no answer");
 	assert_true(failures_go_on(&failures));
 	failures_complaint(&failures, 115999, &err);
 	assert_string_equal(err.text, "");

@@ -72,6 +72,7 @@ static struct lanes *start(struct fake *fake, int confirm_ms, size_t hubs)
 		.max_reads = 10,
 		.max_group = 10,
 		.confirm_ms = confirm_ms,
+		.table_only = true,
 		.hub_count = hubs};
 	struct lanes *lanes;
 

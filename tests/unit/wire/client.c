@@ -306,9 +306,10 @@ static void test_auth_that_would_get_more_than_it_asks_for(void **state)
 		{"{\"types\":\"insert\"}", false, true},
 		{"{\"topics\":null}", true, true},
 		{"{\"topic\":\"orders\"}", false, false},
-		{"{\"type\":\"insert\"}", false, false},
-		{"{\"TOPICS\":[]}", false, false},
-		{"{\"_topics\":[]}", false, false},
+		{"{\"type\":\"web\"}", true, true}, /* of a client, of a token */
+		{"{\"topics\":[]}", true, true},
+		{"{\"TOPICS\":[\"orders\"]}", false, false},
+		{"{\"_topics\":\"orders\"}", false, false},
 		{"{\"After\":\"1\"}", false, false},
 		{"{\"topicsOf\":\"me\",\"afterwards\":1}", true, true},
 	};
