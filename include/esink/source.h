@@ -43,11 +43,11 @@ struct source_config {
 	int stop_fd;           /* readable: give up whatever blocks and return STATUS_STOPPED */
 };
 
-/* Times in which changes of a watched table went by uncaptured, as far as this process knows. Who was told no more of the journal than
- * the last id has to fetch its state anew, although the journal goes on. */
+/* Times in which changes of a watched table went by uncaptured, as far as this process knows. Who was told of the journal only up to an id
+ * below has to fetch its state anew, although the journal goes on. */
 struct source_holes {
 	uint32_t count; /* only ever grows */
-	uint64_t last;  /* the newest id handed out when the last of them was over */
+	uint64_t below; /* behind the newest id handed out when the last of them was over; 0: none in this journal */
 };
 
 /* Where capture stands. journal changes when the database is another one than before. */

@@ -153,7 +153,7 @@ static enum resume resume_from(const struct session *session)
 		return RESUME_NONE;
 	if (session->after_journal[0] && strcmp(session->after_journal, hub->journal) != 0)
 		return RESUME_LOST;
-	if (hub->holes.count && session->after <= hub->holes.last)
+	if (session->after < hub->holes.below)
 		return RESUME_LOST;
 	if (session->after > head)
 		return session->after <= shared_head(hub->shared, hub->journal) ? RESUME_AHEAD

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "base/log.h"
 #include "base/mem.h"
 
@@ -19,16 +20,36 @@ static bool is_same(const struct hole_watch *watch, const char *lacking)
 	return strcmp(watch->lacking ? watch->lacking : "", lacking) == 0;
 }
 
+/* Whether it is one of the names, which stand with commas. */
+static bool names(const char *list, const char *name, size_t len)
+{
+	for (const char *at = list; (at = strstr(at, name)) != NULL; at++) {
+		bool begins = at == list || at[-1] == ' ', ends = !at[len] || at[len] == ',';
+
+		if (begins && ends)
+			return true;
+	}
+	return false;
+}
+
 bool holes_over(const struct hole_watch *watch, const char *lacking)
 {
-	return watch->lacking && *watch->lacking && !is_same(watch, lacking);
+	AUTO_FREE char *before = mem_text(watch->lacking ? watch->lacking : "");
+	char *rest = NULL;
+
+	for (char *name = strtok_r(before, ",", &rest); name; name = strtok_r(NULL, ",", &rest)) {
+		name += *name == ' ';
+		if (!names(lacking, name, strlen(name)))
+			return true;
+	}
+	return false;
 }
 
 void holes_add(struct hole_watch *watch, uint64_t last)
 {
 	watch->holes.count++;
-	if (last > watch->holes.last)
-		watch->holes.last = last;
+	if (last >= watch->holes.below)
+		watch->holes.below = last + 1;
 }
 
 void holes_seen(struct hole_watch *watch, const char *domain, const char *lacking)
@@ -52,7 +73,7 @@ bool holes_tell(const struct hole_watch *watch, struct event_batch *batch)
 
 void holes_forget(struct hole_watch *watch)
 {
-	watch->holes.last = 0;
+	watch->holes.below = 0;
 }
 
 void holes_finish(struct hole_watch *watch)

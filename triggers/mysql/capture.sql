@@ -1,8 +1,8 @@
 -- The body of one trigger of one watched table, made from this template by source/mysql/capture.c. It runs inside the
 -- application's own statement, as the relay's account, with the sql_mode '' that it was made under, whatever the application's is.
---   @outbox@ `esink_pubsub`, the one of the table's own schema; in another schema than the outbox's `shop`.`esink_pubsub`
---   @elsewhere@ nothing; or, where the outbox is that of another schema, an end for the trigger of a copy of the table's schema, of which
---     that outbox must not tell: while a trigger runs, DATABASE() is the schema that it is in
+--   @outbox@ `shop`.`esink_pubsub`
+--   @schema@ the table's, 'shop'. While a trigger runs, DATABASE() is the schema that it is in: one that came into another schema with a
+--     dump writes nothing. What the shape's number means there, and whether there is an outbox, it cannot know
 --   @shape@ its row in esink_shape     @kind@ as in schema.sql     @machine@ errors that say nothing of the row
 --   @word@ of all of it: what the server shows of a body is not quite what it keeps. In a label, for a client that loads a dump may take
 --     comments out, and there must be none
@@ -15,5 +15,6 @@ esink_@word@: BEGIN
   DECLARE EXIT HANDLER FOR @machine@ RESIGNAL;
   DECLARE CONTINUE HANDLER FOR SQLEXCEPTION
   @otherwise@
-@elsewhere@  INSERT INTO @outbox@ (shape, kind, actor, data) VALUES (@shape@, @kind@, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''@values@));
+  IF DATABASE() <> @schema@ THEN LEAVE esink_@word@; END IF;
+  INSERT INTO @outbox@ (shape, kind, actor, data) VALUES (@shape@, @kind@, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''@values@));
 END

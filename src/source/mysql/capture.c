@@ -99,12 +99,12 @@ struct trigger {
 	const struct my_form_shape *shape;
 	int64_t id;
 	int n;
-	const char *outbox; /* as my_capture_outbox() writes it */
+	const char *outbox; /* quoted, with its schema */
 };
 
-/* Memory, files, the disk. They are not handled by writing less, but fail the write, as they would without a trigger: 3, 5, 20 are those of the
- * server's own files and memory; 1015 to 1030 of files, 1114 and 1296 of tables, as the engine says; 1037 to 1041 of memory. */
-#define MACHINE "3, 5, 20, 1015, 1016, 1021, 1023, 1024, 1026, 1030, 1037, 1038, 1041, 1114, 1296, 1297"
+/* Files and the disk. They are not handled by writing less, but fail the write, as they would without a trigger: 3 and 20 are those of the
+ * server's own files; 1015 to 1030 of files, 1114 and 1296 of tables, as the engine says. Memory may lack for what the trigger makes alone. */
+#define MACHINE "3, 20, 1015, 1016, 1021, 1023, 1024, 1026, 1030, 1114, 1296, 1297"
 
 /* What less can mend: of the row, its columns and their types, as more than max_allowed_packet (1048). The rest fails the write, as it would
  * without a trigger: a disk that is full, of which a key might find room, or a wait for a lock (1205), which is not begun again. SQLEXCEPTION
@@ -185,35 +185,16 @@ static void add_otherwise(const struct trigger *trigger, enum told told, struct 
 	buf_text(out, "\n  END;");
 }
 
-static void add_elsewhere(const struct trigger *trigger, const char *word, struct buf *out)
-{
-	buf_text(out, "");
-	if (trigger->table->in_default_schema)
-		return;
-	buf_text(out, "  IF DATABASE() <> ");
-	my_text_literal(out, span_of(trigger->table->schema));
-	buf_printf(out, " THEN LEAVE esink_%s; END IF;\n", word);
-}
-
 static char *fill(const struct trigger *trigger, const char *word, const struct buf *values, const struct buf *otherwise)
 {
-	AUTO_BUF struct buf elsewhere = buf_init(BUF_NO_MAX); /* a name */
+	AUTO_BUF struct buf schema = buf_init(BUF_NO_MAX); /* a name */
 	char shape[24], kind[16];
 
-	add_elsewhere(trigger, word, &elsewhere);
-
+	my_text_literal(&schema, span_of(trigger->table->schema));
 	snprintf(shape, sizeof(shape), "%" PRId64, trigger->id);
 	snprintf(kind, sizeof(kind), "%d", trigger->n);
 	return my_text_fill(sql_mysql_capture, (const char *const[]){"word", word, "outbox", trigger->outbox, "shape", shape, "kind", kind,
-		"machine", MACHINE, "elsewhere", elsewhere.bytes, "values", values->bytes, "otherwise", otherwise->bytes, NULL});
-}
-
-void my_capture_outbox(const struct my_db *db, bool own, struct buf *out)
-{
-	if (own)
-		my_text_name(out, db->config->outbox);
-	else
-		my_text_table(out, db->config->database, db->config->outbox);
+		"machine", MACHINE, "schema", schema.bytes, "values", values->bytes, "otherwise", otherwise->bytes, NULL});
 }
 
 char *my_capture_body(const struct my_db *db, const struct my_table *table, const struct my_form_shape *shape, int64_t id, int n)
@@ -223,7 +204,7 @@ char *my_capture_body(const struct my_db *db, const struct my_table *table, cons
 	AUTO_FREE char *body = NULL;
 	char word[FINGERPRINT_LEN + 1];
 
-	my_capture_outbox(db, table->in_default_schema, &target);
+	my_text_table(&target, db->config->database, db->config->outbox);
 	trigger.outbox = target.bytes;
 	buf_text(&values, "");
 	add_values(&trigger, WHOLE, &values);

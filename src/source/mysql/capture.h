@@ -17,8 +17,6 @@ void my_capture_shape(const struct my_table *table, struct my_form_shape *shape)
 /* All of it in a word: equal for equal shapes. */
 void my_capture_word(const struct my_form_shape *shape, char word[FINGERPRINT_LEN + 1]);
 
-/* The outbox, quoted. own: as tables of its own schema know it, so that triggers of a copy of that schema write to the copy of it. */
-void my_capture_outbox(const struct my_db *db, bool own, struct buf *out);
 /* Of trigger n: its name without schema, and its body; malloc'ed. */
 char *my_capture_name(const struct my_table *table, int n);
 char *my_capture_body(const struct my_db *db, const struct my_table *table, const struct my_form_shape *shape, int64_t id, int n);

@@ -18,6 +18,7 @@
 #include "source/mysql/capture.h"
 #include "source/mysql/error.h"
 #include "source/mysql/fit.h"
+#include "source/mysql/recall.h"
 #include "source/mysql/rows.h"
 #include "source/mysql/text.h"
 #include "sql.h" /* made by the build from triggers/ */
@@ -207,22 +208,15 @@ static void present_finish(struct present *present)
 	free(present->kept);
 }
 
-static bool writes_to(const struct my_db *db, bool own, const char *body)
+/* Whether a trigger of ours writes to this very outbox: others belong to a relay on another one. */
+static bool writes_here(const struct my_db *db, MYSQL_ROW row)
 {
 	AUTO_BUF struct buf target = buf_init(BUF_NO_MAX); /* two names */
 
 	buf_text(&target, "INSERT INTO ");
-	my_capture_outbox(db, own, &target);
+	my_text_table(&target, db->config->database, db->config->outbox);
 	buf_text(&target, " ");
-	return strstr(body, target.bytes);
-}
-
-/* Whether a trigger of ours writes to this very outbox: others belong to a relay on another one. Former versions named it the same everywhere. */
-static bool writes_here(const struct my_db *db, MYSQL_ROW row)
-{
-	bool own = !strcmp(row[SCHEMA], db->config->database);
-
-	return my_int(row[OURS]) && row[BODY] && (writes_to(db, false, row[BODY]) || (own && writes_to(db, true, row[BODY])));
+	return my_int(row[OURS]) && row[BODY] && strstr(row[BODY], target.bytes);
 }
 
 enum found { NOT_THERE, ELSEWHERE, OTHER, SAME };
@@ -378,14 +372,20 @@ static enum status was_watched(struct my_db *db, const struct my_table *table, b
 static enum status look_whether_captured(struct my_db *db, const struct my_table *table, struct present *present, struct my_plan *plan,
 	struct err *err)
 {
-	bool watched = plan->running;
+	bool watched = plan->running, ours = false;
+	const struct my_row *row;
 	enum status status = STATUS_OK;
 
 	if (is_captured(db, present, table))
 		return STATUS_OK;
-	if (!watched)
+	/* Not by one that was just being altered: everybody would be sent away for it. */
+	if (!my_rows_find(&present->by_table, table->schema, table->name, &row))
+		status = my_recall_is_ours(db, table, &ours, err);
+	if (status == STATUS_OK && ours)
+		return err_set(err, STATUS_TOO_MANY, "table %s is being altered: looking again", table->topic);
+	if (status == STATUS_OK && !watched)
 		status = was_watched(db, table, &watched, err);
-	if (watched)
+	if (status == STATUS_OK && watched)
 		buf_printf(&plan->uncaptured, "%s%s", plan->uncaptured.len ? ", " : "", table->topic);
 	return status;
 }

@@ -22,7 +22,7 @@
 #include "source/mysql/form.h"
 #include "source/mysql/text.h"
 
-static enum status has_ours(struct my_db *db, const struct my_table *table, bool *ret, struct err *err)
+enum status my_recall_is_ours(struct my_db *db, const struct my_table *table, bool *ret, struct err *err)
 {
 	AUTO_BUF struct buf sql = buf_init(BUF_NO_MAX); /* bounded by two names */
 	int64_t count = 0;
@@ -173,7 +173,7 @@ enum status my_recall_withheld(struct my_db *db, struct my_table *table, const s
 
 	read_then(shapes, table, &then);
 	if (my_fit_withholds(&then))
-		status = has_ours(db, table, &ours, err);
+		status = my_recall_is_ours(db, table, &ours, err);
 	if (status == STATUS_OK && ours) {
 		compare(&then, table);
 		remember(&then, table);

@@ -67,8 +67,11 @@ enum status lite_upkeep_install(struct sqlite *source, bool strict, bool *made_s
 		if (result.statements.len)
 			log_info("sqlite", "triggers were made for what TABLE_NAMES and the other rules say now");
 	}
-	if (status == STATUS_OK)
+	if (status == STATUS_OK) {
 		status = see_holes(source, result.uncaptured.bytes, err);
+		if (status != STATUS_OK)
+			source->schema_version = -1; /* it is looked at again, or nobody would be told */
+	}
 	lite_install_result_finish(&result);
 	return status;
 }

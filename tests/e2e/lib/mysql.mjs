@@ -97,8 +97,8 @@ export class MySql {
   }
 
   // A database as a backup has it: what everybody's tool writes, with what everybody asks it for.
-  async dump(name) {
-    const { stdout } = await run(program('mariadb-dump', 'mysqldump'), ['--no-defaults', `--socket=${this.socket}`, '--user=root', '--routines', '--triggers', '--single-transaction', name],
+  async dump(name, tables = []) {
+    const { stdout } = await run(program('mariadb-dump', 'mysqldump'), ['--no-defaults', `--socket=${this.socket}`, '--user=root', '--routines', '--triggers', '--single-transaction', name, ...tables],
       { maxBuffer: 1 << 28 });
     return stdout;
   }

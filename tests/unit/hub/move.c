@@ -468,7 +468,7 @@ static void test_a_hole(void **state)
 {
 	struct world *world = *state;
 	struct client *client = client_of(world, "7"), *behind = client_of(world, "7"), *nobody = client_open(world, NULL, NULL);
-	struct source_position head = {.journal = JOURNAL, .id = 100, .holes = {1, 100}};
+	struct source_position head = {.journal = JOURNAL, .id = 100, .holes = {1, 101}};
 	struct passage *passage = session_depart(&behind->session);
 
 	hub_live(world->there, &head);

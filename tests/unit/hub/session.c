@@ -249,7 +249,7 @@ static void test_another_journal_closes(void **state)
 
 static void live_with_holes(struct world *world, uint32_t count, uint64_t last)
 {
-	struct source_position head = {.journal = JOURNAL, .id = world->head, .holes = {count, last}};
+	struct source_position head = {.journal = JOURNAL, .id = world->head, .holes = {count, last + 1}};
 
 	hub_live(world->hub, &head);
 	hub_turn(world->hub);
@@ -288,7 +288,7 @@ static void test_a_hole_at_the_start(void **state)
 
 	world_live(world, OTHER_JOURNAL, 0);
 	assert_sent(client_open(world, OPERATOR, OTHER_JOURNAL ":0"), "connected:recovered");
-	hub_live(world->hub, &(struct source_position){.journal = OTHER_JOURNAL, .holes = {1, 0}});
+	hub_live(world->hub, &(struct source_position){.journal = OTHER_JOURNAL, .holes = {1, 1}});
 	hub_turn(world->hub);
 	assert_sent(client_open(world, OPERATOR, OTHER_JOURNAL ":0"), "connected");
 }

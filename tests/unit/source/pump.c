@@ -105,7 +105,7 @@ static void goes_on_after_failures(void **state)
 /* Before the events that come with it, and once: not again at each fetch, nor after a reconnect. */
 static void tells_of_holes(void **state)
 {
-	struct fake fake = {.head = 10, .holes = {1, 0}};
+	struct fake fake = {.head = 10, .holes = {1, 1}};
 	struct seen seen = {0};
 	int fd;
 	struct pump *pump = start(&fake, &seen, &fd);
