@@ -168,17 +168,19 @@ test('a disk that is full while a trigger writes fails the write, as without the
     IF LENGTH(NEW.data) > 100 THEN SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = ${errno}, MESSAGE_TEXT = 'no room'; END IF`);
   const long = 'x'.repeat(200);
   await db.query(`INSERT INTO notes VALUES (1, 7, '${long}')`);
-  for (const errno of [3, 20, 1021, 1026, 1030, 1037, 1114]) {
+  for (const errno of [3, 20, 1021, 1026, 1030, 1114]) {
     await full(errno);
     for (const sql of [`INSERT INTO notes VALUES (2, 7, '${long}')`, 'UPDATE notes SET owner = 8', 'DELETE FROM notes']) {
       await assert.rejects(db.query(sql), { errno, message: /no room/ }, `${errno}: ${sql}`);
     }
     await db.query("INSERT INTO notes VALUES (3, 7, 'short'); DELETE FROM notes WHERE id = 3");
   }
-  await full(1406); // what esink alone is to blame for
-  await db.query(`INSERT INTO notes VALUES (4, 7, '${long}')`);
+  for (const [i, errno] of [1406, 1037].entries()) { // what esink alone is to blame for
+    await full(errno);
+    await db.query(`INSERT INTO notes VALUES (${4 + i}, 7, '${long}')`);
+  }
   await relay.fence(boss);
-  assert.deepEqual(rows(boss, 'notes').filter(({ data }) => data.id !== 3).map(({ type, data, incomplete }) => [type, data.id, incomplete]), [['insert', 1, undefined], ['insert', 4, true]]);
+  assert.deepEqual(rows(boss, 'notes').filter(({ data }) => data.id !== 3).map(({ type, data, incomplete }) => [type, data.id, incomplete]), [['insert', 1, undefined], ['insert', 4, true], ['insert', 5, true]]);
   assert.ok(rows(boss, 'notes').filter(({ data }) => data.id === 3).every(({ incomplete }) => !incomplete));
 });
 
@@ -749,7 +751,7 @@ test('the triggers are the ones that were looked at', async (t) => {
     CREATE TABLE "Odd ""\`Table\`""" ("a'b" int, "c\\d" varchar(20) CHARACTER SET latin1, f float, b bit(3), t timestamp NULL, g point, PRIMARY KEY ("c\\d", "a'b"))`);
   // As --check prints them: what information_schema shows is not quite what the server keeps.
   const { stdout } = await runToEnd(t, { db, args: ['--check'], env: { TABLE_NAMES: 'plain,"Odd ""`Table`"""', TABLE_AUTH_COLUMN_ROUTING: '{"plain":["owner","note"]}', FILTERS: 'plain.secret', OLD_ROWS: 'plain' } });
-  const text = stdout.replaceAll(`\`${db.name}\``, '`shop`').replace(/esink_[0-9a-f]{16}(?=: BEGIN)/g, 'esink_word').replace(/(esink_(insert|update|delete)_)[0-9a-f]{16}/g, '$1hash');
+  const text = stdout.replaceAll(`\`${db.name}\``, '`shop`').replaceAll(`'${db.name}'`, "'shop'").replace(/esink_[0-9a-f]{16}(?=: BEGIN|; END IF)/g, 'esink_word').replace(/(esink_(insert|update|delete)_)[0-9a-f]{16}/g, '$1hash');
   for (const [table, file] of [['plain', 'plain.sql'], ['Odd "``Table``"', 'odd-table.sql']]) {
     const triggers = text.split(/^(?=CREATE )/m).filter((sql) => sql.startsWith('CREATE TRIGGER') && sql.includes(` ON \`${table}\` `)).map((sql) => sql.slice(0, sql.indexOf('\nEND;') + 6));
     assert.equal(triggers.length, 3, text);

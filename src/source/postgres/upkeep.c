@@ -46,8 +46,7 @@ static void set_complaint(struct postgres *source, const struct err *complaint)
 static bool has_row_trigger(const struct installed *installed, const struct pg_table *table)
 {
 	for (int row = 0; row < PQntuples(installed->triggers); row++)
-		if (installed->stands[row].relation == table->oid && installed->stands[row].of == table->oid &&
-			strcmp(PQgetvalue(installed->triggers, row, 1), "!esink") == 0)
+		if (installed->stands[row].relation == table->oid && strcmp(PQgetvalue(installed->triggers, row, 1), "!esink") == 0)
 			return true;
 	return false;
 }

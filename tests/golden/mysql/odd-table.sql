@@ -10,7 +10,7 @@ CREATE TRIGGER `esink_insert_hash` AFTER INSERT ON `Odd "``Table``"` FOR EACH RO
     , IF(LENGTH(CONVERT(NEW.`c\d` USING utf8mb4)) <= 100000, CONCAT(_binary':', LENGTH(CONVERT(NEW.`c\d` USING utf8mb4)), ':', CONVERT(NEW.`c\d` USING utf8mb4)), ',')
     , ',,,,'));
   END;
-  IF DATABASE() <> 'test_1' THEN LEAVE esink_62d0423bc42e972a; END IF;
+  IF DATABASE() <> 'shop' THEN LEAVE esink_word; END IF;
   INSERT INTO `shop`.`esink_pubsub` (shape, kind, actor, data) VALUES (0, 0, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''
     , NEW.`a'b`, ','
     , ':', LENGTH(CONVERT(NEW.`c\d` USING utf8mb4)), ':', CONVERT(NEW.`c\d` USING utf8mb4)
@@ -33,7 +33,7 @@ CREATE TRIGGER `esink_update_hash` AFTER UPDATE ON `Odd "``Table``"` FOR EACH RO
     , OLD.`a'b`, ','
     , IF(LENGTH(CONVERT(OLD.`c\d` USING utf8mb4)) <= 100000, CONCAT(_binary':', LENGTH(CONVERT(OLD.`c\d` USING utf8mb4)), ':', CONVERT(OLD.`c\d` USING utf8mb4)), ',')));
   END;
-  IF DATABASE() <> 'test_1' THEN LEAVE esink_d38cff0230c27731; END IF;
+  IF DATABASE() <> 'shop' THEN LEAVE esink_word; END IF;
   INSERT INTO `shop`.`esink_pubsub` (shape, kind, actor, data) VALUES (0, 1, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''
     , NEW.`a'b`, ','
     , ':', LENGTH(CONVERT(NEW.`c\d` USING utf8mb4)), ':', CONVERT(NEW.`c\d` USING utf8mb4)
@@ -56,7 +56,7 @@ CREATE TRIGGER `esink_delete_hash` AFTER DELETE ON `Odd "``Table``"` FOR EACH RO
     , IF(LENGTH(CONVERT(OLD.`c\d` USING utf8mb4)) <= 100000, CONCAT(_binary':', LENGTH(CONVERT(OLD.`c\d` USING utf8mb4)), ':', CONVERT(OLD.`c\d` USING utf8mb4)), ',')
     , ',,,,'));
   END;
-  IF DATABASE() <> 'test_1' THEN LEAVE esink_ec249a070fbd679c; END IF;
+  IF DATABASE() <> 'shop' THEN LEAVE esink_word; END IF;
   INSERT INTO `shop`.`esink_pubsub` (shape, kind, actor, data) VALUES (0, 2, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''
     , OLD.`a'b`, ','
     , ':', LENGTH(CONVERT(OLD.`c\d` USING utf8mb4)), ':', CONVERT(OLD.`c\d` USING utf8mb4)

@@ -23,7 +23,7 @@ CREATE TRIGGER `esink_insert_plain` AFTER INSERT ON `plain` FOR EACH ROW esink_w
     , NEW.`owner`, ','
     , IF(LENGTH(NEW.`note`) <= 100000, CONCAT(_binary':', LENGTH(NEW.`note`), ':', NEW.`note`), ',')));
   END;
-  IF DATABASE() <> 'test_1' THEN LEAVE esink_4540496732df4878; END IF;
+  IF DATABASE() <> 'shop' THEN LEAVE esink_word; END IF;
   INSERT INTO `shop`.`esink_pubsub` (shape, kind, actor, data) VALUES (0, 0, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''
     , NEW.`id`, ','
     , NEW.`owner`, ','
@@ -62,7 +62,7 @@ CREATE TRIGGER `esink_update_plain` AFTER UPDATE ON `plain` FOR EACH ROW esink_w
     , OLD.`owner`, ','
     , IF(LENGTH(OLD.`note`) <= 100000, CONCAT(_binary':', LENGTH(OLD.`note`), ':', OLD.`note`), ',')));
   END;
-  IF DATABASE() <> 'test_1' THEN LEAVE esink_9472005557b09e3a; END IF;
+  IF DATABASE() <> 'shop' THEN LEAVE esink_word; END IF;
   INSERT INTO `shop`.`esink_pubsub` (shape, kind, actor, data) VALUES (0, 1, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''
     , NEW.`id`, ','
     , NEW.`owner`, ','
@@ -96,7 +96,7 @@ CREATE TRIGGER `esink_delete_plain` AFTER DELETE ON `plain` FOR EACH ROW esink_w
     , OLD.`owner`, ','
     , IF(LENGTH(OLD.`note`) <= 100000, CONCAT(_binary':', LENGTH(OLD.`note`), ':', OLD.`note`), ',')));
   END;
-  IF DATABASE() <> 'test_1' THEN LEAVE esink_e3c3465e1921fa0c; END IF;
+  IF DATABASE() <> 'shop' THEN LEAVE esink_word; END IF;
   INSERT INTO `shop`.`esink_pubsub` (shape, kind, actor, data) VALUES (0, 2, LEFT(@esink_actor, 255), CONCAT_WS(_binary'', ''
     , OLD.`id`, ','
     , OLD.`owner`, ','

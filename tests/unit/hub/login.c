@@ -153,7 +153,7 @@ static void test_auth_messages_that_are_refused(void **state)
 		/* Passed over, they would mean everything. */
 		{"{\"event\":\"auth\",\"data\":{\"token\":\"7\",\"topics\":[\"orders\"]}}", "error:400", CLOSE_BAD_MESSAGE},
 		{"{\"event\":\"auth\",\"data\":{\"token\":\"7\",\"types\":\"insert\"}}", "error:400", CLOSE_BAD_MESSAGE},
-		{"{\"event\":\"auth\",\"data\":{\"token\":\"7\",\"Topic\":[]}}", "error:400", CLOSE_BAD_MESSAGE},
+		{"{\"event\":\"auth\",\"data\":{\"token\":\"7\",\"Topic\":\"orders\"}}", "error:400", CLOSE_BAD_MESSAGE},
 		{"{\"event\":\"auth\",\"data\":{\"token\":\"7\",\"After\":\"102\"}}", "error:400", CLOSE_BAD_MESSAGE},
 		{"token", "error:400", CLOSE_BAD_MESSAGE},
 	};
