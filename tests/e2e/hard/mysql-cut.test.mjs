@@ -101,7 +101,7 @@ test('a relay that was stopped for longer than the server waits goes on as if no
   const connections = async () => Number((await db.query('SELECT COUNT(*) AS n FROM information_schema.PROCESSLIST WHERE DB = DATABASE() AND ID <> CONNECTION_ID()')).rows[0].n);
   let n = 0, failures = 1;
   // A process is stopped anywhere, once in a while between two statements that belong together: that one fails.
-  for (let round = 0; round < 5 && failures > 0; round++) {
+  for (let round = 0; round < 20 && failures > 0; round++) {
     await insert(db, n + 1, n + 10);
     await relay.fence(eye);
     const [before, log] = [await connections(), relay.log];
